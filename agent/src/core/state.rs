@@ -1,0 +1,61 @@
+//! What the journal keeps: plain data in protobuf's encoding. Not responsible for files.
+
+/// Everything that must survive a power cut.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct JournalState {
+    /// Earlier boots first, the current one last.
+    #[prost(message, repeated, tag = "1")]
+    pub boots: Vec<StoredBoot>,
+    /// Seconds between reports.
+    #[prost(uint32, tag = "2")]
+    pub heartbeat_seconds: u32,
+    /// Seconds without input after which use has ended.
+    #[prost(uint32, tag = "3")]
+    pub idle_seconds: u32,
+}
+
+/// One boot and the sessions of it that are not acknowledged.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StoredBoot {
+    /// 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    /// Unix ms minus ms since boot.
+    #[prost(sint64, tag = "2")]
+    pub offset_ms: i64,
+    /// Whether the clock was vouched for in this boot.
+    #[prost(bool, tag = "3")]
+    pub synced: bool,
+    /// How many POWERED sessions the boot has had.
+    #[prost(uint32, tag = "4")]
+    pub powered_count: u32,
+    /// How many USED sessions the boot has had.
+    #[prost(uint32, tag = "5")]
+    pub used_count: u32,
+    /// In order of their start.
+    #[prost(message, repeated, tag = "6")]
+    pub sessions: Vec<StoredSession>,
+}
+
+/// One session, in the boot's own time.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StoredSession {
+    /// Used, else powered.
+    #[prost(bool, tag = "1")]
+    pub used: bool,
+    /// Number within boot and kind.
+    #[prost(uint32, tag = "2")]
+    pub number: u32,
+    /// Ms since boot.
+    #[prost(uint64, tag = "3")]
+    pub start_ms: u64,
+    /// Length in ms.
+    #[prost(uint64, tag = "4")]
+    pub length_ms: u64,
+    /// Whether it may still grow.
+    #[prost(bool, tag = "5")]
+    pub open: bool,
+    /// Start in Unix seconds, once reported.
+    #[prost(sint64, optional, tag = "6")]
+    pub placed: Option<i64>,
+}

@@ -1,0 +1,14 @@
+//! The program on a classroom terminal: senses power and use, keeps a journal, reports over MQTT until acknowledged.
+//!
+//! # Layout
+//! - [`core`]: what was seen, what to send next, when to forget; sans-IO.
+//! - [`sense`]: the machine's own signs of use. [`clock`]: the only reader of time.
+//! - [`journal`]: what survives a power cut. [`publish`]: the driver that ties all to an MQTT connection.
+//! - [`config`]: one small file, environment, flags.
+
+pub mod clock;
+pub mod config;
+pub mod core;
+pub mod journal;
+pub mod publish;
+pub mod sense;

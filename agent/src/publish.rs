@@ -1,0 +1,316 @@
+//! The driver: ties the core to sensing, a journal and an MQTT connection, until told to stop.
+//!
+//! Not responsible for any decision about sessions or reports (`core`).
+
+use std::time::Duration;
+
+use classpulse_proto::{
+    topic::{self, Channel},
+    v1::{Ack, State},
+};
+use prost::Message as _;
+use rand::{RngExt as _, SeedableRng as _};
+use rumqttc::v5::{
+    AsyncClient, Event, EventLoop, MqttOptions,
+    mqttbytes::{
+        QoS,
+        v5::{LastWill, Packet},
+    },
+};
+use tokio::sync::{mpsc, watch};
+use tracing::{debug, info, warn};
+
+use crate::{
+    clock::Clock,
+    core::{Core, CoreEvent, Now, Seen},
+    journal::JournalStore,
+    sense::Sense,
+};
+
+/// Requests that may wait for the connection; reports in flight are bounded by the core.
+const REQUESTS: usize = 64;
+/// Connection events that may wait for the driver.
+const EVENTS: usize = 64;
+/// Largest packet either way.
+const MAX_PACKET: u32 = 64 * 1024;
+/// First and longest pause before connecting again.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How long a stop waits for its last report's acknowledgement.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How to connect, and how often to look.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Host name or address of the broker.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The terminal's id: client id and user name.
+    pub terminal: String,
+    /// Between two looks at the machine.
+    pub tick: Duration,
+    /// At most so long before the first connection, so that a school's terminals don't come all at once.
+    pub jitter: Duration,
+    /// Seeds the jitter.
+    pub seed: u64,
+}
+
+enum Link {
+    Up,
+    Down(String),
+    Ack(Ack),
+}
+
+/// Runs until `stop` says true (or its sender is gone). Every session of this boot is returned for the log.
+///
+/// `progress` is told how many sessions wait for an acknowledgement whenever that changes.
+pub async fn run(
+    options: Options,
+    mut core: Core,
+    mut sense: impl Sense,
+    mut clock: impl Clock,
+    mut journal: impl JournalStore,
+    mut stop: watch::Receiver<bool>,
+    progress: watch::Sender<usize>,
+) -> Vec<Seen> {
+    let (client, events) = connect(&options);
+    let (links, mut link) = mpsc::channel(EVENTS);
+    let mut random = rand::rngs::StdRng::seed_from_u64(options.seed);
+    let poll = spawn(poll(
+        events,
+        links,
+        options.jitter.mul_f64(random.random_range(0.0..1.0)),
+        random,
+    ));
+    let mut driver = Driver {
+        core: &mut core,
+        client: &client,
+        terminal: &options.terminal,
+        saved: true,
+    };
+    let mut ticks = tokio::time::interval(options.tick);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                let now = clock.now();
+                driver.core.observe(now, sense.observe(now.mono_ms, now.wall_ms));
+            }
+            event = link.recv() => match event {
+                Some(event) => driver.handle(clock.now(), event).await,
+                None => break,
+            },
+            () = told(&mut stop) => break,
+        }
+        let now = clock.now();
+        driver.send(now);
+        driver.save(now, &mut journal, false);
+        driver.log();
+        let waits = driver.core.waiting();
+        progress.send_if_modified(|waiting| std::mem::replace(waiting, waits) != waits);
+    }
+    driver
+        .last_words(&mut clock, &mut sense, &mut journal, &mut link)
+        .await;
+    poll.abort();
+    core.sessions()
+}
+
+/// Waits until told to stop; a sender that has gone means the same.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
+/// The one place where a task is started: the event loop must be polled without being cancelled.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the driver's one task, ended by the driver"
+)]
+fn spawn(work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(work)
+}
+
+fn connect(options: &Options) -> (AsyncClient, EventLoop) {
+    let mut mqtt = MqttOptions::new(&options.terminal, &options.host, options.port);
+    mqtt.set_credentials(&options.terminal, "");
+    mqtt.set_keep_alive(Duration::from_secs(60));
+    mqtt.set_clean_start(true);
+    mqtt.set_max_packet_size(Some(MAX_PACKET));
+    let state = topic::of(&options.terminal, Channel::State);
+    mqtt.set_last_will(LastWill::new(
+        state,
+        state_message(false, 0),
+        QoS::AtLeastOnce,
+        true,
+        None,
+    ));
+    AsyncClient::new(mqtt, REQUESTS)
+}
+
+fn state_message(online: bool, since: i64) -> Vec<u8> {
+    State { online, since }.encode_to_vec()
+}
+
+async fn poll(
+    mut events: EventLoop,
+    links: mpsc::Sender<Link>,
+    first: Duration,
+    mut random: rand::rngs::StdRng,
+) {
+    tokio::time::sleep(first).await;
+    let mut pause = RETRY.0;
+    loop {
+        let link = match events.poll().await {
+            Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                pause = RETRY.0;
+                Link::Up
+            }
+            Ok(Event::Incoming(Packet::Publish(publish))) => match Ack::decode(publish.payload) {
+                Ok(ack) => Link::Ack(ack),
+                Err(_foreign) => continue,
+            },
+            Ok(_) => continue,
+            Err(error) => {
+                // Reports repeat themselves; nothing of the old connection needs to be said again.
+                events.state.events.clear();
+                events.pending.clear();
+                Link::Down(error.to_string())
+            }
+        };
+        let down = matches!(link, Link::Down(_));
+        if links.send(link).await.is_err() {
+            return;
+        }
+        if down {
+            tokio::time::sleep(pause.mul_f64(random.random_range(0.3..1.0))).await;
+            pause = (pause * 2).min(RETRY.1);
+        }
+    }
+}
+
+struct Driver<'a> {
+    core: &'a mut Core,
+    client: &'a AsyncClient,
+    terminal: &'a str,
+    saved: bool,
+}
+
+impl Driver<'_> {
+    async fn handle(&mut self, now: Now, link: Link) {
+        match link {
+            Link::Up => {
+                info!("connected");
+                let ack = topic::of(self.terminal, Channel::Ack);
+                let state = topic::of(self.terminal, Channel::State);
+                let online = state_message(true, now.wall_ms.div_euclid(1_000));
+                let subscribed = self.client.subscribe(ack, QoS::AtLeastOnce).await;
+                let told = self
+                    .client
+                    .publish(state, QoS::AtLeastOnce, true, online)
+                    .await;
+                if subscribed.is_ok() && told.is_ok() {
+                    self.core.connected(now);
+                }
+            }
+            Link::Down(why) => {
+                warn!(why, "no connection; trying again");
+                self.core.disconnected(now);
+            }
+            Link::Ack(ack) => {
+                debug!(sequences = ?ack.sequences, "acknowledged");
+                self.core.acknowledged(now, &ack);
+            }
+        }
+    }
+
+    fn send(&mut self, now: Now) {
+        while let Some(report) = self.core.poll(now) {
+            let topic = topic::of(self.terminal, Channel::Report);
+            let payload = report.encode_to_vec();
+            if let Err(error) = self
+                .client
+                .try_publish(topic, QoS::AtLeastOnce, false, payload)
+            {
+                // It is said again with the next heartbeat.
+                debug!(%error, "a report could not be queued");
+                return;
+            }
+        }
+    }
+
+    fn save(&mut self, now: Now, journal: &mut impl JournalStore, at_once: bool) {
+        let state = if at_once {
+            Some(self.core.flush(now))
+        } else {
+            self.core.journal_due(now)
+        };
+        let Some(state) = state else { return };
+        match journal.save(&state) {
+            Ok(()) if !self.saved => {
+                info!("the journal is written again");
+                self.saved = true;
+            }
+            Err(error) if self.saved => {
+                warn!(%error, "the journal can't be written; sessions are kept in memory only");
+                self.saved = false;
+            }
+            _ => {}
+        }
+    }
+
+    fn log(&mut self) {
+        for event in self.core.take_events() {
+            match event {
+                CoreEvent::Opened(seen) => {
+                    info!(kind = ?seen.kind, number = seen.number, start = seen.start, "session opened")
+                }
+                CoreEvent::Closed(seen) => info!(
+                    kind = ?seen.kind, number = seen.number, start = seen.start, end = seen.end,
+                    minutes = (seen.end - seen.start) / 60, "session closed"
+                ),
+                CoreEvent::ClockSynced(off_ms) => info!(off_ms, "the clock can be trusted"),
+            }
+        }
+    }
+
+    /// A last look, a last report, and a short wait for its acknowledgement.
+    async fn last_words(
+        mut self,
+        clock: &mut impl Clock,
+        sense: &mut impl Sense,
+        journal: &mut impl JournalStore,
+        link: &mut mpsc::Receiver<Link>,
+    ) {
+        let now = clock.now();
+        self.core
+            .observe(now, sense.observe(now.mono_ms, now.wall_ms));
+        self.core.report_now();
+        self.save(now, journal, true);
+        self.send(now);
+        let heard = async {
+            while let Some(event) = link.recv().await {
+                let ack = matches!(event, Link::Ack(_));
+                self.handle(clock.now(), event).await;
+                if ack {
+                    break;
+                }
+            }
+        };
+        if tokio::time::timeout(LAST_WORDS, heard).await.is_err() {
+            debug!("stopped without a last acknowledgement; the journal keeps what was not heard");
+        }
+        self.save(clock.now(), journal, true);
+        self.log();
+        let state = topic::of(self.terminal, Channel::State);
+        let offline = state_message(false, clock.now().wall_ms.div_euclid(1_000));
+        let bye = async {
+            drop(
+                self.client
+                    .publish(state, QoS::AtLeastOnce, true, offline)
+                    .await,
+            );
+            drop(self.client.disconnect().await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        drop(tokio::time::timeout(LAST_WORDS / 4, bye).await);
+    }
+}

@@ -1,0 +1,110 @@
+//! MQTT topics: the only place where their strings stand.
+//!
+//! A terminal publishes to its own `report` and `state` and reads its own `ack`; nothing else exists.
+
+use std::fmt;
+
+/// Where every topic begins; the `1` is the contract's major version.
+pub const ROOT: &str = "classpulse/v1";
+
+/// Longest terminal id, in bytes.
+pub const MAX_TERMINAL: usize = 64;
+
+/// Subscribes one client to all reports.
+pub const ALL_REPORTS: &str = "classpulse/v1/+/report";
+
+/// Subscribes several aggregators to all reports, each report going to one of them.
+pub const SHARED_REPORTS: &str = "$share/classpulse/classpulse/v1/+/report";
+
+/// What a topic is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// Up: a `Report`, QoS 1.
+    Report,
+    /// Down: an `Ack`, QoS 1.
+    Ack,
+    /// Up, retained: a `State`, also the Last Will.
+    State,
+}
+
+impl Channel {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Ack => "ack",
+            Self::State => "state",
+        }
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The topic of one terminal.
+#[must_use]
+pub fn of(terminal: &str, channel: Channel) -> String {
+    format!("{ROOT}/{terminal}/{channel}")
+}
+
+/// Takes a topic apart. `None` for anything that is not exactly a topic of this contract.
+#[must_use]
+pub fn parse(topic: &str) -> Option<(&str, Channel)> {
+    let (terminal, channel) = topic
+        .strip_prefix(ROOT)?
+        .strip_prefix('/')?
+        .split_once('/')?;
+    let channel = [Channel::Report, Channel::Ack, Channel::State]
+        .into_iter()
+        .find(|known| known.name() == channel)?;
+    is_terminal(terminal).then_some((terminal, channel))
+}
+
+/// Whether a text can be a terminal's id: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+/// These are safe in a topic, a file name, a URL and a spreadsheet.
+#[must_use]
+pub fn is_terminal(text: &str) -> bool {
+    (1..=MAX_TERMINAL).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_survives_the_round_trip() {
+        for channel in [Channel::Report, Channel::Ack, Channel::State] {
+            let topic = of("3-2_a.b", channel);
+            assert_eq!(parse(&topic), Some(("3-2_a.b", channel)));
+        }
+    }
+
+    #[test]
+    fn foreign_topics_are_not_ours() {
+        for topic in [
+            "",
+            "classpulse/v1",
+            "classpulse/v1//report",
+            "classpulse/v1/a/b/report",
+            "classpulse/v2/a/report",
+            "classpulse/v1/a/reports",
+            "classpulse/v1/+/report",
+            "classpulse/v1x/a/report",
+            "classpulse/v1/教室/report",
+        ] {
+            assert_eq!(parse(topic), None, "{topic}");
+        }
+        assert!(!is_terminal(&"x".repeat(65)));
+    }
+
+    #[test]
+    fn subscriptions_match_the_root() {
+        assert!(ALL_REPORTS.starts_with(ROOT));
+        assert!(SHARED_REPORTS.ends_with(ALL_REPORTS));
+    }
+}

@@ -1,0 +1,96 @@
+//! Errors as gRPC says them: the code, a message that helps, and the wrong field's name in `BadRequest` details.
+//!
+//! Inner causes are logged here, once, and never shown to a caller.
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::SinkError;
+use crate::{
+    query::QueryError,
+    registry::{ApproveError, ImportError},
+    store::StoreError,
+};
+
+/// A wrong field of the request.
+pub(super) fn field(field: impl Into<String>, problem: impl Into<String>) -> Status {
+    let (field, problem) = (field.into(), problem.into());
+    let message = format!("{field}: {problem}");
+    let details = ErrorDetails::with_bad_request_violation(field, problem);
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// A figure that does not fit the contract's type: stored data or a sum is broken.
+pub(super) fn out_of_range(what: &'static str) -> Status {
+    tracing::error!(what, "a figure does not fit its field in the contract");
+    Status::internal(format!("{what} is out of range"))
+}
+
+impl From<QueryError> for Status {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Field {
+                field: name,
+                problem,
+            } => field(name, problem),
+            QueryError::NotFound { .. } => Self::not_found(error.to_string()),
+            QueryError::NoCounty | QueryError::NoCalendar { .. } | QueryError::NoTerm { .. } => {
+                Self::failed_precondition(error.to_string())
+            }
+            QueryError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Status {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::NotFound { .. } => Self::not_found(error.to_string()),
+            StoreError::Conflict(_) => Self::failed_precondition(error.to_string()),
+            StoreError::Closed => Self::unavailable("the service is stopping, try again"),
+            StoreError::Driver { .. } => {
+                log(&error);
+                Self::unavailable("the database is not available, try again")
+            }
+            StoreError::Damaged(_) => {
+                log(&error);
+                Self::data_loss("stored data can't be read, the operator's log says which")
+            }
+        }
+    }
+}
+
+impl From<SinkError> for Status {
+    fn from(error: SinkError) -> Self {
+        match error {
+            SinkError::Refused {
+                field: name,
+                message,
+            } => field(name, message),
+            SinkError::Full => Self::resource_exhausted(error.to_string()),
+            SinkError::Draining => Self::unavailable(error.to_string()),
+            SinkError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ImportError> for Status {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ApproveError> for Status {
+    fn from(error: ApproveError) -> Self {
+        match error {
+            ApproveError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn log(error: &StoreError) {
+    let error: &(dyn std::error::Error + 'static) = error;
+    tracing::error!(error, "a request failed in the store");
+}

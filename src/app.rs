@@ -1,0 +1,282 @@
+//! The composition root: what the service is made of, in which order it starts, and in which it stops.
+//!
+//! Sources stop first, then stages drain in order, the store closes last. Not responsible for signals (`cli`).
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use axum::{Router, http::header, routing::get};
+use classpulse_proto::v1;
+use prost::Message as _;
+use tokio::{net::TcpListener, sync::broadcast};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    api::{self, Limits, Parts, ReportSink, ServeError, SinkError},
+    broker::{Broker, BrokerError},
+    clock::SharedClock,
+    config::{BrokerConfig, Config},
+    ingest::{
+        Intake, IntakeError, Pipeline,
+        outside::{self, Outside},
+    },
+    observe::{Metrics, chain},
+    rollup,
+    store::{SchoolDay, SharedStore},
+    tasks::{self, Task},
+};
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The broker's address.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The API's address.
+    #[error("gRPC can't listen on {address}")]
+    Listen {
+        /// As configured.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The outside broker's password.
+    #[error("the password file {file} can't be read")]
+    Password {
+        /// As configured.
+        file: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct App {
+    /// Where gRPC and HTTP answer.
+    pub api: SocketAddr,
+    /// Where terminals connect; `None` with an outside broker.
+    pub broker: Option<SocketAddr>,
+    /// Where everything is kept.
+    pub store: SharedStore,
+    /// What happened so far.
+    pub metrics: Arc<Metrics>,
+    /// School-days as they change.
+    pub changes: broadcast::Sender<SchoolDay>,
+    /// No more reports are taken.
+    draining: CancellationToken,
+    /// What stands in the queue is committed, and no more.
+    committed: CancellationToken,
+    /// No more requests are taken.
+    ending: CancellationToken,
+    /// Reads the outside broker; ends by `draining`.
+    source: Option<Task>,
+    /// The embedded broker; has no end of its own.
+    broker_task: Option<Task>,
+    ingest: Task,
+    rollup: Task,
+    api_task: Task,
+}
+
+impl App {
+    /// Starts everything. On an error nothing is left running.
+    ///
+    /// # Errors
+    /// [`AppError`]: an address that is taken, a password that can't be read.
+    pub async fn start(
+        config: &Config,
+        store: SharedStore,
+        clock: SharedClock,
+    ) -> Result<Self, AppError> {
+        let metrics = Arc::new(Metrics::default());
+        let (draining, committed, ending) = (
+            CancellationToken::new(),
+            CancellationToken::new(),
+            CancellationToken::new(),
+        );
+        let changes = broadcast::Sender::new(rollup::CHANGES);
+        let listener = TcpListener::bind(config.api)
+            .await
+            .map_err(|source| AppError::Listen {
+                address: config.api,
+                source,
+            })?;
+        let api = listener.local_addr().map_err(|source| AppError::Listen {
+            address: config.api,
+            source,
+        })?;
+        let pipeline = Pipeline {
+            store: store.clone(),
+            clock: clock.clone(),
+            zone: config.zone.clone(),
+            metrics: metrics.clone(),
+            linger: config.linger,
+            stop: committed.clone(),
+        };
+        let (intake, ingesting) = pipeline.start();
+        let sink = Arc::new(Sink {
+            intake: intake.clone(),
+            draining: draining.clone(),
+        });
+        let (broker, broker_task, source) = match &config.broker {
+            BrokerConfig::Embedded(address) => {
+                let broker =
+                    Broker::bind(*address, intake, metrics.clone(), draining.clone()).await?;
+                (
+                    Some(broker.address()),
+                    Some(tasks::start("broker", broker.run())),
+                    None,
+                )
+            }
+            BrokerConfig::Outside { .. } => {
+                let outside = outside(&config.broker).await?;
+                let reading = outside::run(outside, intake, draining.clone());
+                (None, None, Some(tasks::start("outside", reading)))
+            }
+        };
+        let parts = Parts {
+            store: store.clone(),
+            zone: config.zone.clone(),
+            clock: Arc::new(move || clock.now()),
+            sink,
+            changes: changes.clone(),
+            drain: draining.clone(),
+            http: http(metrics.clone()),
+            limits: Limits::default(),
+        };
+        let rolling = rollup::run(
+            store.clone(),
+            changes.clone(),
+            metrics.clone(),
+            config.rollup,
+            ending.clone(),
+        );
+        info!(%api, broker = broker.map(tracing::field::display), "serving");
+        Ok(Self {
+            api,
+            broker,
+            store,
+            metrics,
+            changes,
+            source,
+            broker_task,
+            ingest: tasks::start("ingest", ingesting),
+            rollup: tasks::start("rollup", rolling),
+            api_task: tasks::start("api", serve(listener, parts, ending.clone())),
+            draining,
+            committed,
+            ending,
+        })
+    }
+
+    /// Stops in order: sources, ingest, rollup and API, store. Takes at most `deadline`.
+    pub async fn stop(self, deadline: Duration) {
+        let step = deadline / 5;
+        self.draining.cancel();
+        if let Some(source) = self.source {
+            source.finish(step).await;
+        }
+        self.committed.cancel();
+        self.ingest.finish(step).await;
+        self.ending.cancel();
+        self.api_task.finish(step).await;
+        self.rollup.finish(step).await;
+        if let Some(broker) = self.broker_task {
+            broker.stop();
+        }
+        self.store.close().await;
+        info!("stopped: {}", self.metrics.closing());
+    }
+}
+
+async fn serve(listener: TcpListener, parts: Parts, ending: CancellationToken) {
+    if let Err(error) = api::serve(listener, parts, ending).await {
+        let error: &ServeError = &error;
+        warn!(error = %chain(error), "the API ended");
+    }
+}
+
+fn http(metrics: Arc<Metrics>) -> Router {
+    let render = move || async move {
+        (
+            [(
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            )],
+            metrics.render(),
+        )
+    };
+    Router::new().route("/metrics", get(render))
+}
+
+async fn outside(config: &BrokerConfig) -> Result<Outside, AppError> {
+    let BrokerConfig::Outside {
+        host,
+        port,
+        client_id,
+        login,
+        shared,
+    } = config
+    else {
+        return Ok(Outside {
+            host: String::new(),
+            port: 0,
+            client_id: String::new(),
+            login: None,
+            shared: false,
+        });
+    };
+    let login = match login {
+        None => None,
+        Some((user, file)) => {
+            let password =
+                tokio::fs::read_to_string(file)
+                    .await
+                    .map_err(|source| AppError::Password {
+                        file: file.display().to_string(),
+                        source,
+                    })?;
+            Some((user.clone(), password.trim_end().to_owned()))
+        }
+    };
+    Ok(Outside {
+        host: host.clone(),
+        port: *port,
+        client_id: client_id.clone(),
+        login,
+        shared: *shared,
+    })
+}
+
+/// `Ingest.Report` goes the same way as a report over MQTT.
+struct Sink {
+    intake: Intake,
+    draining: CancellationToken,
+}
+
+#[async_trait]
+impl ReportSink for Sink {
+    async fn accept(&self, report: v1::Report) -> Result<v1::Ack, SinkError> {
+        if self.draining.is_cancelled() {
+            return Err(SinkError::Draining);
+        }
+        let outcome = self
+            .intake
+            .try_accept(report.encode_to_vec().into())
+            .await
+            .map_err(|error| match error {
+                IntakeError::Full => SinkError::Full,
+                IntakeError::Closed => SinkError::Draining,
+            })?;
+        if let Some((reason, detail)) = outcome.refused.into_iter().next() {
+            return Err(SinkError::Refused {
+                field: reason.field().to_owned(),
+                message: format!("{reason}: {detail}"),
+            });
+        }
+        outcome.ack.ok_or(SinkError::Full)
+    }
+}

@@ -1,0 +1,290 @@
+//! The embedded MQTT broker: terminals log in, publish their reports, read their acknowledgements.
+//!
+//! Each report is handed to ingest from the publish hook, which the broker awaits before it answers: a PUBACK means
+//! committed, and a slow store slows the terminals, with no queue between. A terminal can speak only for itself.
+//! Not responsible for judging reports (ingest) or for outside brokers (`ingest::outside`).
+
+use std::{net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use classpulse_proto::topic::{self, Channel};
+use prost::Message as _;
+use rmqtt::{
+    codec::v5::{PublishAckReason, SubscribeAckReason},
+    context::ServerContext,
+    hook::{Handler, HookResult, Parameter, ReturnType, Type},
+    net::Builder,
+    server::MqttServer,
+    session::{Session, SessionState},
+    types::{
+        AuthResult, CodecPublish, ConnectInfo, From, Id, LastWill, Publish, PublishAclResult,
+        PublishResult, QoS, Subscribe, SubscribeAclResult,
+    },
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use crate::{
+    ingest::{Intake, assemble::Outcome},
+    observe::Metrics,
+};
+
+/// Largest MQTT packet. Well above the largest report, so that a report that is too large lands in quarantine.
+const MAX_PACKET: u32 = 256 * 1024;
+
+/// Most terminals that may be connected at once: a county's 20,000 and some room.
+const MAX_SESSIONS: isize = 25_000;
+
+/// Messages that may wait for one terminal: acknowledgements only, which may be lost without harm.
+const MAX_QUEUE: usize = 1_000;
+
+/// Publishes that a terminal may have unanswered; each is answered after its commit.
+const MAX_INFLIGHT: NonZeroU16 = NonZeroU16::new(64).unwrap();
+
+/// Why the broker could not start.
+#[derive(Debug, thiserror::Error)]
+#[error("the broker can't listen on {address}")]
+pub struct BrokerError {
+    address: SocketAddr,
+    #[source]
+    source: rmqtt::Error,
+}
+
+/// A broker that listens.
+pub struct Broker {
+    address: SocketAddr,
+    server: MqttServer,
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Broker {
+    /// Listens on an address (port 0 for any), reports going to `intake`.
+    /// Once `draining` is cancelled, publishes are refused, so that terminals keep what they have.
+    ///
+    /// # Errors
+    /// [`BrokerError`] where the address is taken or not ours.
+    pub async fn bind(
+        address: SocketAddr,
+        intake: Intake,
+        metrics: Arc<Metrics>,
+        draining: CancellationToken,
+    ) -> Result<Self, BrokerError> {
+        let context = ServerContext::new()
+            .mqtt_max_sessions(MAX_SESSIONS)
+            .busy_check_enable(false)
+            .build()
+            .await;
+        let gate = Gate {
+            context: context.clone(),
+            intake,
+            metrics,
+            draining,
+        };
+        let hooks = context.extends.hook_mgr().register();
+        for kind in [
+            Type::ClientAuthenticate,
+            Type::ClientSubscribeCheckAcl,
+            Type::MessagePublishCheckAcl,
+        ] {
+            hooks.add(kind, Box::new(gate.clone())).await;
+        }
+        hooks.start().await;
+        let listener = Builder::new()
+            .name("terminals")
+            .laddr(address)
+            .reuseaddr(Some(true))
+            .nodelay(true)
+            .allow_anonymous(false)
+            .max_packet_size(MAX_PACKET)
+            .max_clientid_len(topic::MAX_TERMINAL)
+            .max_mqueue_len(MAX_QUEUE)
+            .max_inflight(MAX_INFLIGHT)
+            .max_handshaking_limit(25_000)
+            .max_qos_allowed(QoS::AtLeastOnce)
+            .message_expiry_interval(Duration::ZERO)
+            .session_expiry_interval(Duration::ZERO)
+            .backlog(4_096)
+            .bind()
+            .and_then(rmqtt::net::Listener::tcp)
+            .map_err(|source| BrokerError { address, source })?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| BrokerError { address, source })?;
+        let server = MqttServer::new(context).listener_by_id(listener, 1).build();
+        info!(%address, "the broker listens");
+        Ok(Self { address, server })
+    }
+
+    /// Where terminals connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until dropped: the library has no other end.
+    pub async fn run(self) {
+        if let Err(error) = self.server.run().await {
+            tracing::error!(%error, "the broker ended");
+        }
+    }
+}
+
+/// Who may do what, and the way of a report from the broker into ingest.
+#[derive(Clone)]
+struct Gate {
+    context: ServerContext,
+    intake: Intake,
+    metrics: Arc<Metrics>,
+    draining: CancellationToken,
+}
+
+#[expect(
+    elided_lifetimes_in_paths,
+    reason = "the library's trait is written so"
+)]
+#[async_trait]
+impl Handler for Gate {
+    async fn hook(&self, parameter: &Parameter, before: Option<HookResult>) -> ReturnType {
+        match parameter {
+            Parameter::ClientAuthenticate(info) => {
+                (false, Some(HookResult::AuthResult(self.log_in(info))))
+            }
+            Parameter::ClientSubscribeCheckAcl(session, subscribe) => (
+                false,
+                Some(HookResult::SubscribeAclResult(
+                    self.subscribe(session, subscribe),
+                )),
+            ),
+            Parameter::MessagePublishCheckAcl(session, publish) => (
+                false,
+                Some(HookResult::PublishAclResult(
+                    self.publish(session, publish).await,
+                )),
+            ),
+            _ => (true, before),
+        }
+    }
+}
+
+impl Gate {
+    /// A client is a terminal: its client id and user name are the terminal's id, its Last Will is its own state.
+    fn log_in(&self, info: &ConnectInfo) -> AuthResult {
+        let name: &str = info.client_id();
+        let user_agrees = info.username().is_some_and(|user| {
+            let user: &str = user;
+            user == name
+        });
+        let will_agrees = info.last_will().is_none_or(|will| {
+            let topic: &str = match &will {
+                LastWill::V3(will) => &will.topic,
+                LastWill::V5(will) => &will.topic,
+            };
+            topic::parse(topic) == Some((name, Channel::State))
+        });
+        if topic::is_terminal(name) && user_agrees && will_agrees {
+            return AuthResult::Allow(false, None);
+        }
+        self.metrics.broker_refusal();
+        info!(
+            client = name,
+            user_agrees,
+            will_agrees,
+            "login refused: client id, user name and will must name one terminal"
+        );
+        AuthResult::NotAuthorized
+    }
+
+    fn subscribe(&self, session: &Session, subscribe: &Subscribe) -> SubscribeAclResult {
+        let (client, filter): (&str, &str) = (&session.id.client_id, &subscribe.topic_filter);
+        if topic::parse(filter) == Some((client, Channel::Ack)) {
+            return SubscribeAclResult::new_success(subscribe.opts.qos(), None);
+        }
+        self.metrics.broker_refusal();
+        info!(
+            client,
+            filter, "subscription refused: a terminal reads only its own acknowledgements"
+        );
+        SubscribeAclResult::new_failure(SubscribeAckReason::NotAuthorized)
+    }
+
+    async fn publish(&self, session: &Session, publish: &Publish) -> PublishAclResult {
+        let (client, topic): (&str, &str) = (&session.id.client_id, &publish.topic);
+        match topic::parse(topic) {
+            Some((name, Channel::State)) if name == client => PublishAclResult::allow(),
+            Some((name, Channel::Report)) if name == client => {
+                let terminal = name.to_owned();
+                self.report(session, terminal, publish.payload.clone())
+                    .await
+            }
+            _ => {
+                self.metrics.broker_refusal();
+                info!(
+                    client,
+                    topic, "publish refused: a terminal speaks only for itself"
+                );
+                refuse(PublishAckReason::NotAuthorized, "not your topic")
+            }
+        }
+    }
+
+    /// Waits for the commit, sends the acknowledgement, and only then lets the broker answer.
+    async fn report(
+        &self,
+        session: &Session,
+        terminal: String,
+        payload: Bytes,
+    ) -> PublishAclResult {
+        if self.draining.is_cancelled() {
+            return refuse(
+                PublishAckReason::ImplementationSpecificError,
+                "the service is stopping",
+            );
+        }
+        match self.intake.accept(Some(terminal), payload).await {
+            Ok(outcome) => {
+                self.acknowledge(&session.id, outcome).await;
+                PublishAclResult::allow()
+            }
+            Err(error) => {
+                debug!(%error, "a report was not taken");
+                refuse(
+                    PublishAckReason::ImplementationSpecificError,
+                    "the service is stopping",
+                )
+            }
+        }
+    }
+
+    async fn acknowledge(&self, to: &Id, outcome: Outcome) {
+        let (Some(terminal), Some(ack)) = (outcome.terminal, outcome.ack) else {
+            return;
+        };
+        let publish = CodecPublish {
+            dup: false,
+            retain: false,
+            qos: QoS::AtLeastOnce,
+            topic: topic::of(terminal.as_str(), Channel::Ack).into(),
+            packet_id: None,
+            payload: ack.encode_to_vec().into(),
+            properties: Some(rmqtt::codec::v5::PublishProperties::default()),
+        };
+        let from = From::from_system(to.clone());
+        let sent = SessionState::forwards(&self.context, from, publish.into(), false, None).await;
+        if let Err(error) = sent {
+            // Harmless: the terminal reports again.
+            debug!(%terminal, %error, "an acknowledgement was lost");
+        }
+    }
+}
+
+fn refuse(code: PublishAckReason, why: &'static str) -> PublishAclResult {
+    PublishAclResult(PublishResult::reason_code(code, Some(why.into()), false))
+}

@@ -1,0 +1,179 @@
+//! Arguments, as clap reads them. Not responsible for acting on them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use jiff::civil::Date;
+
+use crate::{
+    demo::DemoArgs,
+    domain::ids::{CountyCode, SchoolCode, Stage, TerminalId},
+};
+
+/// Classpulse (课脉): measures how long schools use their classroom terminals, and scores it.
+///
+/// Exit codes: 0 done; 1 failed; 2 wrong arguments or configuration; 3 the given data has mistakes, nothing changed.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about)]
+pub struct Cli {
+    /// Configuration file (TOML). Without it, defaults and CLASSPULSE_… environment variables hold.
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "CLASSPULSE_CONFIG",
+        value_name = "FILE"
+    )]
+    pub config: Option<PathBuf>,
+    /// Answer in JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to log on standard error, such as debug or classpulse=debug.
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service: broker, ingest, rollup, gRPC.
+    Serve,
+    /// Play a whole county in one process, with real agents' code, broker, store and averages.
+    Demo(DemoArgs),
+    /// Import schools, terminals (CSV or XLSX) or a teaching calendar (TOML). All or nothing.
+    Import(ImportArgs),
+    /// Average usage of a county's schools, of one school's terminals, or one terminal's day.
+    Usage(UsageArgs),
+    /// 后台监测 points of a county's schools.
+    Score(PeriodArgs),
+    /// Reports that could not be believed.
+    Quarantine {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: QuarantineCommand,
+    },
+    /// Terminals that wait for approval.
+    Terminals {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: TerminalsCommand,
+    },
+    /// The configuration.
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+/// Which county, which days.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PeriodArgs {
+    /// Six-digit county code; not needed where only one county is registered.
+    #[arg(long)]
+    pub county: Option<CountyCode>,
+    /// First day. Without days: from the current term's first day to yesterday.
+    #[arg(long, requires = "to", value_name = "YYYY-MM-DD")]
+    pub from: Option<Date>,
+    /// Last day, included.
+    #[arg(long, requires = "from", value_name = "YYYY-MM-DD")]
+    pub to: Option<Date>,
+}
+
+/// What to show of usage.
+#[derive(Debug, Clone, Default, Args)]
+pub struct UsageArgs {
+    /// County and days.
+    #[command(flatten)]
+    pub period: PeriodArgs,
+    /// Only schools of this stage (学段), such as 小学.
+    #[arg(long)]
+    pub stage: Option<Stage>,
+    /// Only schools of this township.
+    #[arg(long)]
+    pub township: Option<String>,
+    /// This school's terminals instead.
+    #[arg(long, conflicts_with_all = ["stage", "township", "terminal"])]
+    pub school: Option<SchoolCode>,
+    /// This terminal's day instead, as runs of minutes.
+    #[arg(long, conflicts_with_all = ["stage", "township"])]
+    pub terminal: Option<TerminalId>,
+    /// The day for --terminal; today if not given.
+    #[arg(long, requires = "terminal", value_name = "YYYY-MM-DD")]
+    pub day: Option<Date>,
+}
+
+/// What to import.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArgs {
+    /// Table of schools or terminals (.csv, .xlsx), or a calendar (.toml).
+    pub file: PathBuf,
+    /// Check and count, change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The county a calendar is for; not needed where only one is registered.
+    #[arg(long)]
+    pub county: Option<CountyCode>,
+}
+
+/// What to do with the quarantine.
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// List what waits there, with reasons.
+    List(SelectionArgs),
+    /// Check entries again, now that their cause is mended; what passes is counted.
+    Replay(SelectionArgs),
+}
+
+/// Which entries.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SelectionArgs {
+    /// Only this entry.
+    #[arg(long)]
+    pub id: Option<i64>,
+    /// Only this terminal's.
+    #[arg(long)]
+    pub terminal: Option<String>,
+    /// Only those refused for this reason, such as before_service.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 100)]
+    pub limit: u32,
+}
+
+/// What to do with waiting terminals.
+#[derive(Debug, Subcommand)]
+pub enum TerminalsCommand {
+    /// List them.
+    Pending,
+    /// Put some into service.
+    Approve(ApproveArgs),
+}
+
+/// Which terminals, and where they stand.
+#[derive(Debug, Clone, Args)]
+pub struct ApproveArgs {
+    /// The waiting terminals.
+    #[arg(required = true)]
+    pub terminals: Vec<TerminalId>,
+    /// The school they stand in (学校标识码).
+    #[arg(long)]
+    pub school: SchoolCode,
+    /// The room; only with one terminal.
+    #[arg(long, default_value = "")]
+    pub room: String,
+    /// First day in service; the day of the first report if not given.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub from: Option<Date>,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Explain every mistake, or show what holds.
+    Check,
+}

@@ -1,0 +1,203 @@
+//! The command line: arguments → configuration → work → exit code.
+//!
+//! Commands work on the store directly, so they answer whether or not the service runs.
+//! Not responsible for the work itself (`app`, `query`, `registry`, `ingest::replay`, `demo`).
+
+pub mod args;
+mod output;
+mod quarantine;
+mod registry;
+mod service;
+mod usage;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command, ConfigCommand, QuarantineCommand, TerminalsCommand};
+use jiff::Timestamp;
+
+use crate::{
+    clock::{Clock as _, SystemClock},
+    config::{Config, StoreUrl},
+    domain::ids::InvalidId,
+    observe::chain,
+    store::{SharedStore, StoreError, sqlite::SqliteStore},
+};
+
+/// Why a command failed, and how it exits.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    code: u8,
+}
+
+/// The work could not be done.
+const FAILED: u8 = 1;
+/// Arguments or configuration are wrong. (clap exits with the same.)
+const USAGE: u8 = 2;
+/// The given file or data has mistakes; nothing was changed.
+const REFUSED: u8 = 3;
+
+impl Failure {
+    fn failed(error: &dyn std::error::Error) -> Self {
+        Self {
+            message: chain(error),
+            code: FAILED,
+        }
+    }
+
+    fn usage(error: &dyn std::error::Error) -> Self {
+        Self {
+            message: chain(error),
+            code: USAGE,
+        }
+    }
+
+    fn said(code: u8, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code,
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::failed(&error)
+    }
+}
+
+impl From<InvalidId> for Failure {
+    fn from(error: InvalidId) -> Self {
+        Self::usage(&error)
+    }
+}
+
+impl From<crate::query::QueryError> for Failure {
+    fn from(error: crate::query::QueryError) -> Self {
+        Self::failed(&error)
+    }
+}
+
+/// Runs a command to its end. Answers go to standard output, everything else to standard error.
+#[must_use]
+pub fn run(cli: &Cli) -> ExitCode {
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                eprintln!("classpulse: {}", failure.message);
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<(), Failure> {
+    if let Command::Config {
+        command: ConfigCommand::Check,
+    } = &cli.command
+    {
+        return service::config_check(cli);
+    }
+    let config = Config::load(cli.config.as_deref()).map_err(|error| Failure::usage(&error))?;
+    let filter = cli.log.as_deref().unwrap_or(match &cli.command {
+        Command::Serve => config.log_filter.as_str(),
+        // A command's own answer is what its user came for.
+        _ => "warn",
+    });
+    crate::observe::start_logging(filter, config.log_format)
+        .map_err(|error| Failure::said(USAGE, format!("--log {filter:?}: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(&error))?;
+    let done = runtime.block_on(run_command(cli, config));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    done
+}
+
+async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Serve => return service::serve(config).await,
+        Command::Demo(arguments) => {
+            return crate::demo::run(arguments, config)
+                .await
+                .map_err(|error| Failure::failed(&error));
+        }
+        _ => {}
+    }
+    let store = open_store(&config.store).await?;
+    let at = Opened {
+        store: store.clone(),
+        config,
+        now: SystemClock.now(),
+        json: cli.json,
+    };
+    let done = match &cli.command {
+        Command::Import(arguments) => registry::import(&at, arguments).await,
+        Command::Usage(arguments) => usage::usage(&at, arguments).await,
+        Command::Score(arguments) => usage::score(&at, arguments).await,
+        Command::Quarantine { command } => match command {
+            QuarantineCommand::List(selection) => quarantine::list(&at, selection).await,
+            QuarantineCommand::Replay(selection) => quarantine::replay(&at, selection).await,
+        },
+        Command::Terminals { command } => match command {
+            TerminalsCommand::Pending => registry::pending(&at).await,
+            TerminalsCommand::Approve(arguments) => registry::approve(&at, arguments).await,
+        },
+        Command::Serve | Command::Demo(_) | Command::Config { .. } => Ok(()),
+    };
+    store.close().await;
+    done
+}
+
+/// What every command on the store works with.
+struct Opened {
+    store: SharedStore,
+    config: Config,
+    now: Timestamp,
+    json: bool,
+}
+
+impl Opened {
+    fn today(&self) -> jiff::civil::Date {
+        self.config.zone.to_datetime(self.now).date()
+    }
+
+    /// A moment as local civil time.
+    fn local(&self, unix: i64) -> String {
+        Timestamp::from_second(unix).map_or_else(
+            |_| unix.to_string(),
+            |at| {
+                self.config
+                    .zone
+                    .to_datetime(at)
+                    .strftime("%Y-%m-%d %H:%M:%S")
+                    .to_string()
+            },
+        )
+    }
+}
+
+/// Opens the store that the configuration names; its folder is made where it is missing.
+pub(crate) async fn open_store(url: &StoreUrl) -> Result<SharedStore, Failure> {
+    let StoreUrl::Sqlite(path) = url;
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        tokio::fs::create_dir_all(folder).await.map_err(|error| {
+            Failure::said(
+                FAILED,
+                format!("can't make the folder {}: {error}", folder.display()),
+            )
+        })?;
+    }
+    let store = SqliteStore::open(path).map_err(|error| {
+        Failure::said(
+            FAILED,
+            format!("store sqlite:{}: {}", path.display(), chain(&error)),
+        )
+    })?;
+    Ok(std::sync::Arc::new(store))
+}

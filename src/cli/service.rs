@@ -1,0 +1,62 @@
+//! `serve` and `config check`. Not responsible for what the service is made of (`app`).
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Failure, USAGE, args::Cli, open_store, output};
+use crate::{
+    app::App,
+    clock::SystemClock,
+    config::{Config, KEYS},
+    tasks,
+};
+
+/// Runs until SIGINT or SIGTERM, then stops in order; a second signal forces the exit.
+pub(super) async fn serve(config: Config) -> Result<(), Failure> {
+    let store = open_store(&config.store).await?;
+    let app = App::start(&config, store, Arc::new(SystemClock))
+        .await
+        .map_err(|error| Failure::failed(&error))?;
+    tasks::stop_signal().await;
+    info!("stopping; a second signal forces the exit");
+    let forced = CancellationToken::new();
+    let watch = tasks::start("second signal", {
+        let forced = forced.clone();
+        async move {
+            tasks::stop_signal().await;
+            forced.cancel();
+        }
+    });
+    tokio::select! {
+        () = app.stop(config.shutdown) => {}
+        () = forced.cancelled() => warn!("forced to exit; what was not acknowledged comes again"),
+    }
+    watch.stop();
+    Ok(())
+}
+
+/// Explains every mistake; where there is none, shows what holds.
+pub(super) fn config_check(cli: &Cli) -> Result<(), Failure> {
+    match Config::load(cli.config.as_deref()) {
+        Ok(config) => {
+            if cli.json {
+                return output::json(&json!({ "ok": true, "mistakes": [] }));
+            }
+            output::print(&format!(
+                "ok: {config:#?}\n\nEvery key, its default and meaning:"
+            ));
+            for (key, default, meaning) in KEYS {
+                output::print(&format!("  {key:<22} {default:<26} {meaning}"));
+            }
+            Ok(())
+        }
+        Err(error) if cli.json => {
+            output::json(&json!({ "ok": false, "file": error.file, "mistakes": error.mistakes }))?;
+            Err(Failure::said(USAGE, ""))
+        }
+        Err(error) => Err(Failure::usage(&error)),
+    }
+}

@@ -1,0 +1,486 @@
+//! Configuration: one TOML file, environment overrides, defaults that work. The only reader of the environment.
+//!
+//! Every mistake is named with its key and what is allowed there, all at once (`classpulse config check`).
+//! Not responsible for acting on any of it (`app`).
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::tz::TimeZone;
+
+use crate::observe::LogFormat;
+
+/// Everything that can be set, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Cuts days and shows times.
+    pub zone: TimeZone,
+    /// Where data is kept.
+    pub store: StoreUrl,
+    /// Where gRPC and HTTP listen; loopback unless set.
+    pub api: SocketAddr,
+    /// The broker.
+    pub broker: BrokerConfig,
+    /// How long a batch of reports waits for company.
+    pub linger: Duration,
+    /// How often school-days are brought up to date in the background.
+    pub rollup: Duration,
+    /// How long a stopping service may take.
+    pub shutdown: Duration,
+    /// What is logged, in `tracing`'s words.
+    pub log_filter: String,
+    /// How it is logged.
+    pub log_format: LogFormat,
+}
+
+/// Where data is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// One file.
+    Sqlite(PathBuf),
+}
+
+/// Which broker carries the reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BrokerConfig {
+    /// Our own, in this process; loopback unless set.
+    Embedded(SocketAddr),
+    /// Someone else's.
+    Outside {
+        /// Host name or address.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// Keeps the session over restarts; each aggregator needs its own.
+        client_id: String,
+        /// User name, and the file with the password.
+        login: Option<(String, PathBuf)>,
+        /// Whether several aggregators share the reports.
+        shared: bool,
+    },
+}
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Mistake {
+    /// Such as `broker.listen`; empty for the file as a whole.
+    pub key: String,
+    /// What is wrong, and what is allowed.
+    pub problem: String,
+}
+
+/// All mistakes of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// The file, where there is one.
+    pub file: Option<PathBuf>,
+    /// At least one.
+    pub mistakes: Vec<Mistake>,
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "{}:", file.display())?,
+            None => write!(f, "configuration:")?,
+        }
+        for mistake in &self.mistakes {
+            match mistake.key.as_str() {
+                "" => write!(f, "\n  {}", mistake.problem)?,
+                key => write!(f, "\n  {key}: {}", mistake.problem)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every key, with the default that is used where neither file nor environment says otherwise.
+/// The environment's name for `broker.listen` is `CLASSPULSE_BROKER_LISTEN`.
+pub const KEYS: [(&str, &str, &str); 16] = [
+    (
+        "time_zone",
+        "Asia/Shanghai",
+        "IANA time zone in which days begin and end",
+    ),
+    ("store", "sqlite:data/classpulse.db", "sqlite:FILE"),
+    (
+        "api.listen",
+        "127.0.0.1:50051",
+        "address and port of gRPC, gRPC-Web and /metrics",
+    ),
+    ("broker.kind", "embedded", "embedded or outside"),
+    (
+        "broker.listen",
+        "127.0.0.1:1883",
+        "address and port of the embedded broker",
+    ),
+    ("broker.host", "127.0.0.1", "host of the outside broker"),
+    (
+        "broker.port",
+        "1883",
+        "port of the outside broker, 1 to 65535",
+    ),
+    (
+        "broker.client_id",
+        "classpulse-1",
+        "client id at the outside broker; each aggregator needs its own",
+    ),
+    (
+        "broker.user",
+        "",
+        "user name at the outside broker; empty for none",
+    ),
+    (
+        "broker.password_file",
+        "",
+        "file that holds the password, nothing else",
+    ),
+    (
+        "broker.shared",
+        "false",
+        "true where several aggregators share the reports",
+    ),
+    (
+        "ingest.linger_ms",
+        "20",
+        "how long a batch waits for company, 0 to 2000",
+    ),
+    (
+        "rollup.interval_ms",
+        "1000",
+        "how often averages are brought up to date, 100 to 60000",
+    ),
+    ("shutdown_s", "10", "how long stopping may take, 1 to 300"),
+    (
+        "log.filter",
+        "info,rmqtt=warn",
+        "such as info or classpulse=debug",
+    ),
+    ("log.format", "text", "text or json"),
+];
+
+/// One raw value, and who said it.
+struct Values(Vec<(&'static str, String)>);
+
+impl Config {
+    /// Reads the file (if any), lays the environment over it, and checks everything.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let fail = |key: &str, problem: String| ConfigError {
+            file: file.map(Path::to_owned),
+            mistakes: vec![Mistake {
+                key: key.to_owned(),
+                problem,
+            }],
+        };
+        let text = match file {
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| fail("", format!("can't be read: {error}")))?,
+            None => String::new(),
+        };
+        Self::parse(&text, environment).map_err(|mistakes| ConfigError {
+            file: file.map(Path::to_owned),
+            mistakes,
+        })
+    }
+
+    /// The same from a text and any environment; for tests.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn parse(
+        text: &str,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        let values = Values::collect(text, environment, &mut mistakes);
+        let config = values.check(&mut mistakes);
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(mistakes),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one home of the environment")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn mistake(mistakes: &mut Vec<Mistake>, key: &str, problem: impl Into<String>) {
+    mistakes.push(Mistake {
+        key: key.to_owned(),
+        problem: problem.into(),
+    });
+}
+
+impl Values {
+    fn collect(
+        text: &str,
+        environment: impl Fn(&str) -> Option<String>,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Self {
+        let table = text.parse::<toml::Table>().unwrap_or_else(|error| {
+            mistake(mistakes, "", error.to_string().trim_end());
+            toml::Table::new()
+        });
+        let mut said = Vec::new();
+        flatten("", &table, &mut said);
+        for (key, _) in &said {
+            if !KEYS.iter().any(|(known, ..)| known == key) {
+                let allowed: Vec<_> = KEYS.iter().map(|(known, ..)| *known).collect();
+                mistake(
+                    mistakes,
+                    key,
+                    format!("is no known key; known are {}", allowed.join(", ")),
+                );
+            }
+        }
+        let values = KEYS.iter().map(|(key, default, _)| {
+            let variable = format!("CLASSPULSE_{}", key.replace('.', "_").to_uppercase());
+            let from_file = || {
+                said.iter()
+                    .find(|(name, _)| name == key)
+                    .map(|(_, value)| value.clone())
+            };
+            (
+                *key,
+                environment(&variable)
+                    .or_else(from_file)
+                    .unwrap_or_else(|| (*default).to_owned()),
+            )
+        });
+        Self(values.collect())
+    }
+
+    fn get(&self, key: &str) -> &str {
+        self.0
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map_or("", |(_, value)| value)
+    }
+
+    fn parsed<T: std::str::FromStr>(
+        &self,
+        key: &'static str,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<T> {
+        let value = self.get(key).parse().ok();
+        if value.is_none() {
+            self.wrong(key, mistakes);
+        }
+        value
+    }
+
+    fn between(
+        &self,
+        key: &'static str,
+        low: u64,
+        high: u64,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<u64> {
+        let value = self
+            .get(key)
+            .parse()
+            .ok()
+            .filter(|value| (low..=high).contains(value));
+        if value.is_none() {
+            self.wrong(key, mistakes);
+        }
+        value
+    }
+
+    fn wrong(&self, key: &'static str, mistakes: &mut Vec<Mistake>) {
+        let meaning = KEYS
+            .iter()
+            .find(|(known, ..)| *known == key)
+            .map_or("", |(.., meaning)| meaning);
+        mistake(
+            mistakes,
+            key,
+            format!("{:?} is not valid here: {meaning}", self.get(key)),
+        );
+    }
+
+    fn check(&self, mistakes: &mut Vec<Mistake>) -> Option<Config> {
+        let zone = TimeZone::get(self.get("time_zone")).ok();
+        if zone.is_none() {
+            self.wrong("time_zone", mistakes);
+        }
+        let store = self
+            .get("store")
+            .strip_prefix("sqlite:")
+            .filter(|path| !path.is_empty());
+        if store.is_none() {
+            self.wrong("store", mistakes);
+        }
+        let api = self.parsed("api.listen", mistakes);
+        let broker = self.broker(mistakes);
+        let linger = self.between("ingest.linger_ms", 0, 2_000, mistakes);
+        let rollup = self.between("rollup.interval_ms", 100, 60_000, mistakes);
+        let shutdown = self.between("shutdown_s", 1, 300, mistakes);
+        let log_filter = self.get("log.filter").to_owned();
+        if tracing_subscriber::EnvFilter::try_new(&log_filter).is_err() {
+            self.wrong("log.filter", mistakes);
+        }
+        let log_format = match self.get("log.format") {
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            _ => {
+                self.wrong("log.format", mistakes);
+                None
+            }
+        };
+        Some(Config {
+            zone: zone?,
+            store: StoreUrl::Sqlite(store?.into()),
+            api: api?,
+            broker: broker?,
+            linger: Duration::from_millis(linger?),
+            rollup: Duration::from_millis(rollup?),
+            shutdown: Duration::from_secs(shutdown?),
+            log_filter,
+            log_format: log_format?,
+        })
+    }
+
+    fn broker(&self, mistakes: &mut Vec<Mistake>) -> Option<BrokerConfig> {
+        match self.get("broker.kind") {
+            "embedded" => self
+                .parsed("broker.listen", mistakes)
+                .map(BrokerConfig::Embedded),
+            "outside" => {
+                let (port, shared) = (
+                    self.parsed("broker.port", mistakes),
+                    self.parsed("broker.shared", mistakes),
+                );
+                let (user, file) = (self.get("broker.user"), self.get("broker.password_file"));
+                if user.is_empty() != file.is_empty() {
+                    mistake(
+                        mistakes,
+                        "broker.user",
+                        "a user needs a password_file, and the other way round",
+                    );
+                }
+                for key in ["broker.host", "broker.client_id"] {
+                    if self.get(key).is_empty() {
+                        mistake(mistakes, key, "must not be empty");
+                    }
+                }
+                Some(BrokerConfig::Outside {
+                    host: self.get("broker.host").to_owned(),
+                    port: port?,
+                    client_id: self.get("broker.client_id").to_owned(),
+                    login: (!user.is_empty()).then(|| (user.to_owned(), file.into())),
+                    shared: shared?,
+                })
+            }
+            _ => {
+                mistake(
+                    mistakes,
+                    "broker.kind",
+                    format!(
+                        "{:?} is neither embedded nor outside",
+                        self.get("broker.kind")
+                    ),
+                );
+                None
+            }
+        }
+    }
+}
+
+/// `[broker] listen = …` becomes `broker.listen`.
+fn flatten(prefix: &str, table: &toml::Table, found: &mut Vec<(String, String)>) {
+    for (key, value) in table {
+        let name = if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        };
+        match value {
+            toml::Value::Table(inner) => flatten(&name, inner, found),
+            toml::Value::String(text) => found.push((name, text.clone())),
+            other => found.push((name, other.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nothing(_: &str) -> Option<String> {
+        None
+    }
+
+    #[test]
+    fn nothing_said_works_and_listens_on_loopback_only() {
+        let config = Config::parse("", nothing).unwrap();
+        assert!(config.api.ip().is_loopback());
+        assert!(
+            matches!(config.broker, BrokerConfig::Embedded(address) if address.ip().is_loopback())
+        );
+        assert_eq!(config.store, StoreUrl::Sqlite("data/classpulse.db".into()));
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let text =
+            "store = \"sqlite:a.db\"\n[api]\nlisten = \"127.0.0.1:1\"\n[ingest]\nlinger_ms = 5\n";
+        let environment =
+            |name: &str| (name == "CLASSPULSE_API_LISTEN").then(|| "127.0.0.1:2".to_owned());
+        let config = Config::parse(text, environment).unwrap();
+        assert_eq!(config.api.port(), 2);
+        assert_eq!(config.linger, Duration::from_millis(5));
+        assert_eq!(config.store, StoreUrl::Sqlite("a.db".into()));
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let text = "time_zone = \"Mars\"\nstore = \"mysql:x\"\nstoer = 1\nshutdown_s = 0\n[api]\nlisten = \"here\"\n\
+                    [broker]\nkind = \"outside\"\nport = 70000\nuser = \"u\"\n[log]\nformat = \"xml\"\n";
+        let mistakes = Config::parse(text, nothing).unwrap_err();
+        let keys: Vec<_> = mistakes
+            .iter()
+            .map(|mistake| mistake.key.as_str())
+            .collect();
+        assert_eq!(
+            keys,
+            [
+                "stoer",
+                "time_zone",
+                "store",
+                "api.listen",
+                "broker.port",
+                "broker.user",
+                "shutdown_s",
+                "log.format"
+            ]
+        );
+        let broken = Config::parse("a = [", nothing).unwrap_err();
+        assert!(broken[0].problem.contains("line 1"), "{broken:?}");
+    }
+
+    #[test]
+    fn an_outside_broker_keeps_its_settings() {
+        let text = "[broker]\nkind = \"outside\"\nhost = \"b\"\nshared = true\nuser = \"u\"\npassword_file = \"p\"\n";
+        let BrokerConfig::Outside {
+            host,
+            port,
+            login,
+            shared,
+            ..
+        } = Config::parse(text, nothing).unwrap().broker
+        else {
+            panic!("outside")
+        };
+        assert_eq!((host.as_str(), port, shared), ("b", 1883, true));
+        assert_eq!(login, Some(("u".to_owned(), "p".into())));
+    }
+}

@@ -1,0 +1,13 @@
+//! What usage means: minutes, sessions, calendar, averages, points. Pure and exact.
+//!
+//! No IO, no clock, no async, no float: time and data are arguments, numbers are integers and fractions.
+//! Not responsible for where minutes come from (ingest) or where they are kept (store).
+
+#![deny(clippy::float_arithmetic)]
+
+pub mod calendar;
+pub mod ids;
+pub mod minutes;
+pub mod monitoring;
+pub mod session;
+pub mod usage;

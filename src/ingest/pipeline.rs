@@ -1,0 +1,318 @@
+//! The pipeline's moving part: a bounded queue, a batch, one commit, then every report's outcome.
+//!
+//! While a batch commits, the next one gathers in the queue; when the queue is full, senders wait, and the broker
+//! holds the rest. Not responsible for judging reports (`assemble`) or for carrying bytes (`broker`, `outside`).
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use jiff::{Timestamp, tz::TimeZone};
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::assemble::{Assembly, Decoded, Incoming, Known, Outcome, open};
+use crate::{
+    clock::SharedClock,
+    domain::ids::TerminalId,
+    observe::Metrics,
+    store::{Batch, Committed, SharedStore, Standing, StoreError},
+};
+
+/// Reports that may wait for the next batch. Beyond it senders wait, and their broker with them.
+pub const QUEUE: usize = 20_000;
+
+/// Most reports in one commit.
+pub const MAX_BATCH: usize = 20_000;
+
+/// Most terminals that may wait for approval; more unknown ones go to quarantine.
+pub const MAX_PENDING_TERMINALS: u64 = 20_000;
+
+/// Most terminals whose standing is remembered between batches.
+const MAX_CACHED: usize = 100_000;
+
+/// First and longest pause before a failed commit is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+struct Delivery {
+    incoming: Incoming,
+    arrived: Timestamp,
+    done: oneshot::Sender<Outcome>,
+}
+
+/// Why a report was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IntakeError {
+    /// The queue is full; the report was not taken.
+    #[error("the intake is full")]
+    Full,
+    /// The pipeline has stopped; the report was not committed.
+    #[error("the intake is closed")]
+    Closed,
+}
+
+/// Where reports are handed in. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    queue: mpsc::Sender<Delivery>,
+    clock: SharedClock,
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery")
+            .field("arrived", &self.arrived)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Intake {
+    /// Hands in a report, waiting for room, and waits until it is committed.
+    ///
+    /// # Errors
+    /// `Closed` when the pipeline stopped before the commit; the report may come again.
+    pub async fn accept(
+        &self,
+        topic_terminal: Option<String>,
+        payload: Bytes,
+    ) -> Result<Outcome, IntakeError> {
+        let (delivery, outcome) = self.delivery(topic_terminal, payload, None);
+        self.queue
+            .send(delivery)
+            .await
+            .map_err(|_closed| IntakeError::Closed)?;
+        outcome.await.map_err(|_closed| IntakeError::Closed)
+    }
+
+    /// The same without waiting for room.
+    ///
+    /// # Errors
+    /// `Full` at once where there is no room, else as [`Intake::accept`].
+    pub async fn try_accept(&self, payload: Bytes) -> Result<Outcome, IntakeError> {
+        let (delivery, outcome) = self.delivery(None, payload, None);
+        self.queue.try_send(delivery).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => IntakeError::Full,
+            mpsc::error::TrySendError::Closed(_) => IntakeError::Closed,
+        })?;
+        outcome.await.map_err(|_closed| IntakeError::Closed)
+    }
+
+    fn delivery(
+        &self,
+        topic_terminal: Option<String>,
+        payload: Bytes,
+        replay_of: Option<i64>,
+    ) -> (Delivery, oneshot::Receiver<Outcome>) {
+        let (done, outcome) = oneshot::channel();
+        let arrived = self.clock.now();
+        let received_at = arrived.as_second();
+        let incoming = Incoming {
+            topic_terminal,
+            payload,
+            received_at,
+            replay_of,
+        };
+        (
+            Delivery {
+                incoming,
+                arrived,
+                done,
+            },
+            outcome,
+        )
+    }
+}
+
+/// What the pipeline works with.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// Where batches are committed.
+    pub store: SharedStore,
+    /// For arrival times and latencies.
+    pub clock: SharedClock,
+    /// Cuts days.
+    pub zone: TimeZone,
+    /// Counts what happens.
+    pub metrics: Arc<Metrics>,
+    /// How long a batch waits for company after its first report: trades latency for fewer disk syncs.
+    pub linger: Duration,
+    /// No more reports are taken; those in the queue are still committed.
+    pub stop: CancellationToken,
+}
+
+impl Pipeline {
+    /// The intake, and the pipeline's work as a future that ends after `stop` (or when every
+    /// intake is gone), once all is committed.
+    pub fn start(self) -> (Intake, impl Future<Output = ()> + Send) {
+        let (queue, reports) = mpsc::channel(QUEUE);
+        let intake = Intake {
+            queue,
+            clock: self.clock.clone(),
+        };
+        let worker = Worker {
+            parts: self,
+            standings: HashMap::new(),
+            version: None,
+        };
+        (intake, worker.run(reports))
+    }
+}
+
+struct Worker {
+    parts: Pipeline,
+    /// What is known of terminals, true for `version` of the registry.
+    standings: HashMap<TerminalId, Standing>,
+    version: Option<i64>,
+}
+
+impl Worker {
+    async fn run(mut self, mut reports: mpsc::Receiver<Delivery>) {
+        let mut gathered = Vec::new();
+        let stop = self.parts.stop.clone();
+        loop {
+            let count = tokio::select! {
+                count = reports.recv_many(&mut gathered, MAX_BATCH) => count,
+                () = stop.cancelled(), if !reports.is_closed() => {
+                    reports.close();
+                    continue;
+                }
+            };
+            if count == 0 {
+                break;
+            }
+            if gathered.len() < MAX_BATCH && !self.parts.linger.is_zero() {
+                tokio::time::sleep(self.parts.linger).await;
+                // Takes what has come meanwhile, without waiting again.
+                while gathered.len() < MAX_BATCH {
+                    let Ok(next) = reports.try_recv() else { break };
+                    gathered.push(next);
+                }
+            }
+            self.handle(std::mem::take(&mut gathered)).await;
+        }
+        info!("ingest has drained");
+    }
+
+    #[tracing::instrument(name = "batch", level = "debug", skip_all, fields(reports = deliveries.len()))]
+    async fn handle(&mut self, deliveries: Vec<Delivery>) {
+        let decoded: Vec<Decoded> = deliveries
+            .iter()
+            .map(|delivery| open(&delivery.incoming, &self.parts.zone))
+            .collect();
+        let room = self.learn(&decoded).await;
+        let mut known = Known {
+            standings: &self.standings,
+            room_for_unknown: room,
+        };
+        let mut assembly = Assembly::default();
+        for (delivery, decoded) in deliveries.iter().zip(decoded) {
+            assembly.add(&delivery.incoming, decoded, &mut known, &self.parts.zone);
+        }
+        let batch = assembly.batch();
+        let committed = self.commit(batch).await;
+        let now = self.parts.clock.now();
+        let outcomes = assembly.finish(&committed);
+        self.parts.metrics.batch(deliveries.len());
+        for (delivery, outcome) in deliveries.into_iter().zip(outcomes) {
+            let latency = now.duration_since(delivery.arrived).unsigned_abs();
+            self.parts
+                .metrics
+                .report(outcome.accepted, outcome.ack.is_some(), latency);
+            for (reason, detail) in &outcome.refused {
+                let terminal = outcome.terminal.as_ref().map(TerminalId::as_str);
+                self.parts.metrics.refused(reason.key());
+                debug!(terminal, %reason, detail, "to quarantine");
+            }
+            // A sender that no longer listens has gone; its report is committed all the same.
+            drop(delivery.done.send(outcome));
+        }
+    }
+
+    /// Learns the standings of all who speak; the answer is how many more unknown terminals may come.
+    async fn learn(&mut self, decoded: &[Decoded]) -> u64 {
+        let version = self.insist("read the registry's version", |store| async move {
+            store.registry_version().await
+        });
+        let version = version.await;
+        if self.version != Some(version) || self.standings.len() > MAX_CACHED {
+            self.standings.clear();
+            self.version = Some(version);
+        }
+        let mut unknown: Vec<TerminalId> = decoded
+            .iter()
+            .filter_map(|one| match one {
+                Decoded::Good(good) if !self.standings.contains_key(&good.0) => {
+                    Some(good.0.clone())
+                }
+                _ => None,
+            })
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return 0;
+        }
+        let asked = Arc::new(unknown);
+        let found = self.insist("look up terminals", |store| {
+            let asked = Arc::clone(&asked);
+            async move { store.standings(&asked).await }
+        });
+        let found = found.await;
+        let any_unknown = found.contains(&Standing::Unknown);
+        for (terminal, standing) in asked.iter().zip(found) {
+            // An unknown terminal becomes a pending one with this very batch.
+            self.standings.insert(terminal.clone(), standing);
+        }
+        if !any_unknown {
+            return 0;
+        }
+        let pending = self.insist("count pending terminals", |store| async move {
+            store.pending_count().await
+        });
+        MAX_PENDING_TERMINALS.saturating_sub(pending.await)
+    }
+
+    async fn commit(&mut self, batch: Batch) -> Committed {
+        let started = self.parts.clock.now();
+        let committed = self.insist("commit a batch", |store| {
+            let batch = batch.clone();
+            async move { store.commit(batch).await }
+        });
+        let committed = committed.await;
+        self.parts.metrics.commit(
+            self.parts
+                .clock
+                .now()
+                .duration_since(started)
+                .unsigned_abs(),
+        );
+        // Terminals that were unknown are pending now; the store says so the next time they speak.
+        self.standings
+            .retain(|_, standing| *standing != Standing::Unknown);
+        committed
+    }
+
+    /// Does what must be done, as often as it takes: reports wait in their queue and broker meanwhile.
+    async fn insist<T, F, W>(&self, doing: &'static str, mut work: F) -> T
+    where
+        F: FnMut(SharedStore) -> W,
+        W: Future<Output = Result<T, StoreError>>,
+    {
+        let mut pause = RETRY.0;
+        let mut jitter = rand_chacha::ChaCha8Rng::seed_from_u64(
+            self.parts.clock.now().as_millisecond().unsigned_abs(),
+        );
+        loop {
+            match work(self.parts.store.clone()).await {
+                Ok(done) => return done,
+                Err(error) => {
+                    self.parts.metrics.store_failure();
+                    warn!(doing, error = %crate::observe::chain(&error), ?pause, "the store failed; trying again");
+                }
+            }
+            tokio::time::sleep(pause.mul_f64(jitter.random_range(0.5..1.0))).await;
+            pause = (pause * 2).min(RETRY.1);
+        }
+    }
+}

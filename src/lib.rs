@@ -1,0 +1,29 @@
+//! Classpulse (课脉): how long each school really uses its classroom terminals, and the points this gives.
+//!
+//! # Layout
+//! Imports go one way: `proto ← domain ← store ← {ingest, query, registry} ← api ← app ← cli ← main`; `ingest` and `api`
+//! never meet. `tests/it/layers.rs` holds this order.
+//!
+//! - [`domain`]: minutes, sessions, calendar, averages, points; pure and exact.
+//! - [`store`]: everything that is kept, in the domain's words, and the backends that keep it.
+//! - [`ingest`]: reports in, minutes committed, acknowledgements out; [`broker`] carries them.
+//! - [`query`], [`registry`]: questions about usage; changes of who is who.
+//! - [`rollup`]: keeps school-days fresh. [`api`]: gRPC and HTTP.
+//! - [`app`]: the composition root. [`cli`], [`demo`]: the ways to run it.
+//! - [`clock`], [`config`], [`observe`], [`tasks`]: the only homes of time, environment, logging and spawning.
+
+pub mod api;
+pub mod app;
+pub mod broker;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod domain;
+pub mod ingest;
+pub mod observe;
+pub mod query;
+pub mod registry;
+pub mod rollup;
+pub mod store;
+pub mod tasks;

@@ -1,0 +1,122 @@
+//! Questions about minutes: sums from the rollup, and the terminal-days behind them.
+//!
+//! A terminal-day belongs to the school in which the terminal stood on that day, which `placement` alone says.
+
+use jiff::civil::Date;
+use rusqlite::Connection;
+
+use super::{
+    failure::Failure,
+    values::{Day, Text, day_minutes, unsigned},
+};
+use crate::{
+    domain::{
+        ids::{CountyCode, SchoolCode, TerminalId},
+        minutes::DayMinutes,
+        usage::{Minutes, Period},
+    },
+    store::SchoolSum,
+};
+
+/// Sums of a county's schools over a period, by school.
+pub(super) fn school_sums(
+    connection: &Connection,
+    county: &CountyCode,
+    period: Period,
+) -> Result<Vec<SchoolSum>, Failure> {
+    let (first, last) = (Day(period.first), Day(period.last));
+    let mut sums = connection.prepare(
+        "SELECT s.id, s.code, sum(d.counted), sum(d.powered), sum(d.used), sum(d.lessons_taught), sum(d.reporting)
+         FROM county c CROSS JOIN school s CROSS JOIN school_day d
+         WHERE c.code = ?1 AND s.county = c.id AND d.school = s.id AND d.day BETWEEN ?2 AND ?3
+         GROUP BY s.id ORDER BY s.code",
+    )?;
+    // One probe a placement, not a walk through the period's terminal-days. A row has minutes, so its existence is enough.
+    let mut reporting = connection.prepare(
+        "SELECT count(DISTINCT p.terminal) FROM placement p
+         WHERE p.school = ?1 AND p.from_day <= ?3 AND p.to_day >= ?2
+            AND EXISTS (
+                SELECT 1 FROM terminal_day d
+                WHERE d.terminal = p.terminal AND d.day BETWEEN max(p.from_day, ?2) AND min(p.to_day, ?3))",
+    )?;
+    let mut rows = sums.query((county.as_str(), first, last))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let school: i64 = row.get(0)?;
+        found.push(SchoolSum {
+            school: row.get::<_, Text<_>>(1)?.0,
+            minutes: Minutes {
+                counted: unsigned(row, 2)?,
+                powered: unsigned(row, 3)?,
+                used: unsigned(row, 4)?,
+                lessons_taught: unsigned(row, 5)?,
+                reporting: unsigned(row, 6)?,
+            },
+            reporting_terminals: reporting.query_row((school, first, last), |row| row.get(0))?,
+        });
+    }
+    Ok(found)
+}
+
+/// Terminal-days of one school, by terminal and day.
+pub(super) fn school_terminal_days(
+    connection: &Connection,
+    school: &SchoolCode,
+    period: Period,
+) -> Result<Vec<(TerminalId, Date, DayMinutes)>, Failure> {
+    // Placements are sorted, not the rows with their minutes: a terminal's never overlap.
+    let mut placements = connection.prepare(
+        "SELECT t.id, t.name, max(p.from_day, ?2), min(p.to_day, ?3)
+         FROM school s CROSS JOIN placement p CROSS JOIN terminal t
+         WHERE s.code = ?1 AND p.school = s.id AND p.from_day <= ?3 AND p.to_day >= ?2 AND t.id = p.terminal
+         ORDER BY t.name, p.from_day",
+    )?;
+    let mut days = Days::new(connection)?;
+    let mut rows = placements.query((school.as_str(), Day(period.first), Day(period.last)))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: TerminalId = row.get::<_, Text<_>>(1)?.0;
+        for (day, minutes) in days.of(row.get(0)?, row.get(2)?, row.get(3)?)? {
+            found.push((name.clone(), day, minutes));
+        }
+    }
+    Ok(found)
+}
+
+/// One terminal's days, wherever it stood.
+pub(super) fn terminal_days(
+    connection: &Connection,
+    terminal: &TerminalId,
+    period: Period,
+) -> Result<Vec<(Date, DayMinutes)>, Failure> {
+    let mut find = connection.prepare("SELECT id FROM terminal WHERE name = ?1")?;
+    let mut rows = find.query([terminal.as_str()])?;
+    match rows.next()? {
+        Some(row) => Days::new(connection)?.of(row.get(0)?, Day(period.first), Day(period.last)),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Reads a terminal's days.
+struct Days<'c>(rusqlite::Statement<'c>);
+
+impl<'c> Days<'c> {
+    fn new(connection: &'c Connection) -> Result<Self, Failure> {
+        Ok(Self(connection.prepare(
+            "SELECT day, powered, used, last_seen FROM terminal_day
+             WHERE terminal = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day",
+        )?))
+    }
+
+    fn of(
+        &mut self,
+        terminal: i64,
+        first: Day,
+        last: Day,
+    ) -> Result<Vec<(Date, DayMinutes)>, Failure> {
+        let days = self.0.query_map((terminal, first, last), |row| {
+            Ok((row.get::<_, Day>(0)?.0, day_minutes(row, 1)?))
+        })?;
+        Ok(days.collect::<Result<_, _>>()?)
+    }
+}

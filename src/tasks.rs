@@ -1,0 +1,64 @@
+//! Tasks: started by name, stopped in order, awaited with a deadline. The home of `tokio::spawn`.
+//!
+//! Not responsible for the order itself (`app`).
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tracing::{Instrument as _, error, info_span, warn};
+
+/// A running task with a name.
+#[derive(Debug)]
+pub struct Task {
+    name: &'static str,
+    handle: JoinHandle<()>,
+}
+
+/// Starts a task. Its log lines carry its name.
+#[expect(clippy::disallowed_methods, reason = "the one home of spawning")]
+pub fn start(name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> Task {
+    Task {
+        name,
+        handle: tokio::spawn(work.instrument(info_span!("task", name))),
+    }
+}
+
+impl Task {
+    /// Waits for the task's end; past the deadline it is cut off, and said so. True if it ended by itself.
+    pub async fn finish(self, deadline: Duration) -> bool {
+        let abort = self.handle.abort_handle();
+        match tokio::time::timeout(deadline, self.handle).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                error!(task = self.name, %error, "a task failed");
+                false
+            }
+            Err(_elapsed) => {
+                warn!(
+                    task = self.name,
+                    ?deadline,
+                    "a task did not end in time and was cut off"
+                );
+                abort.abort();
+                false
+            }
+        }
+    }
+
+    /// Ends the task at once; for work that has no end of its own.
+    pub fn stop(self) {
+        self.handle.abort();
+    }
+}
+
+/// Waits for SIGINT (Ctrl-C) or SIGTERM.
+pub async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}

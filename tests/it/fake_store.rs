@@ -1,0 +1,384 @@
+//! A small store in memory for tests of what stands above a store: three schools, five terminals, one term.
+//!
+//! Not a backend: nothing is durable, and what ingest needs is left out.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a fixture that is wrong must stop the test"
+)]
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use classpulse::{
+    domain::{
+        calendar::Calendar,
+        ids::{CountyCode, SchoolCode, Stage, TerminalId},
+        minutes::{DayMinutes, MinuteSet},
+        usage::{self, Period},
+    },
+    store::{
+        Batch, Committed, County, Placement, Quarantined, RegistryChange, School, SchoolDay,
+        SchoolSum, ServiceSpan, Standing, Store, StoreError, StoredCalendar, Terminal,
+        TerminalFilter,
+    },
+};
+use jiff::civil::{Date, date};
+
+pub(crate) const COUNTY: &str = "231123";
+/// 小学, two terminals: 60 of 16 × 210 minutes.
+pub(crate) const PRIMARY: &str = "2123000001";
+/// 初中, one terminal: 100 minutes in 8 days.
+pub(crate) const JUNIOR: &str = "2123000002";
+/// 小学 in another township, one silent terminal.
+pub(crate) const SILENT: &str = "2123000003";
+
+const CALENDAR: &str = r#"
+name = "试验"
+[[term]]
+name = "第一学期"
+first = "2026-09-01"
+last = "2027-01-15"
+[[timetable]]
+hours = ["08:00-11:30"]
+lessons = ["08:00-08:40", "09:00-09:40"]
+"#;
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) counties: Vec<County>,
+    pub(crate) schools: Vec<School>,
+    pub(crate) terminals: BTreeMap<TerminalId, Terminal>,
+    pub(crate) calendar: Option<Arc<Calendar>>,
+    pub(crate) days: BTreeMap<(TerminalId, Date), DayMinutes>,
+    /// What the next rounds of the rollup will say they did.
+    pub(crate) dirty: Vec<SchoolDay>,
+    /// How long a list of counties takes.
+    pub(crate) delay: Duration,
+    /// Every read fails.
+    pub(crate) broken: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct FakeStore(Mutex<State>);
+
+pub(crate) fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+pub(crate) fn placed(school: &str, room: &str, from: Date, to: Option<Date>) -> Placement {
+    Placement {
+        school: id(school),
+        room: room.to_owned(),
+        from,
+        to,
+    }
+}
+
+impl FakeStore {
+    pub(crate) fn with_county() -> Arc<Self> {
+        let store = Self::default();
+        {
+            let mut state = store.state();
+            state.counties.push(County {
+                code: id(COUNTY),
+                name: "逊克县".to_owned(),
+            });
+            for (code, name, stage, township) in [
+                (PRIMARY, "奇克镇中心小学", Stage::Primary, "奇克镇"),
+                (JUNIOR, "逊克县第一中学", Stage::Junior, "奇克镇"),
+                (SILENT, "干岔子乡学校", Stage::Primary, "干岔子乡"),
+            ] {
+                let (name, township) = (name.to_owned(), township.to_owned());
+                state.schools.push(School {
+                    code: id(code),
+                    name,
+                    stage,
+                    township,
+                    county: id(COUNTY),
+                });
+            }
+            let since = date(2026, 9, 1);
+            for (terminal, school) in [
+                ("T-1", PRIMARY),
+                ("T-2", PRIMARY),
+                ("T-3", JUNIOR),
+                ("T-4", SILENT),
+            ] {
+                state.put(terminal, vec![placed(school, "一年一班", since, None)]);
+            }
+            state.put("T-5", Vec::new());
+            state.calendar = Some(Arc::new(Calendar::parse(CALENDAR).unwrap()));
+            state.used("T-1", since, 480, 540);
+            state.used("T-3", since, 480, 580);
+        }
+        Arc::new(store)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    fn read(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        let state = self.state();
+        if state.broken {
+            let source = Box::from("disk /secret/path is full");
+            return Err(StoreError::Driver {
+                doing: "read",
+                source,
+            });
+        }
+        Ok(state)
+    }
+}
+
+impl State {
+    pub(crate) fn put(&mut self, terminal: &str, placements: Vec<Placement>) {
+        let id: TerminalId = id(terminal);
+        let terminal = Terminal {
+            id: id.clone(),
+            placements,
+            first_heard: Some(1_788_200_000),
+            last_heard: Some(1_788_300_000),
+            clock_offset: None,
+            version: String::new(),
+            os: String::new(),
+        };
+        self.terminals.insert(id, terminal);
+    }
+
+    pub(crate) fn used(&mut self, terminal: &str, day: Date, start: u16, end: u16) {
+        let set = MinuteSet::of(start, end);
+        let minutes = DayMinutes {
+            powered: set,
+            used: set,
+            last_seen: 1_788_222_000,
+        };
+        self.days
+            .entry((id(terminal), day))
+            .or_default()
+            .merge(&minutes);
+    }
+
+    pub(crate) fn change(&mut self, school: &str, counted: u64) -> SchoolDay {
+        let minutes = usage::Minutes {
+            counted,
+            reporting: 1,
+            ..usage::Minutes::default()
+        };
+        let changed = SchoolDay {
+            county: id(COUNTY),
+            school: id(school),
+            day: date(2026, 9, 1),
+            minutes,
+        };
+        self.dirty.push(changed.clone());
+        changed
+    }
+
+    fn school_days(
+        &self,
+        school: &SchoolCode,
+        period: Period,
+    ) -> Vec<(TerminalId, Date, DayMinutes)> {
+        let here = |terminal: &TerminalId, day: Date| {
+            self.terminals[terminal].placements.iter().any(|placement| {
+                placement.school == *school
+                    && placement.from <= day
+                    && placement.to.is_none_or(|to| day <= to)
+            })
+        };
+        let days = self
+            .days
+            .iter()
+            .filter(|((terminal, day), _)| period.contains(*day) && here(terminal, *day));
+        days.map(|((terminal, day), minutes)| (terminal.clone(), *day, *minutes))
+            .collect()
+    }
+}
+
+#[async_trait]
+impl Store for FakeStore {
+    async fn standings(&self, _: &[TerminalId]) -> Result<Vec<Standing>, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn pending_count(&self) -> Result<u64, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn registry_version(&self) -> Result<i64, StoreError> {
+        self.read().map(|_| 1)
+    }
+
+    async fn commit(&self, _: Batch) -> Result<Committed, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn roll_up(&self, limit: u32) -> Result<Vec<SchoolDay>, StoreError> {
+        let mut state = self.read()?;
+        let round = state.dirty.len().min(limit as usize);
+        Ok(state.dirty.drain(..round).collect())
+    }
+
+    async fn mark_all_dirty(&self, _: &CountyCode, _: Period) -> Result<u64, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn counties(&self) -> Result<Vec<County>, StoreError> {
+        let delay = self.state().delay;
+        tokio::time::sleep(delay).await;
+        Ok(self.read()?.counties.clone())
+    }
+
+    async fn schools(&self, county: &CountyCode) -> Result<Vec<School>, StoreError> {
+        Ok(self
+            .read()?
+            .schools
+            .iter()
+            .filter(|school| school.county == *county)
+            .cloned()
+            .collect())
+    }
+
+    async fn school(&self, code: &SchoolCode) -> Result<Option<School>, StoreError> {
+        Ok(self
+            .read()?
+            .schools
+            .iter()
+            .find(|school| school.code == *code)
+            .cloned())
+    }
+
+    async fn terminals(&self, filter: &TerminalFilter) -> Result<Vec<Terminal>, StoreError> {
+        let state = self.read()?;
+        let fits = |terminal: &&Terminal| {
+            filter
+                .school
+                .as_ref()
+                .is_none_or(|school| terminal.placements.iter().any(|at| at.school == *school))
+                && (!filter.pending_only || terminal.placements.is_empty())
+                && filter
+                    .after
+                    .as_ref()
+                    .is_none_or(|after| terminal.id > *after)
+        };
+        let limit = filter.limit.map_or(usize::MAX, |limit| limit as usize);
+        Ok(state
+            .terminals
+            .values()
+            .filter(fits)
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+
+    async fn terminal(&self, id: &TerminalId) -> Result<Option<Terminal>, StoreError> {
+        Ok(self.read()?.terminals.get(id).cloned())
+    }
+
+    async fn change_registry(&self, change: RegistryChange) -> Result<(), StoreError> {
+        let mut state = self.read()?;
+        for (terminal, placements) in change.placements {
+            state.put(terminal.as_str(), placements);
+        }
+        Ok(())
+    }
+
+    async fn calendar(&self, _: &CountyCode) -> Result<Option<StoredCalendar>, StoreError> {
+        let calendar = self.read()?.calendar.clone();
+        Ok(calendar.map(|calendar| StoredCalendar {
+            version: 1,
+            text: String::new(),
+            calendar,
+        }))
+    }
+
+    async fn set_calendar(&self, _: &CountyCode, _: &str, _: i64) -> Result<i64, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn service_spans(&self, _: &CountyCode) -> Result<Vec<ServiceSpan>, StoreError> {
+        let mut spans = BTreeMap::new();
+        for place in self
+            .read()?
+            .terminals
+            .values()
+            .flat_map(|terminal| &terminal.placements)
+        {
+            let last = place.to.unwrap_or(Date::MAX);
+            *spans
+                .entry((place.school.clone(), place.from, last))
+                .or_default() += 1;
+        }
+        let span = |((school, first, last), terminals)| ServiceSpan {
+            school,
+            service: Period { first, last },
+            terminals,
+        };
+        Ok(spans.into_iter().map(span).collect())
+    }
+
+    async fn school_sums(
+        &self,
+        _: &CountyCode,
+        period: Period,
+    ) -> Result<Vec<SchoolSum>, StoreError> {
+        let state = self.read()?;
+        let calendar = state.calendar.clone().unwrap();
+        let sum = |school: &School| {
+            let days = state.school_days(&school.code, period);
+            let mut reporting: Vec<_> = days.iter().map(|(terminal, _, _)| terminal).collect();
+            reporting.dedup();
+            let one = |(_, day, minutes): &(_, Date, DayMinutes)| {
+                usage::terminal_day(&calendar, school.stage, *day, minutes)
+            };
+            SchoolSum {
+                school: school.code.clone(),
+                minutes: days.iter().map(one).sum(),
+                reporting_terminals: u32::try_from(reporting.len()).unwrap(),
+            }
+        };
+        Ok(state
+            .schools
+            .iter()
+            .map(sum)
+            .filter(|sum| sum.minutes.reporting != 0)
+            .collect())
+    }
+
+    async fn school_terminal_days(
+        &self,
+        school: &SchoolCode,
+        period: Period,
+    ) -> Result<Vec<(TerminalId, Date, DayMinutes)>, StoreError> {
+        Ok(self.read()?.school_days(school, period))
+    }
+
+    async fn terminal_days(
+        &self,
+        id: &TerminalId,
+        period: Period,
+    ) -> Result<Vec<(Date, DayMinutes)>, StoreError> {
+        let state = self.read()?;
+        let days = state
+            .days
+            .iter()
+            .filter(|((terminal, day), _)| terminal == id && period.contains(*day));
+        Ok(days.map(|((_, day), minutes)| (*day, *minutes)).collect())
+    }
+
+    async fn quarantine(&self, _: i64, _: u32) -> Result<Vec<Quarantined>, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn quarantine_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn close(&self) {}
+}

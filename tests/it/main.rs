@@ -1,0 +1,13 @@
+//! The integration tests: one binary, one module a subject.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where")]
+
+mod api;
+mod fake_store;
+mod layers;
+mod outside;
+mod pipeline;
+mod query;
+mod stock_client;
+mod store_contract;
+mod support;

@@ -1,0 +1,621 @@
+//! Reports through real MQTT to averages and points: order, repetition and splitting change nothing; what can't be
+//! believed waits in quarantine, and is counted once its cause is mended.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use classpulse::{
+    domain::{
+        calendar::Calendar,
+        ids::Stage,
+        monitoring::points_hundredths,
+        usage::{Fraction, Period},
+    },
+    ingest::{
+        decode::MAX_REPORT_BYTES,
+        replay::{Selection, replay},
+    },
+    query,
+    store::{SharedStore, TerminalFilter},
+};
+use classpulse_proto::v1::{Kind, Report, Session};
+use jiff::{
+    Timestamp,
+    civil::{Date, date},
+    tz::TimeZone,
+};
+use prost::Message as _;
+use rand::{RngExt as _, SeedableRng as _, seq::SliceRandom as _};
+use rand_chacha::ChaCha8Rng;
+
+use crate::support::{
+    CALENDAR, JUNIOR, Link, PRIMARY, Service, county, placement, register, report, school,
+    terminal, used,
+};
+
+const SEED: u64 = 0x000C_1A55;
+
+/// 2026-09-01T00:00:00+08:00.
+const DAY_ONE: i64 = 1_788_192_000;
+
+const PERIOD: Period = Period {
+    first: date(2026, 9, 1),
+    last: date(2026, 9, 11),
+};
+
+/// (terminal, session) in order of making.
+fn thousand_sessions(random: &mut ChaCha8Rng) -> Vec<(usize, Session)> {
+    (0..1_000)
+        .map(|number| {
+            let start = DAY_ONE + random.random_range(0..10 * 86_400);
+            let length = if random.random_range(0..3) == 0 {
+                100
+            } else {
+                9_000
+            };
+            let end = start + random.random_range(0..length);
+            let kind = if random.random_range(0..4) == 0 {
+                Kind::Powered
+            } else {
+                Kind::Used
+            };
+            let session = Session {
+                kind: kind.into(),
+                number,
+                start,
+                end,
+                open: false,
+            };
+            (random.random_range(0..10), session)
+        })
+        .collect()
+}
+
+fn names() -> Vec<(String, &'static str)> {
+    (0..10)
+        .map(|index| {
+            (
+                format!("t-{index}"),
+                if index < 6 { PRIMARY } else { JUNIOR },
+            )
+        })
+        .collect()
+}
+
+/// Per terminal, the reports to send in order.
+type Plan = BTreeMap<usize, Vec<Report>>;
+
+fn plan(chunks: &[(usize, Vec<Session>)]) -> Plan {
+    let mut plan = Plan::new();
+    for (index, sessions) in chunks {
+        let reports = plan.entry(*index).or_default();
+        reports.push(report(reports.len() as u64 + 1, sessions.clone()));
+    }
+    plan
+}
+
+/// One report a session, as they came.
+fn in_order(all: &[(usize, Session)]) -> Plan {
+    plan(
+        &all.iter()
+            .map(|(index, session)| (*index, vec![*session]))
+            .collect::<Vec<_>>(),
+    )
+}
+
+fn shuffled(all: &[(usize, Session)], random: &mut ChaCha8Rng) -> Plan {
+    let mut all = all.to_vec();
+    all.shuffle(random);
+    in_order(&all)
+}
+
+/// Cumulative reports, each sent up to three times, every session again and again.
+fn duplicated(all: &[(usize, Session)], random: &mut ChaCha8Rng) -> Plan {
+    let mut said: BTreeMap<usize, Vec<Session>> = BTreeMap::new();
+    let mut chunks = Vec::new();
+    for (index, session) in all {
+        let sessions = said.entry(*index).or_default();
+        sessions.push(*session);
+        let latest = sessions[sessions.len().saturating_sub(20)..].to_vec();
+        for _ in 0..random.random_range(1..4) {
+            chunks.push((*index, latest.clone()));
+        }
+    }
+    plan(&chunks)
+}
+
+/// Every session grows over several reports, which arrive shuffled.
+fn split(all: &[(usize, Session)], random: &mut ChaCha8Rng) -> Plan {
+    let mut chunks = Vec::new();
+    for (index, session) in all {
+        for _ in 0..random.random_range(0..3) {
+            let end = random.random_range(session.start..=session.end);
+            chunks.push((
+                *index,
+                vec![Session {
+                    end,
+                    open: true,
+                    ..*session
+                }],
+            ));
+        }
+        chunks.push((*index, vec![*session]));
+    }
+    chunks.shuffle(random);
+    plan(&chunks)
+}
+
+/// What every terminal's minutes must be, found minute by minute without the product's painting.
+fn reference(all: &[(usize, Session)]) -> BTreeMap<(usize, i64), bool> {
+    let mut minutes = BTreeMap::new();
+    for (index, session) in all {
+        for minute in session.start.div_euclid(60)..=session.end.div_euclid(60) {
+            let covered = session.end.min(minute * 60 + 60) - session.start.max(minute * 60);
+            if covered >= 30 {
+                let used = minutes.entry((*index, minute)).or_insert(false);
+                *used |= session.kind() == Kind::Used;
+            }
+        }
+    }
+    minutes
+}
+
+/// What the store holds, in the reference's words.
+async fn held(store: &SharedStore) -> BTreeMap<(usize, i64), bool> {
+    let zone = TimeZone::get("Asia/Shanghai").unwrap();
+    let mut minutes = BTreeMap::new();
+    for (index, (name, _)) in names().iter().enumerate() {
+        for (day, held) in store.terminal_days(&terminal(name), PERIOD).await.unwrap() {
+            let midnight = day
+                .to_zoned_datetime(zone.clone())
+                .unwrap()
+                .timestamp()
+                .as_second()
+                / 60;
+            for run in held.powered.runs() {
+                for minute in run.start..run.end {
+                    minutes.insert(
+                        (index, midnight + i64::from(minute)),
+                        held.used.contains(minute),
+                    );
+                }
+            }
+        }
+    }
+    minutes
+}
+
+/// (counted minutes, service days, points) of each school, found from the reference alone.
+fn reference_scores(
+    minutes: &BTreeMap<(usize, i64), bool>,
+) -> BTreeMap<&'static str, (u64, u64, u32)> {
+    let calendar = Calendar::parse(CALENDAR).unwrap();
+    let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
+    for ((index, minute), used) in minutes {
+        let (code, stage) = if *index < 6 {
+            (PRIMARY, Stage::Primary)
+        } else {
+            (JUNIOR, Stage::Junior)
+        };
+        let local = minute + 8 * 60;
+        let day: Date = Timestamp::from_second(local * 60)
+            .unwrap()
+            .to_zoned_datetime(TimeZone::UTC)
+            .date();
+        let of_day = u16::try_from(local.rem_euclid(1_440)).unwrap();
+        if *used
+            && calendar
+                .teaching(stage, day)
+                .is_some_and(|teaching| teaching.mask.contains(of_day))
+        {
+            *counted.entry(code).or_default() += 1;
+        }
+    }
+    // 1 to 4 and 7 to 11 September are school days: nine.
+    let sums = [
+        (PRIMARY, counted[PRIMARY], 6 * 9),
+        (JUNIOR, counted[JUNIOR], 4 * 9),
+    ];
+    let best = sums
+        .iter()
+        .map(|(_, counted, days)| Fraction::new((*counted).into(), (*days).into()))
+        .max()
+        .unwrap();
+    sums.into_iter()
+        .map(|(code, counted, days)| {
+            let average = Fraction::new(counted.into(), days.into());
+            (
+                code,
+                (counted, days, points_hundredths(average * 15 / best)),
+            )
+        })
+        .collect()
+}
+
+async fn run_plan(
+    plan: Plan,
+) -> (
+    BTreeMap<(usize, i64), bool>,
+    BTreeMap<String, (u64, u64, u32)>,
+) {
+    let service = Service::start().await;
+    register(&service.app.store, &names()).await;
+    let mut sending = Vec::new();
+    for (index, reports) in plan {
+        let (name, _) = names()[index].clone();
+        let broker = service.broker();
+        sending.push(async move {
+            let mut link = Link::connect(broker, &name).await;
+            link.send_all(&name, &reports).await;
+        });
+    }
+    futures::future::join_all(sending).await;
+    let store = service.app.store.clone();
+    let minutes = held(&store).await;
+    query::freshen(store.as_ref(), |_| ()).await.unwrap();
+    let scores = query::monitoring_scores(store.as_ref(), &county(), PERIOD)
+        .await
+        .unwrap();
+    let usage = query::school_usage(
+        store.as_ref(),
+        &county(),
+        PERIOD,
+        &query::SchoolFilter::default(),
+    )
+    .await
+    .unwrap();
+    let found = usage.iter().map(|one| {
+        let score = scores
+            .schools
+            .iter()
+            .find(|score| score.school.code == one.school.code)
+            .unwrap();
+        let points = points_hundredths(score.score.points);
+        (
+            one.school.code.to_string(),
+            (one.minutes.counted, one.due.service_days, points),
+        )
+    });
+    let found = found.collect();
+    assert_eq!(store.quarantine_counts().await.unwrap(), []);
+    service.stop().await;
+    (minutes, found)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn order_repetition_and_splitting_change_nothing() {
+    println!("seed {SEED:#x}");
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let all = thousand_sessions(&mut random);
+    let expected = reference(&all);
+    let scores = reference_scores(&expected);
+    assert!(
+        scores.values().any(|score| score.2 == 1_500)
+            && scores.values().any(|score| score.2 < 1_500)
+    );
+    let plans = [
+        ("in order", in_order(&all)),
+        ("shuffled", shuffled(&all, &mut random)),
+        ("duplicated", duplicated(&all, &mut random)),
+        ("split", split(&all, &mut random)),
+    ];
+    for (name, plan) in plans {
+        let reports: usize = plan.values().map(Vec::len).sum();
+        let (minutes, found) = run_plan(plan).await;
+        assert!(minutes == expected, "{name}: minutes differ");
+        for (code, score) in &scores {
+            assert_eq!(found[*code], *score, "{name}: {code}");
+        }
+        println!(
+            "{name}: {reports} reports, {} minutes, {found:?}",
+            minutes.len()
+        );
+    }
+}
+
+/// Publishes one payload and waits until the service has dealt with it.
+async fn publish_and_wait(service: &Service, link: &Link, name: &str, payload: Vec<u8>) {
+    let before = service.app.metrics.reports();
+    link.publish(name, payload).await;
+    let deadline = tokio::time::Instant::now() + crate::support::PATIENCE;
+    while service.app.metrics.reports() == before {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "not dealt with in time"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_reports_land_in_quarantine_with_their_reason_and_count_once_mended() {
+    let service = Service::start().await;
+    let store = service.app.store.clone();
+    register(&store, &[("q-1".to_owned(), PRIMARY)]).await;
+    let link = Link::connect(service.broker(), "q-1").await;
+    let now = Timestamp::now().as_second();
+    // Before the terminal's service began: mended below by an earlier first day.
+    let august = DAY_ONE - 86_400 + 9 * 3_600;
+    let good = |number: u32| {
+        used(
+            100 + number,
+            DAY_ONE + i64::from(number) * 600,
+            DAY_ONE + i64::from(number) * 600 + 60,
+        )
+    };
+    let with_good =
+        |number: u32, bad: Session| report(number.into(), vec![good(number), bad]).encode_to_vec();
+    let whole = |change: fn(&mut Report)| {
+        let mut bad = report(50, vec![used(1, DAY_ONE, DAY_ONE + 60)]);
+        change(&mut bad);
+        bad.encode_to_vec()
+    };
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("undecodable", vec![0xff; 40]),
+        ("too_large", vec![b'{'; MAX_REPORT_BYTES + 1]),
+        (
+            "topic_mismatch",
+            whole(|bad| bad.terminal = "q-2".to_owned()),
+        ),
+        ("bad_boot_id", whole(|bad| bad.boot_id = vec![1; 3])),
+        ("bad_sequence", whole(|bad| bad.sequence = 0)),
+        (
+            "too_many_sessions",
+            whole(|bad| bad.sessions = vec![Session::default(); 1_001]),
+        ),
+        (
+            "unknown_kind",
+            with_good(
+                1,
+                Session {
+                    kind: 7,
+                    ..used(1, DAY_ONE, DAY_ONE + 60)
+                },
+            ),
+        ),
+        (
+            "ends_before_start",
+            with_good(2, used(2, DAY_ONE + 60, DAY_ONE)),
+        ),
+        ("too_long", with_good(3, used(3, DAY_ONE, DAY_ONE + 86_401))),
+        ("in_future", with_good(4, used(4, now, now + 3_600))),
+        (
+            "clock_unset",
+            with_good(5, used(5, 946_684_800, 946_684_860)),
+        ),
+        (
+            "before_service",
+            with_good(6, used(6, august, august + 600)),
+        ),
+    ];
+    for (_, payload) in &cases {
+        publish_and_wait(&service, &link, "q-1", payload.clone()).await;
+    }
+    // The same bad session again, grown: one entry, twice seen.
+    publish_and_wait(
+        &service,
+        &link,
+        "q-1",
+        with_good(7, used(6, august, august + 1_200)),
+    )
+    .await;
+
+    let entries = store.quarantine(0, 100).await.unwrap();
+    let found: BTreeSet<&str> = entries.iter().map(|entry| entry.reason.as_str()).collect();
+    let expected: BTreeSet<&str> = cases.iter().map(|(reason, _)| *reason).collect();
+    assert_eq!(found, expected);
+    assert_eq!(entries.len(), cases.len());
+    assert!(
+        entries
+            .iter()
+            .all(|entry| entry.terminal == "q-1" && !entry.detail.is_empty())
+    );
+    assert_eq!(
+        entries
+            .iter()
+            .find(|entry| entry.reason == "before_service")
+            .unwrap()
+            .times,
+        2
+    );
+    let good_minutes = |day| {
+        let store = store.clone();
+        async move {
+            let days = store
+                .terminal_days(
+                    &terminal("q-1"),
+                    Period {
+                        first: day,
+                        last: day,
+                    },
+                )
+                .await
+                .unwrap();
+            days.first().map_or(0, |(_, minutes)| minutes.used.count())
+        }
+    };
+    assert_eq!(
+        good_minutes(date(2026, 9, 1)).await,
+        7,
+        "the good sessions beside the bad ones count"
+    );
+
+    // Not mended yet: a replay counts nothing.
+    let zone = TimeZone::get("Asia/Shanghai").unwrap();
+    let early = Selection {
+        reason: Some("before_service".to_owned()),
+        ..Selection::default()
+    };
+    let done = replay(store.as_ref(), &early, now, &zone).await.unwrap();
+    assert_eq!((done.tried, done.counted), (1, 0));
+    assert_eq!(good_minutes(date(2026, 8, 31)).await, 0);
+
+    // Mended: the terminal was in service all along. Nothing else is let through.
+    let change = classpulse::store::RegistryChange {
+        placements: vec![(terminal("q-1"), vec![placement(PRIMARY, date(2026, 8, 1))])],
+        ..Default::default()
+    };
+    store.change_registry(change).await.unwrap();
+    let done = replay(store.as_ref(), &Selection::default(), now, &zone)
+        .await
+        .unwrap();
+    assert_eq!(
+        (done.tried, done.counted),
+        (cases.len() as u64, 1),
+        "{done:?}"
+    );
+    assert_eq!(
+        good_minutes(date(2026, 8, 31)).await,
+        20,
+        "the grown session, once"
+    );
+    let left = store.quarantine(0, 100).await.unwrap();
+    assert_eq!(left.len(), cases.len() - 1);
+    assert!(left.iter().all(|entry| entry.reason != "before_service"));
+    // An hour later the session that was in the future can be believed.
+    let done = replay(store.as_ref(), &Selection::default(), now + 4_000, &zone)
+        .await
+        .unwrap();
+    assert_eq!(done.counted, 1);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_terminal_waits_for_approval_and_then_counts() {
+    let service = Service::start().await;
+    let store = service.app.store.clone();
+    register(&store, &[]).await;
+    let mut link = Link::connect(service.broker(), "new-1").await;
+    let lesson = DAY_ONE + 8 * 3_600;
+    link.send_all("new-1", &[report(1, vec![used(1, lesson, lesson + 1_200)])])
+        .await;
+    let pending = TerminalFilter {
+        pending_only: true,
+        ..TerminalFilter::default()
+    };
+    let waiting = store.terminals(&pending).await.unwrap();
+    assert_eq!(
+        waiting
+            .iter()
+            .map(|one| one.id.as_str())
+            .collect::<Vec<_>>(),
+        ["new-1"]
+    );
+    let counted = || {
+        let store = store.clone();
+        async move {
+            query::freshen(store.as_ref(), |_| ()).await.unwrap();
+            let (county, all) = (county(), query::SchoolFilter::default());
+            let usage = query::school_usage(store.as_ref(), &county, PERIOD, &all).await;
+            usage
+                .unwrap()
+                .iter()
+                .map(|one| one.minutes.counted)
+                .sum::<u64>()
+        }
+    };
+    assert_eq!(counted().await, 0);
+    let approval = classpulse::registry::Approval {
+        terminal: terminal("new-1"),
+        school: school(PRIMARY),
+        room: "3-2班".to_owned(),
+        from: None,
+    };
+    let zone = TimeZone::get("Asia/Shanghai").unwrap();
+    classpulse::registry::approve(store.as_ref(), vec![approval], &zone)
+        .await
+        .unwrap();
+    assert_eq!(
+        counted().await,
+        20,
+        "what it reported before its approval counts"
+    );
+    assert!(store.terminals(&pending).await.unwrap().is_empty());
+    link.send_all(
+        "new-1",
+        &[report(2, vec![used(2, lesson + 3_600, lesson + 3_660)])],
+    )
+    .await;
+    assert_eq!(counted().await, 21);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_counts_as_protobuf_does() {
+    let service = Service::start().await;
+    let store = service.app.store.clone();
+    register(&store, &[("j-1".to_owned(), PRIMARY)]).await;
+    let mut link = Link::connect(service.broker(), "j-1").await;
+    let text = format!(
+        r#"{{"bootId":"AAECAwQFBgcICQoLDA0ODw==","sequence":"1","sessions":[{{"kind":"KIND_USED","number":1,"start":"{}","end":"{}"}}]}}"#,
+        DAY_ONE,
+        DAY_ONE + 300
+    );
+    link.publish("j-1", text.into_bytes()).await;
+    assert_eq!(link.ack().await.sequences, [1]);
+    let days = store.terminal_days(&terminal("j-1"), PERIOD).await.unwrap();
+    assert_eq!(days[0].1.used.count(), 5);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_speaks_only_for_itself() {
+    let service = Service::start().await;
+    let store = service.app.store.clone();
+    register(
+        &store,
+        &[("v-1".to_owned(), PRIMARY), ("v-2".to_owned(), PRIMARY)],
+    )
+    .await;
+    let mut link = Link::connect(service.broker(), "v-1").await;
+    link.publish(
+        "v-2",
+        report(1, vec![used(1, DAY_ONE, DAY_ONE + 600)]).encode_to_vec(),
+    )
+    .await;
+    link.send_all("v-1", &[report(2, vec![used(1, DAY_ONE, DAY_ONE + 60)])])
+        .await;
+    assert!(
+        store
+            .terminal_days(&terminal("v-2"), PERIOD)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        store.terminal_days(&terminal("v-1"), PERIOD).await.unwrap()[0]
+            .1
+            .used
+            .count(),
+        1
+    );
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_a_restart_without_rollup() {
+    let service = Service::start().await;
+    register(&service.app.store, &[("r-1".to_owned(), PRIMARY)]).await;
+    let mut link = Link::connect(service.broker(), "r-1").await;
+    let lesson = DAY_ONE + 8 * 3_600;
+    link.send_all("r-1", &[report(1, vec![used(1, lesson, lesson + 1_800)])])
+        .await;
+    drop(link);
+    let folder = service.stop().await;
+    let service = Service::start_in(folder, crate::support::EMBEDDED).await;
+    let store = service.app.store.clone();
+    query::freshen(store.as_ref(), |_| ()).await.unwrap();
+    let usage = query::school_usage(
+        store.as_ref(),
+        &county(),
+        PERIOD,
+        &query::SchoolFilter::default(),
+    )
+    .await
+    .unwrap();
+    let found = usage
+        .iter()
+        .find(|one| one.school.code == school(PRIMARY))
+        .unwrap();
+    assert_eq!((found.minutes.counted, found.due.service_days), (30, 9));
+    service.stop().await;
+}

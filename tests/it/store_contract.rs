@@ -1,0 +1,84 @@
+//! The laws that every backend of the store keeps. A law is a function of a fresh database, written once; `laws!` runs
+//! it against each backend.
+//!
+//! Not responsible for what only one backend has (its schema, its file): that is tested beside the backend.
+
+mod durability;
+mod fixtures;
+mod merging;
+mod model;
+mod quarantine;
+mod registry;
+mod rollup;
+
+use std::{path::Path, sync::Arc};
+
+use classpulse::store::{SharedStore, sqlite::SqliteStore};
+use tempfile::TempDir;
+
+/// A database that nobody else uses; it vanishes with this value.
+struct Database {
+    folder: TempDir,
+    open: fn(&Path) -> SharedStore,
+}
+
+impl Database {
+    fn sqlite() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            open: |folder| Arc::new(SqliteStore::open(&folder.join("classpulse.db")).unwrap()),
+        }
+    }
+
+    /// A further handle on the same database, as another process would have one.
+    fn open(&self) -> SharedStore {
+        (self.open)(self.folder.path())
+    }
+}
+
+macro_rules! laws {
+    ($($subject:ident: $($law:ident),+;)+) => {
+        mod on_sqlite {
+            $(mod $subject {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $law() {
+                    let database = super::super::Database::sqlite();
+                    super::super::$subject::$law(&database).await;
+                })+
+            })+
+        }
+    };
+}
+
+laws! {
+    merging:
+        reports_in_any_order_and_number_give_the_same_minutes,
+        two_writers_at_once_lose_nothing,
+        minutes_read_back_as_written,
+        later_contacts_win_whatever_the_order;
+    registry:
+        a_terminal_is_unknown_then_pending_then_registered,
+        what_is_missing_is_named_and_nothing_half_done,
+        a_history_that_contradicts_itself_is_refused,
+        lists_are_sorted_filtered_and_paged,
+        equal_service_spans_are_counted_together,
+        every_change_raises_the_version;
+    rollup:
+        random_histories_add_up_like_brute_force,
+        moving_a_terminal_moves_its_history,
+        a_new_calendar_counts_anew,
+        a_new_stage_counts_anew,
+        without_a_calendar_nothing_counts_but_all_is_summed,
+        marks_are_taken_oldest_first,
+        all_may_be_marked_again;
+    quarantine:
+        the_same_mistake_is_one_entry,
+        a_full_day_refuses_more,
+        what_is_replayed_no_longer_waits;
+    durability:
+        marks_survive_a_restart,
+        a_commit_cut_off_is_whole_or_absent,
+        a_killed_process_has_kept_all_that_it_was_told,
+        committed_work_is_there_for_the_next_process,
+        a_closed_store_says_so;
+}

@@ -1,0 +1,246 @@
+//! What integration tests share: a service on free ports with its own folder, and terminals that speak MQTT.
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use classpulse::{
+    app::App,
+    clock::SystemClock,
+    config::Config,
+    domain::ids::{CountyCode, SchoolCode, Stage, TerminalId},
+    store::{County, Placement, RegistryChange, School, SharedStore, sqlite::SqliteStore},
+};
+use classpulse_proto::{
+    topic::{self, Channel},
+    v1::{Ack, Kind, Report, Session},
+};
+use jiff::civil::{Date, date};
+use prost::Message as _;
+use rumqttc::v5::{
+    AsyncClient, Event, MqttOptions,
+    mqttbytes::{QoS, v5::Packet},
+};
+use tempfile::TempDir;
+
+/// How long a test waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A service of its own.
+pub struct Service {
+    pub app: App,
+    pub folder: TempDir,
+}
+
+pub fn config(folder: &TempDir, more: &str) -> Config {
+    let path = folder.path().join("test.db");
+    let text = format!(
+        "store = \"sqlite:{}\"\n{more}\n[api]\nlisten = \"127.0.0.1:0\"\n[ingest]\nlinger_ms = 2\n[rollup]\ninterval_ms = 100\n",
+        path.display()
+    );
+    Config::parse(&text, |_| None).unwrap()
+}
+
+pub const EMBEDDED: &str = "[broker]\nlisten = \"127.0.0.1:0\"";
+
+impl Service {
+    pub async fn start() -> Self {
+        Self::start_with(EMBEDDED).await
+    }
+
+    pub async fn start_with(broker: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        Self::start_in(folder, broker).await
+    }
+
+    /// Starts on a folder, which may hold an earlier service's data.
+    pub async fn start_in(folder: TempDir, broker: &str) -> Self {
+        let config = config(&folder, broker);
+        let store: SharedStore =
+            Arc::new(SqliteStore::open(&folder.path().join("test.db")).unwrap());
+        let app = App::start(&config, store, Arc::new(SystemClock))
+            .await
+            .unwrap();
+        Self { app, folder }
+    }
+
+    pub fn broker(&self) -> SocketAddr {
+        self.app.broker.unwrap()
+    }
+
+    pub async fn stop(self) -> TempDir {
+        self.app.stop(Duration::from_secs(10)).await;
+        self.folder
+    }
+}
+
+/// A county with one primary school and one junior school.
+pub const COUNTY: &str = "231123";
+pub const PRIMARY: &str = "2123000001";
+pub const JUNIOR: &str = "3123000002";
+
+pub fn county() -> CountyCode {
+    COUNTY.parse().unwrap()
+}
+
+pub fn school(code: &str) -> SchoolCode {
+    code.parse().unwrap()
+}
+
+pub fn terminal(name: &str) -> TerminalId {
+    name.parse().unwrap()
+}
+
+pub const CALENDAR: &str = r#"
+name = "试验"
+[[term]]
+name = "第一学期"
+first = "2026-09-01"
+last = "2027-01-15"
+[[holiday]]
+name = "国庆节"
+first = "2026-10-01"
+last = "2026-10-07"
+[[timetable]]
+lessons = ["08:00-08:40", "09:00-09:40", "10:00-10:40", "13:30-14:10"]
+[[timetable]]
+stages = ["初中"]
+lessons = ["08:00-08:45", "09:00-09:45", "10:00-10:45", "13:30-14:15", "14:30-15:15"]
+"#;
+
+/// Registers the county, and terminals as (name, school) in service from 2026-09-01.
+pub async fn register(store: &SharedStore, terminals: &[(String, &str)]) {
+    let schools = [
+        (PRIMARY, "甲小学", Stage::Primary),
+        (JUNIOR, "乙初中", Stage::Junior),
+    ];
+    let change = RegistryChange {
+        counties: vec![County {
+            code: county(),
+            name: "逊克县".to_owned(),
+        }],
+        schools: schools
+            .map(|(code, name, stage)| School {
+                code: school(code),
+                name: name.to_owned(),
+                stage,
+                township: "奇克镇".to_owned(),
+                county: county(),
+            })
+            .to_vec(),
+        placements: terminals
+            .iter()
+            .map(|(name, code)| (terminal(name), vec![placement(code, date(2026, 9, 1))]))
+            .collect(),
+    };
+    store.change_registry(change).await.unwrap();
+    store.set_calendar(&county(), CALENDAR, 0).await.unwrap();
+}
+
+pub fn placement(code: &str, from: Date) -> Placement {
+    Placement {
+        school: school(code),
+        room: String::new(),
+        from,
+        to: None,
+    }
+}
+
+pub fn report(sequence: u64, sessions: Vec<Session>) -> Report {
+    Report {
+        boot_id: vec![9; 16],
+        sequence,
+        sessions,
+        ..Report::default()
+    }
+}
+
+pub fn used(number: u32, start: i64, end: i64) -> Session {
+    Session {
+        kind: Kind::Used.into(),
+        number,
+        start,
+        end,
+        open: false,
+    }
+}
+
+/// A terminal's MQTT connection.
+pub struct Link {
+    pub client: AsyncClient,
+    acks: tokio::sync::mpsc::UnboundedReceiver<Ack>,
+    poll: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.poll.abort();
+    }
+}
+
+impl Link {
+    pub async fn connect(broker: SocketAddr, name: &str) -> Self {
+        let mut options = MqttOptions::new(name, broker.ip().to_string(), broker.port());
+        options.set_credentials(name, "");
+        options.set_max_packet_size(Some(1 << 20));
+        let (client, mut events) = AsyncClient::new(options, 4_096);
+        client
+            .subscribe(topic::of(name, Channel::Ack), QoS::AtLeastOnce)
+            .await
+            .unwrap();
+        let (send, acks) = tokio::sync::mpsc::unbounded_channel();
+        let (ready, subscribed) = tokio::sync::oneshot::channel();
+        let mut ready = Some(ready);
+        #[expect(clippy::disallowed_methods, reason = "a test's own task")]
+        let poll = tokio::spawn(async move {
+            loop {
+                match events.poll().await {
+                    Ok(Event::Incoming(Packet::SubAck(_))) => {
+                        drop(ready.take().map(|ready| ready.send(())))
+                    }
+                    Ok(Event::Incoming(Packet::Publish(publish))) => {
+                        drop(send.send(Ack::decode(publish.payload).unwrap()));
+                    }
+                    Ok(_) => {}
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        });
+        tokio::time::timeout(PATIENCE, subscribed)
+            .await
+            .unwrap()
+            .unwrap();
+        Self { client, acks, poll }
+    }
+
+    pub async fn publish(&self, name: &str, payload: Vec<u8>) {
+        self.client
+            .publish(
+                topic::of(name, Channel::Report),
+                QoS::AtLeastOnce,
+                false,
+                payload,
+            )
+            .await
+            .unwrap();
+    }
+
+    /// Publishes reports in this order and waits until each one's sequence is acknowledged.
+    pub async fn send_all(&mut self, name: &str, reports: &[Report]) {
+        let mut waiting: BTreeSet<u64> = reports.iter().map(|report| report.sequence).collect();
+        for report in reports {
+            self.publish(name, report.encode_to_vec()).await;
+        }
+        while !waiting.is_empty() {
+            let ack = self.ack().await;
+            for sequence in ack.sequences {
+                waiting.remove(&sequence);
+            }
+        }
+    }
+
+    pub async fn ack(&mut self) -> Ack {
+        tokio::time::timeout(PATIENCE, self.acks.recv())
+            .await
+            .expect("an Ack in time")
+            .unwrap()
+    }
+}
