@@ -10,7 +10,7 @@ use super::{FAILED, Failure};
 pub(super) fn table(headings: &[&str], numbers_from: usize) -> Table {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::UTF8_FULL_CONDENSED)
         .set_header(headings.to_vec());
     for index in numbers_from..headings.len() {
         if let Some(column) = table.column_mut(index) {

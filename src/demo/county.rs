@@ -39,7 +39,7 @@ pub enum Role {
     Silent,
     /// Its power is cut in the middle of lessons.
     PowerCut,
-    /// Its clock battery is dead: every boot begins in the year 2000.
+    /// Its clock battery died three weeks ago: since then every boot begins in the year 2000.
     DeadClock,
     /// Stays on and "in use" all night.
     Cheater,

@@ -165,7 +165,7 @@ async fn play(
         term.sessions
     ));
     let truth = term.truth;
-    let live = play::go_live(term.terminals, broker, arguments.seed, &clock);
+    let live = play::go_live(term.terminals, broker, arguments.seed, &clock, &config.zone);
     let done = deliver_and_watch(
         &app,
         &store,
@@ -252,26 +252,26 @@ async fn deliver_and_watch(
 
 /// Waits until every journal is acknowledged.
 async fn delivered(live: &play::Live, app: &App) -> Result<(), DemoError> {
-    let (mut left, mut still, mut said) = (usize::MAX, Duration::ZERO, 0);
+    let (mut left, mut still) = (usize::MAX, Duration::ZERO);
     let step = Duration::from_millis(250);
     loop {
-        let waiting = live.waiting();
+        let (waiting, sessions) = live.waiting();
         if waiting == 0 {
             return Ok(());
         }
-        let reports = app.metrics.reports();
-        still = if waiting < left || reports > said {
+        still = if sessions < left {
             Duration::ZERO
         } else {
             still + step
         };
-        (left, said) = (left.min(waiting), reports);
+        left = left.min(sessions);
         if still > PATIENCE {
             return Err(DemoError::Undelivered {
                 waiting,
                 patience: PATIENCE,
             });
         }
+        let reports = app.metrics.reports();
         show::progress(waiting, reports);
         tokio::time::sleep(step).await;
     }

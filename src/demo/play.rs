@@ -108,9 +108,9 @@ pub(super) fn pass_term(
         for day in days {
             let boots = behaviour::day(seed, actor, day, calendar.teaching(stage, day));
             for (number, boot) in boots.iter().enumerate() {
-                journal = live_through(actor, day, number, boot, journal, zone);
+                journal = live_through(actor, day, number, boot, journal, period.last, zone);
             }
-            if !boots.is_empty() && actor.role != Role::DeadClock {
+            if !boots.is_empty() && !dead_clock(actor, day, period.last) {
                 let truth = behaviour::truth(&boots, IDLE.into());
                 term.truth.0.insert((actor.id.clone(), day), truth);
             }
@@ -124,6 +124,11 @@ pub(super) fn pass_term(
     term
 }
 
+/// Whether the terminal's clock battery is dead on a day: in the last three weeks before `last`.
+fn dead_clock(actor: &Actor, day: Date, last: Date) -> bool {
+    actor.role == Role::DeadClock && day > last.saturating_sub(Span::new().weeks(3))
+}
+
 /// One power-on of one terminal: the core sees what the script says, and leaves its journal.
 fn live_through(
     actor: &Actor,
@@ -131,23 +136,26 @@ fn live_through(
     number: usize,
     boot: &Boot,
     journal: JournalState,
+    last: Date,
     zone: &TimeZone,
 ) -> JournalState {
+    let dead = dead_clock(actor, day, last);
     let midnight = day
         .to_zoned_datetime(zone.clone())
         .map_or(0, |at| at.timestamp().as_second());
     let now = |second: i64| {
         let ms = u64::try_from((second - boot.on) * 1_000).unwrap_or(0);
-        let wall_ms = match actor.role {
-            // The battery is dead: every boot begins in the year 2000, and nothing tells better.
-            Role::DeadClock => 946_684_800_000 + (second - boot.on) * 1_000,
-            _ => (midnight + second) * 1_000,
+        // The battery is dead: every boot begins in the year 2000, and nothing tells better.
+        let wall_ms = if dead {
+            946_684_800_000 + (second - boot.on) * 1_000
+        } else {
+            (midnight + second) * 1_000
         };
         Now {
             mono_ms: ms,
             awake_ms: ms,
             wall_ms,
-            wall_synced: actor.role != Role::DeadClock,
+            wall_synced: !dead,
         }
     };
     let mut core = Core::start(
@@ -212,12 +220,16 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Terminals whose journals are not delivered yet; a few open sessions are always under way.
-    pub(super) fn waiting(&self) -> usize {
-        self.progress
+    /// Terminals whose journals are not delivered yet, and their sessions; a few open ones are always under way.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let waiting = self
+            .progress
             .iter()
-            .filter(|waiting| *waiting.borrow() > 3)
-            .count()
+            .map(|waiting| *waiting.borrow())
+            .filter(|waiting| *waiting > 3);
+        waiting.fold((0, 0), |(terminals, sessions), one| {
+            (terminals + 1, sessions.saturating_add(one))
+        })
     }
 
     /// Stops every terminal in order.
@@ -235,9 +247,14 @@ pub(super) fn go_live(
     broker: SocketAddr,
     seed: u64,
     clock: &SharedClock,
+    zone: &TimeZone,
 ) -> Live {
     let (stop, stopped) = watch::channel(false);
-    let today = clock.now();
+    let today = zone.to_datetime(clock.now()).date();
+    // Yesterday's truth is settled: nobody was switched on before midnight.
+    let midnight_ms = today
+        .to_zoned_datetime(zone.clone())
+        .map_or(0, |at| at.timestamp().as_millisecond());
     let mut live = Live {
         tasks: Vec::new(),
         stop,
@@ -245,12 +262,8 @@ pub(super) fn go_live(
     };
     for (index, terminal) in terminals.into_iter().enumerate() {
         let own_seed = seed ^ (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mut machine = Machine::new(own_seed, clock.clone());
-        let boot = boot_id(
-            &terminal.id,
-            jiff::tz::TimeZone::UTC.to_datetime(today).date(),
-            index + 1_000,
-        );
+        let mut machine = Machine::new(own_seed, clock.clone(), midnight_ms);
+        let boot = boot_id(&terminal.id, today, 1_000);
         let core = Core::start(
             boot,
             machine.now(),
@@ -288,9 +301,9 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(seed: u64, clock: SharedClock) -> Self {
+    fn new(seed: u64, clock: SharedClock, not_before_ms: i64) -> Self {
         let minutes = i64::from(ChaCha8Rng::seed_from_u64(seed).random_range(0..3_u8));
-        let on_ms = clock.now().as_millisecond() - minutes * 60_000;
+        let on_ms = (clock.now().as_millisecond() - minutes * 60_000).max(not_before_ms);
         Self { clock, on_ms }
     }
 }

@@ -90,7 +90,7 @@ pub(super) async fn table(
     .await?;
     let now = SystemClock.now();
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header([
         "学校",
         "学段",

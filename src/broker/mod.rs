@@ -4,6 +4,8 @@
 //! committed, and a slow store slows the terminals, with no queue between. A terminal can speak only for itself.
 //! Not responsible for judging reports (ingest) or for outside brokers (`ingest::outside`).
 
+mod retain;
+
 use std::{net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -88,6 +90,7 @@ impl Broker {
             metrics,
             draining,
         };
+        *context.extends.retain_mut().await = Box::new(retain::Latest::default());
         let hooks = context.extends.hook_mgr().register();
         for kind in [
             Type::ClientAuthenticate,
