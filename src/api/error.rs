@@ -86,6 +86,9 @@ impl From<ApproveError> for Status {
     fn from(error: ApproveError) -> Self {
         match error {
             ApproveError::Store(error) => error.into(),
+            ApproveError::UnknownTerminal(_) => Self::not_found(error.to_string()),
+            ApproveError::InService(_) => Self::failed_precondition(error.to_string()),
+            ApproveError::Twice(_) => field("approvals", error.to_string()),
         }
     }
 }

@@ -246,10 +246,7 @@ impl Gate {
         payload: Bytes,
     ) -> PublishAclResult {
         if self.draining.is_cancelled() {
-            return refuse(
-                PublishAckReason::ImplementationSpecificError,
-                "the service is stopping",
-            );
+            return send_away();
         }
         match self.intake.accept(Some(terminal), payload).await {
             Ok(outcome) => {
@@ -258,10 +255,7 @@ impl Gate {
             }
             Err(error) => {
                 debug!(%error, "a report was not taken");
-                refuse(
-                    PublishAckReason::ImplementationSpecificError,
-                    "the service is stopping",
-                )
+                send_away()
             }
         }
     }
@@ -288,6 +282,13 @@ impl Gate {
     }
 }
 
+/// Refuses a publish; the terminal stays connected.
 fn refuse(code: PublishAckReason, why: &'static str) -> PublishAclResult {
     PublishAclResult(PublishResult::reason_code(code, Some(why.into()), false))
+}
+
+/// Refuses a publish and ends the connection, so that the terminal looks for a service that takes reports.
+fn send_away() -> PublishAclResult {
+    let code = PublishAckReason::ImplementationSpecificError;
+    PublishAclResult(PublishResult::reason_code(code, Some("the service is stopping".into()), true))
 }

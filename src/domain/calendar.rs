@@ -490,6 +490,20 @@ mod tests {
     }
 
     #[test]
+    fn the_example_calendar_is_a_calendar() {
+        let text = include_str!("../../deploy/calendar/example.toml");
+        let calendar = Calendar::parse(text).unwrap();
+        let lessons = |stage, day| calendar.teaching(stage, day).map(|day| day.lessons.len());
+        assert_eq!(lessons(Stage::Primary, date(2026, 11, 23)), Some(7));
+        assert_eq!(
+            lessons(Stage::Junior, date(2026, 10, 10)),
+            Some(8),
+            "made up"
+        );
+        assert_eq!(lessons(Stage::Junior, date(2026, 10, 5)), None, "holiday");
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_place() {
         for (from, to, place) in [
             ("2026-09-01", "2026-13-01", "[[term]] 1"),

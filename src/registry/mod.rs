@@ -1,50 +1,20 @@
 //! Changes of the registry: tables of schools and terminals, and approvals of waiting terminals.
 //!
-//! A placeholder with the signatures that `api` calls. Not responsible for reading the registry (`store`).
+//! The work is pure (`plan`: a table and what is known → a change, or every mistake); only [`import`] and [`approve`]
+//! touch the store. Not responsible for reading the registry (`store`) or for files (callers).
 
-use jiff::{civil::Date, tz::TimeZone};
+mod approve;
+mod plan;
+mod schools;
+mod table;
+mod terminals;
 
-use crate::{
-    domain::ids::{SchoolCode, TerminalId},
-    store::{Store, StoreError},
-};
+pub use approve::{Approval, ApproveError, approve};
+pub use plan::{ImportReport, RowError};
+pub use table::Format;
 
-/// Kinds of file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// UTF-8, comma.
-    Csv,
-    /// Excel 2007 or later.
-    Xlsx,
-}
-
-/// One mistake in a table.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct RowError {
-    /// Sheet; empty for CSV.
-    pub sheet: String,
-    /// Row as a spreadsheet numbers it; 0 for the file as a whole.
-    pub row: u32,
-    /// Column heading; empty for the whole row.
-    pub column: String,
-    /// What is wrong and how to mend it, in Chinese.
-    pub message: String,
-}
-
-/// What an import did, or would do.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
-pub struct ImportReport {
-    /// Nothing was changed if this is not empty.
-    pub errors: Vec<RowError>,
-    /// Rows that were new.
-    pub added: u32,
-    /// Rows that changed something.
-    pub changed: u32,
-    /// Rows that said what was known.
-    pub unchanged: u32,
-    /// True if the registry now holds the rows.
-    pub applied: bool,
-}
+use crate::store::{Store, StoreError, TerminalFilter};
+use plan::Snapshot;
 
 /// Why an import could not be tried.
 #[derive(Debug, thiserror::Error)]
@@ -54,84 +24,48 @@ pub enum ImportError {
     Store(#[from] StoreError),
 }
 
-/// One terminal's approval.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Approval {
-    /// The waiting terminal.
-    pub terminal: TerminalId,
-    /// The school it stands in.
-    pub school: SchoolCode,
-    /// Room; may be empty.
-    pub room: String,
-    /// First day in service; `None` means the day of its first report.
-    pub from: Option<Date>,
-}
-
-/// Why nothing was approved.
-#[derive(Debug, thiserror::Error)]
-pub enum ApproveError {
-    /// The store could not do it, or knows no such terminal or school.
-    #[error("the approval could not be stored")]
-    Store(#[from] StoreError),
-}
-
-/// Imports a table.
+/// Imports a table of schools or terminals, all or nothing. Every mistake is in the report, in Chinese.
 ///
 /// # Errors
-/// Where the store fails.
+/// [`ImportError`] where the store fails; mistakes of the table are no error but the report's content.
 pub async fn import(
     store: &dyn Store,
     content: &[u8],
-    _format: Option<Format>,
+    format: Option<Format>,
     file_name: &str,
     dry_run: bool,
 ) -> Result<ImportReport, ImportError> {
-    store.registry_version().await?;
-    if content.is_empty() {
-        let message = format!("{file_name} 是空文件");
-        let error = RowError {
-            sheet: String::new(),
-            row: 0,
-            column: String::new(),
-            message,
-        };
-        return Ok(ImportReport {
-            errors: vec![error],
-            ..ImportReport::default()
-        });
+    let sheets = match table::read(content, format) {
+        Ok(sheets) => sheets,
+        Err(message) => return Ok(ImportReport::refused(vec![RowError::file(message)])),
+    };
+    let snapshot = snapshot(store).await?;
+    let (mut report, change) = plan::plan(&sheets, &snapshot);
+    if report.errors.is_empty() && !dry_run {
+        store.change_registry(change).await?;
+        report.applied = true;
     }
-    Ok(ImportReport {
-        added: 1,
-        applied: !dry_run,
-        ..ImportReport::default()
-    })
+    tracing::info!(
+        file = file_name,
+        dry_run,
+        errors = report.errors.len(),
+        added = report.added,
+        changed = report.changed,
+        "import"
+    );
+    Ok(report)
 }
 
-/// Approves waiting terminals, all or nothing.
-///
-/// # Errors
-/// Where a terminal or school is unknown, or one is in service already.
-pub async fn approve(
-    store: &dyn Store,
-    approvals: Vec<Approval>,
-    _zone: &TimeZone,
-) -> Result<u32, ApproveError> {
-    let mut approved = 0;
-    for approval in approvals {
-        let id = approval.terminal.to_string();
-        let Some(terminal) = store.terminal(&approval.terminal).await? else {
-            return Err(StoreError::NotFound {
-                what: "terminal",
-                id,
-            }
-            .into());
-        };
-        if !terminal.placements.is_empty() {
-            return Err(
-                StoreError::Conflict(format!("terminal {id} is in service already")).into(),
-            );
+async fn snapshot(store: &dyn Store) -> Result<Snapshot, StoreError> {
+    let mut snapshot = Snapshot::default();
+    for county in store.counties().await? {
+        for school in store.schools(&county.code).await? {
+            snapshot.schools.insert(school.code.clone(), school);
         }
-        approved += 1;
+        snapshot.counties.insert(county.code.clone(), county);
     }
-    Ok(approved)
+    for terminal in store.terminals(&TerminalFilter::default()).await? {
+        snapshot.terminals.insert(terminal.id, terminal.placements);
+    }
+    Ok(snapshot)
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where")]
 
+mod agent_process;
 mod api;
+mod demo;
 mod fake_store;
 mod layers;
 mod outside;
