@@ -164,7 +164,7 @@ fn wrong(key: &'static str, value: &str, allowed: &'static str) -> ConfigError {
     }
 }
 
-fn between<T: PartialOrd + std::fmt::Display>(
+fn between<T: PartialOrd + Copy + std::fmt::Display>(
     key: &'static str,
     value: T,
     low: T,

@@ -1,6 +1,10 @@
 //! The agent's program: arguments → configuration → run → exit code.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand};
 use classpulse_agent::{
@@ -53,21 +57,21 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run { config, settings } => with(config, settings, run),
+        Command::Run { config, settings } => with(config.as_deref(), settings, run),
         Command::Status {
             config,
             settings,
             json,
-        } => with(config, settings, |config| status(&config, json)),
+        } => with(config.as_deref(), settings, |config| status(&config, json)),
     }
 }
 
 fn with(
-    file: Option<PathBuf>,
+    file: Option<&Path>,
     settings: Settings,
     work: impl FnOnce(Config) -> ExitCode,
 ) -> ExitCode {
-    match Config::load(file.as_deref(), settings) {
+    match Config::load(file, settings) {
         Ok(config) => work(config),
         Err(error) => {
             let error: ConfigError = error;

@@ -34,7 +34,7 @@ const EVENTS: usize = 64;
 /// Largest packet either way.
 const MAX_PACKET: u32 = 64 * 1024;
 /// First and longest pause before connecting again.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// How long a stop waits for its last report's acknowledgement.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -132,7 +132,7 @@ fn spawn(work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHa
 fn connect(options: &Options) -> (AsyncClient, EventLoop) {
     let mut mqtt = MqttOptions::new(&options.terminal, &options.host, options.port);
     mqtt.set_credentials(&options.terminal, "");
-    mqtt.set_keep_alive(Duration::from_secs(60));
+    mqtt.set_keep_alive(Duration::from_mins(1));
     mqtt.set_clean_start(true);
     mqtt.set_max_packet_size(Some(MAX_PACKET));
     let state = topic::of(&options.terminal, Channel::State);
@@ -261,7 +261,7 @@ impl Driver<'_> {
         for event in self.core.take_events() {
             match event {
                 CoreEvent::Opened(seen) => {
-                    info!(kind = ?seen.kind, number = seen.number, start = seen.start, "session opened")
+                    info!(kind = ?seen.kind, number = seen.number, start = seen.start, "session opened");
                 }
                 CoreEvent::Closed(seen) => info!(
                     kind = ?seen.kind, number = seen.number, start = seen.start, end = seen.end,

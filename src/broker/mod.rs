@@ -290,5 +290,9 @@ fn refuse(code: PublishAckReason, why: &'static str) -> PublishAclResult {
 /// Refuses a publish and ends the connection, so that the terminal looks for a service that takes reports.
 fn send_away() -> PublishAclResult {
     let code = PublishAckReason::ImplementationSpecificError;
-    PublishAclResult(PublishResult::reason_code(code, Some("the service is stopping".into()), true))
+    PublishAclResult(PublishResult::reason_code(
+        code,
+        Some("the service is stopping".into()),
+        true,
+    ))
 }

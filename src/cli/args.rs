@@ -137,7 +137,7 @@ pub struct SelectionArgs {
     /// Only this terminal's.
     #[arg(long)]
     pub terminal: Option<String>,
-    /// Only those refused for this reason, such as before_service.
+    /// Only those refused for this reason, such as `before_service`.
     #[arg(long)]
     pub reason: Option<String>,
     /// At most so many.

@@ -76,7 +76,7 @@ async fn calendar(
     name: &str,
 ) -> Result<(), Failure> {
     let text = std::str::from_utf8(content)
-        .map_err(|_| Failure::said(REFUSED, format!("{name}: not UTF-8")))?;
+        .map_err(|error| Failure::said(REFUSED, format!("{name}: not UTF-8: {error}")))?;
     let calendar = crate::domain::calendar::Calendar::parse(text)
         .map_err(|error| Failure::said(REFUSED, format!("{name}: {error}")))?;
     let county = query::resolve_county(at.store.as_ref(), arguments.county.clone()).await?;

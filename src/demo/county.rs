@@ -147,11 +147,10 @@ impl Cast {
 
 fn role(school: usize, number: usize) -> Role {
     match (school, number) {
-        (SILENT_SCHOOL, _) => Role::Silent,
+        (SILENT_SCHOOL, _) | (3, 4) => Role::Silent,
         (0, 2) => Role::PowerCut,
         (1, 3) => Role::DeadClock,
         (2, 1) => Role::Cheater,
-        (3, 4) => Role::Silent,
         _ => Role::Usual,
     }
 }

@@ -92,7 +92,7 @@ pub enum DemoError {
 }
 
 /// How long delivery may stand still.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often the live table is drawn.
 const REFRESH: Duration = Duration::from_secs(5);

@@ -166,7 +166,7 @@ impl<'a> Columns<'a> {
             match known.iter().find(|(name, _)| name == heading) {
                 None => fail(heading, format!("不认识的列,可用的列:{}", all.join("、"))),
                 Some((name, _)) if places.iter().any(|(other, _)| other == name) => {
-                    fail(name, "此列出现了两次".to_owned())
+                    fail(name, "此列出现了两次".to_owned());
                 }
                 Some((name, _)) => places.push((*name, index)),
             }
@@ -189,6 +189,10 @@ impl<'a> Columns<'a> {
         })
     }
 }
+
+/// The cell's mistake is on the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mistake;
 
 /// One row of a known sheet.
 #[derive(Debug, Clone, Copy)]
@@ -249,17 +253,17 @@ impl Row<'_> {
         Some(text.to_owned())
     }
 
-    /// A date; `None` inside for an empty cell.
-    pub(super) fn date(&self, errors: &mut Errors, column: &str) -> Option<Option<Date>> {
+    /// A date; `None` for an empty cell.
+    pub(super) fn date(&self, errors: &mut Errors, column: &str) -> Result<Option<Date>, Mistake> {
         let text = self.text(column);
         if text.is_empty() {
-            return Some(None);
+            return Ok(None);
         }
         let date = date(text);
         if date.is_none() {
             self.fail(errors, column, format!("“{text}”不是日期,应如 2026-09-01"));
         }
-        date.map(Some)
+        date.map(Some).ok_or(Mistake)
     }
 
     /// Where the row stands, for messages about another row.

@@ -50,14 +50,13 @@ pub(super) fn read(content: &[u8], format: Option<Format>) -> Result<Vec<Sheet>,
     let zip = content.starts_with(b"PK\x03\x04");
     let sheets = match format {
         Some(Format::Xlsx) => xlsx(content)?,
-        Some(Format::Csv) => vec![csv(content)?],
         None if zip => xlsx(content)?,
         None if content.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) => {
             return Err(
                 "这是旧版 .xls 文件,请在 WPS 或 Excel 中另存为 .xlsx 或“CSV UTF-8”".to_owned(),
             );
         }
-        None => vec![csv(content)?],
+        Some(Format::Csv) | None => vec![csv(content)?],
     };
     if sheets.iter().map(|sheet| sheet.rows.len()).sum::<usize>() > MAX_ROWS {
         return Err(format!("行数超过上限 {MAX_ROWS},请拆成几个文件导入"));
@@ -240,7 +239,7 @@ mod tests {
         sheet.write(2, 0, 2_123_000_001_f64).unwrap();
         let format = CellFormat::new().set_num_format("yyyy-mm-dd");
         sheet
-            .write_with_format(2, 1, &ExcelDateTime::from_ymd(2026, 9, 1).unwrap(), &format)
+            .write_with_format(2, 1, ExcelDateTime::from_ymd(2026, 9, 1).unwrap(), &format)
             .unwrap();
         book.add_worksheet();
         let content = book.save_to_buffer().unwrap();

@@ -84,7 +84,7 @@ fn placement(
     let school: Option<SchoolCode> = row.parse(errors, "学校标识码", SCHOOL_CODE);
     let room = row.name(errors, "教室", true);
     let (from, to) = (row.date(errors, "启用日期"), row.date(errors, "停用日期"));
-    if from == Some(None) {
+    if from == Ok(None) {
         row.fail(errors, "启用日期", "不能为空");
     }
     if let Some(school) = school.as_ref().filter(|school| !known(school)) {
@@ -95,7 +95,7 @@ fn placement(
         );
         return None;
     }
-    let (Some(terminal), Some(school), Some(room), Some(Some(from)), Some(to)) =
+    let (Some(terminal), Some(school), Some(room), Ok(Some(from)), Ok(to)) =
         (terminal, school, room, from, to)
     else {
         return None;
@@ -122,6 +122,8 @@ fn overlap(a: &Placement, b: &Placement) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::super::{
@@ -278,7 +280,7 @@ mod tests {
         #[test]
         fn the_order_of_rows_says_nothing(seed in any::<u64>()) {
             let snapshot = examples();
-            let fresh = Snapshot { terminals: Default::default(), ..snapshot };
+            let fresh = Snapshot { terminals: BTreeMap::new(), ..snapshot };
             let mut lines: Vec<&str> = TERMINALS.lines().skip(1).collect();
             let expected = planned(TERMINALS, &fresh).1;
             let mut at = seed;

@@ -1,6 +1,11 @@
 //! The integration tests: one binary, one module a subject.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on says where")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on says where"
+)]
 
 mod agent_process;
 mod api;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use classpulse::{
+    clock::{Clock as _, SystemClock},
     domain::{
         calendar::Calendar,
         ids::Stage,
@@ -15,7 +16,7 @@ use classpulse::{
         replay::{Selection, replay},
     },
     query,
-    store::{SharedStore, TerminalFilter},
+    store::{RegistryChange, SharedStore, TerminalFilter},
 };
 use classpulse_proto::v1::{Kind, Report, Session};
 use jiff::{
@@ -264,12 +265,12 @@ async fn run_plan(
     .await
     .unwrap();
     let found = usage.iter().map(|one| {
-        let score = scores
+        let points = scores
             .schools
             .iter()
-            .find(|score| score.school.code == one.school.code)
+            .find(|other| other.school.code == one.school.code)
             .unwrap();
-        let points = points_hundredths(score.score.points);
+        let points = points_hundredths(points.score.points);
         (
             one.school.code.to_string(),
             (one.minutes.counted, one.due.service_days, points),
@@ -326,35 +327,33 @@ async fn publish_and_wait(service: &Service, link: &Link, name: &str, payload: V
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn bad_reports_land_in_quarantine_with_their_reason_and_count_once_mended() {
-    let service = Service::start().await;
-    let store = service.app.store.clone();
-    register(&store, &[("q-1".to_owned(), PRIMARY)]).await;
-    let link = Link::connect(service.broker(), "q-1").await;
-    let now = Timestamp::now().as_second();
-    // Before the terminal's service began: mended below by an earlier first day.
-    let august = DAY_ONE - 86_400 + 9 * 3_600;
-    let good = |number: u32| {
-        used(
-            100 + number,
-            DAY_ONE + i64::from(number) * 600,
-            DAY_ONE + i64::from(number) * 600 + 60,
-        )
-    };
-    let with_good =
-        |number: u32, bad: Session| report(number.into(), vec![good(number), bad]).encode_to_vec();
+/// Before `q-1`'s service began: 2026-08-31 at 09:00.
+const AUGUST: i64 = DAY_ONE - 86_400 + 9 * 3_600;
+
+/// A bad session with a good one beside it, one minute of 2026-09-01.
+fn with_good(number: u32, bad: Session) -> Vec<u8> {
+    let start = DAY_ONE + i64::from(number) * 600;
+    let good = used(100 + number, start, start + 60);
+    report(number.into(), vec![good, bad]).encode_to_vec()
+}
+
+/// Every kind of bad report, by the reason it must be refused for.
+fn bad_reports(now: i64) -> Vec<(&'static str, Vec<u8>)> {
     let whole = |change: fn(&mut Report)| {
         let mut bad = report(50, vec![used(1, DAY_ONE, DAY_ONE + 60)]);
         change(&mut bad);
         bad.encode_to_vec()
     };
-    let cases: Vec<(&str, Vec<u8>)> = vec![
+    let unknown_kind = Session {
+        kind: 7,
+        ..used(1, DAY_ONE, DAY_ONE + 60)
+    };
+    vec![
         ("undecodable", vec![0xff; 40]),
         ("too_large", vec![b'{'; MAX_REPORT_BYTES + 1]),
         (
             "topic_mismatch",
-            whole(|bad| bad.terminal = "q-2".to_owned()),
+            whole(|bad| "q-2".clone_into(&mut bad.terminal)),
         ),
         ("bad_boot_id", whole(|bad| bad.boot_id = vec![1; 3])),
         ("bad_sequence", whole(|bad| bad.sequence = 0)),
@@ -362,16 +361,7 @@ async fn bad_reports_land_in_quarantine_with_their_reason_and_count_once_mended(
             "too_many_sessions",
             whole(|bad| bad.sessions = vec![Session::default(); 1_001]),
         ),
-        (
-            "unknown_kind",
-            with_good(
-                1,
-                Session {
-                    kind: 7,
-                    ..used(1, DAY_ONE, DAY_ONE + 60)
-                },
-            ),
-        ),
+        ("unknown_kind", with_good(1, unknown_kind)),
         (
             "ends_before_start",
             with_good(2, used(2, DAY_ONE + 60, DAY_ONE)),
@@ -384,99 +374,92 @@ async fn bad_reports_land_in_quarantine_with_their_reason_and_count_once_mended(
         ),
         (
             "before_service",
-            with_good(6, used(6, august, august + 600)),
+            with_good(6, used(6, AUGUST, AUGUST + 600)),
         ),
-    ];
+    ]
+}
+
+async fn used_on(store: &SharedStore, day: Date) -> u32 {
+    let period = Period {
+        first: day,
+        last: day,
+    };
+    let days = store.terminal_days(&terminal("q-1"), period).await.unwrap();
+    days.first().map_or(0, |(_, minutes)| minutes.used.count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_reports_land_in_quarantine_with_their_reason_and_count_once_mended() {
+    let service = Service::start().await;
+    let store = service.app.store.clone();
+    register(&store, &[("q-1".to_owned(), PRIMARY)]).await;
+    let link = Link::connect(service.broker(), "q-1").await;
+    let now = SystemClock.now().as_second();
+    let cases = bad_reports(now);
     for (_, payload) in &cases {
         publish_and_wait(&service, &link, "q-1", payload.clone()).await;
     }
     // The same bad session again, grown: one entry, twice seen.
-    publish_and_wait(
-        &service,
-        &link,
-        "q-1",
-        with_good(7, used(6, august, august + 1_200)),
-    )
-    .await;
+    let grown = with_good(7, used(6, AUGUST, AUGUST + 1_200));
+    publish_and_wait(&service, &link, "q-1", grown).await;
 
     let entries = store.quarantine(0, 100).await.unwrap();
     let found: BTreeSet<&str> = entries.iter().map(|entry| entry.reason.as_str()).collect();
     let expected: BTreeSet<&str> = cases.iter().map(|(reason, _)| *reason).collect();
-    assert_eq!(found, expected);
-    assert_eq!(entries.len(), cases.len());
+    assert_eq!((found, entries.len()), (expected, cases.len()));
     assert!(
         entries
             .iter()
             .all(|entry| entry.terminal == "q-1" && !entry.detail.is_empty())
     );
+    let early = entries
+        .iter()
+        .find(|entry| entry.reason == "before_service")
+        .unwrap();
+    assert_eq!(early.times, 2);
     assert_eq!(
-        entries
-            .iter()
-            .find(|entry| entry.reason == "before_service")
-            .unwrap()
-            .times,
-        2
-    );
-    let good_minutes = |day| {
-        let store = store.clone();
-        async move {
-            let days = store
-                .terminal_days(
-                    &terminal("q-1"),
-                    Period {
-                        first: day,
-                        last: day,
-                    },
-                )
-                .await
-                .unwrap();
-            days.first().map_or(0, |(_, minutes)| minutes.used.count())
-        }
-    };
-    assert_eq!(
-        good_minutes(date(2026, 9, 1)).await,
+        used_on(&store, date(2026, 9, 1)).await,
         7,
         "the good sessions beside the bad ones count"
     );
 
-    // Not mended yet: a replay counts nothing.
+    replay_before_and_after_the_mend(&store, now, cases.len()).await;
+    service.stop().await;
+}
+
+async fn replay_before_and_after_the_mend(store: &SharedStore, now: i64, entries: usize) {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
     let early = Selection {
         reason: Some("before_service".to_owned()),
         ..Selection::default()
     };
     let done = replay(store.as_ref(), &early, now, &zone).await.unwrap();
-    assert_eq!((done.tried, done.counted), (1, 0));
-    assert_eq!(good_minutes(date(2026, 8, 31)).await, 0);
+    assert_eq!((done.tried, done.counted), (1, 0), "not mended yet");
+    assert_eq!(used_on(store, date(2026, 8, 31)).await, 0);
 
-    // Mended: the terminal was in service all along. Nothing else is let through.
-    let change = classpulse::store::RegistryChange {
+    // The terminal was in service all along. Nothing else is let through.
+    let change = RegistryChange {
         placements: vec![(terminal("q-1"), vec![placement(PRIMARY, date(2026, 8, 1))])],
-        ..Default::default()
+        ..RegistryChange::default()
     };
     store.change_registry(change).await.unwrap();
     let done = replay(store.as_ref(), &Selection::default(), now, &zone)
         .await
         .unwrap();
+    assert_eq!((done.tried, done.counted), (entries as u64, 1), "{done:?}");
     assert_eq!(
-        (done.tried, done.counted),
-        (cases.len() as u64, 1),
-        "{done:?}"
-    );
-    assert_eq!(
-        good_minutes(date(2026, 8, 31)).await,
+        used_on(store, date(2026, 8, 31)).await,
         20,
         "the grown session, once"
     );
     let left = store.quarantine(0, 100).await.unwrap();
-    assert_eq!(left.len(), cases.len() - 1);
+    assert_eq!(left.len(), entries - 1);
     assert!(left.iter().all(|entry| entry.reason != "before_service"));
     // An hour later the session that was in the future can be believed.
     let done = replay(store.as_ref(), &Selection::default(), now + 4_000, &zone)
         .await
         .unwrap();
     assert_eq!(done.counted, 1);
-    service.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,15 +22,15 @@ use rumqttc::v5::{
 use tempfile::TempDir;
 
 /// How long a test waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A service of its own.
-pub struct Service {
+pub(crate) struct Service {
     pub app: App,
     pub folder: TempDir,
 }
 
-pub fn config(folder: &TempDir, more: &str) -> Config {
+pub(crate) fn config(folder: &TempDir, more: &str) -> Config {
     let path = folder.path().join("test.db");
     let text = format!(
         "store = \"sqlite:{}\"\n{more}\n[api]\nlisten = \"127.0.0.1:0\"\n[ingest]\nlinger_ms = 2\n[rollup]\ninterval_ms = 100\n",
@@ -39,20 +39,20 @@ pub fn config(folder: &TempDir, more: &str) -> Config {
     Config::parse(&text, |_| None).unwrap()
 }
 
-pub const EMBEDDED: &str = "[broker]\nlisten = \"127.0.0.1:0\"";
+pub(crate) const EMBEDDED: &str = "[broker]\nlisten = \"127.0.0.1:0\"";
 
 impl Service {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(EMBEDDED).await
     }
 
-    pub async fn start_with(broker: &str) -> Self {
+    pub(crate) async fn start_with(broker: &str) -> Self {
         let folder = TempDir::new().unwrap();
         Self::start_in(folder, broker).await
     }
 
     /// Starts on a folder, which may hold an earlier service's data.
-    pub async fn start_in(folder: TempDir, broker: &str) -> Self {
+    pub(crate) async fn start_in(folder: TempDir, broker: &str) -> Self {
         let config = config(&folder, broker);
         let store: SharedStore =
             Arc::new(SqliteStore::open(&folder.path().join("test.db")).unwrap());
@@ -62,34 +62,34 @@ impl Service {
         Self { app, folder }
     }
 
-    pub fn broker(&self) -> SocketAddr {
+    pub(crate) fn broker(&self) -> SocketAddr {
         self.app.broker.unwrap()
     }
 
-    pub async fn stop(self) -> TempDir {
+    pub(crate) async fn stop(self) -> TempDir {
         self.app.stop(Duration::from_secs(10)).await;
         self.folder
     }
 }
 
 /// A county with one primary school and one junior school.
-pub const COUNTY: &str = "231123";
-pub const PRIMARY: &str = "2123000001";
-pub const JUNIOR: &str = "3123000002";
+pub(crate) const COUNTY: &str = "231123";
+pub(crate) const PRIMARY: &str = "2123000001";
+pub(crate) const JUNIOR: &str = "3123000002";
 
-pub fn county() -> CountyCode {
+pub(crate) fn county() -> CountyCode {
     COUNTY.parse().unwrap()
 }
 
-pub fn school(code: &str) -> SchoolCode {
+pub(crate) fn school(code: &str) -> SchoolCode {
     code.parse().unwrap()
 }
 
-pub fn terminal(name: &str) -> TerminalId {
+pub(crate) fn terminal(name: &str) -> TerminalId {
     name.parse().unwrap()
 }
 
-pub const CALENDAR: &str = r#"
+pub(crate) const CALENDAR: &str = r#"
 name = "试验"
 [[term]]
 name = "第一学期"
@@ -107,7 +107,7 @@ lessons = ["08:00-08:45", "09:00-09:45", "10:00-10:45", "13:30-14:15", "14:30-15
 "#;
 
 /// Registers the county, and terminals as (name, school) in service from 2026-09-01.
-pub async fn register(store: &SharedStore, terminals: &[(String, &str)]) {
+pub(crate) async fn register(store: &SharedStore, terminals: &[(String, &str)]) {
     let schools = [
         (PRIMARY, "甲小学", Stage::Primary),
         (JUNIOR, "乙初中", Stage::Junior),
@@ -135,7 +135,7 @@ pub async fn register(store: &SharedStore, terminals: &[(String, &str)]) {
     store.set_calendar(&county(), CALENDAR, 0).await.unwrap();
 }
 
-pub fn placement(code: &str, from: Date) -> Placement {
+pub(crate) fn placement(code: &str, from: Date) -> Placement {
     Placement {
         school: school(code),
         room: String::new(),
@@ -144,7 +144,7 @@ pub fn placement(code: &str, from: Date) -> Placement {
     }
 }
 
-pub fn report(sequence: u64, sessions: Vec<Session>) -> Report {
+pub(crate) fn report(sequence: u64, sessions: Vec<Session>) -> Report {
     Report {
         boot_id: vec![9; 16],
         sequence,
@@ -153,7 +153,7 @@ pub fn report(sequence: u64, sessions: Vec<Session>) -> Report {
     }
 }
 
-pub fn used(number: u32, start: i64, end: i64) -> Session {
+pub(crate) fn used(number: u32, start: i64, end: i64) -> Session {
     Session {
         kind: Kind::Used.into(),
         number,
@@ -164,7 +164,7 @@ pub fn used(number: u32, start: i64, end: i64) -> Session {
 }
 
 /// A terminal's MQTT connection.
-pub struct Link {
+pub(crate) struct Link {
     pub client: AsyncClient,
     acks: tokio::sync::mpsc::UnboundedReceiver<Ack>,
     poll: tokio::task::JoinHandle<()>,
@@ -177,7 +177,7 @@ impl Drop for Link {
 }
 
 impl Link {
-    pub async fn connect(broker: SocketAddr, name: &str) -> Self {
+    pub(crate) async fn connect(broker: SocketAddr, name: &str) -> Self {
         let mut options = MqttOptions::new(name, broker.ip().to_string(), broker.port());
         options.set_credentials(name, "");
         options.set_max_packet_size(Some(1 << 20));
@@ -194,7 +194,9 @@ impl Link {
             loop {
                 match events.poll().await {
                     Ok(Event::Incoming(Packet::SubAck(_))) => {
-                        drop(ready.take().map(|ready| ready.send(())))
+                        if let Some(ready) = ready.take() {
+                            ready.send(()).ok();
+                        }
                     }
                     Ok(Event::Incoming(Packet::Publish(publish))) => {
                         drop(send.send(Ack::decode(publish.payload).unwrap()));
@@ -211,7 +213,7 @@ impl Link {
         Self { client, acks, poll }
     }
 
-    pub async fn publish(&self, name: &str, payload: Vec<u8>) {
+    pub(crate) async fn publish(&self, name: &str, payload: Vec<u8>) {
         self.client
             .publish(
                 topic::of(name, Channel::Report),
@@ -224,7 +226,7 @@ impl Link {
     }
 
     /// Publishes reports in this order and waits until each one's sequence is acknowledged.
-    pub async fn send_all(&mut self, name: &str, reports: &[Report]) {
+    pub(crate) async fn send_all(&mut self, name: &str, reports: &[Report]) {
         let mut waiting: BTreeSet<u64> = reports.iter().map(|report| report.sequence).collect();
         for report in reports {
             self.publish(name, report.encode_to_vec()).await;
@@ -237,7 +239,7 @@ impl Link {
         }
     }
 
-    pub async fn ack(&mut self) -> Ack {
+    pub(crate) async fn ack(&mut self) -> Ack {
         tokio::time::timeout(PATIENCE, self.acks.recv())
             .await
             .expect("an Ack in time")
