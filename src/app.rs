@@ -114,6 +114,7 @@ impl App {
             zone: config.zone.clone(),
             metrics: metrics.clone(),
             linger: config.linger,
+            settings: settings(config),
             stop: committed.clone(),
         };
         let (intake, ingesting) = pipeline.start();
@@ -145,7 +146,10 @@ impl App {
             changes: changes.clone(),
             drain: draining.clone(),
             http: http(metrics.clone()),
-            limits: Limits::default(),
+            limits: Limits {
+                grace: config.shutdown / 8,
+                ..Limits::default()
+            },
         };
         let rolling = rollup::run(
             store.clone(),
@@ -197,6 +201,14 @@ async fn serve(listener: TcpListener, parts: Parts, ending: CancellationToken) {
         let error: &ServeError = &error;
         warn!(error = %chain(error), "the API ended");
     }
+}
+
+fn settings(config: &Config) -> Option<v1::Settings> {
+    let settings = v1::Settings {
+        heartbeat_seconds: config.heartbeat_seconds,
+        idle_seconds: config.idle_seconds,
+    };
+    (settings != v1::Settings::default()).then_some(settings)
 }
 
 fn http(metrics: Arc<Metrics>) -> Router {

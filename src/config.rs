@@ -26,6 +26,10 @@ pub struct Config {
     pub broker: BrokerConfig,
     /// How long a batch of reports waits for company.
     pub linger: Duration,
+    /// Seconds between terminals' reports, told to them with every acknowledgement; 0 leaves it to them.
+    pub heartbeat_seconds: u32,
+    /// Seconds without input after which use has ended, told likewise; 0 leaves it to them.
+    pub idle_seconds: u32,
     /// How often school-days are brought up to date in the background.
     pub rollup: Duration,
     /// How long a stopping service may take.
@@ -99,7 +103,7 @@ impl std::fmt::Display for ConfigError {
 
 /// Every key, with the default that is used where neither file nor environment says otherwise.
 /// The environment's name for `broker.listen` is `CLASSPULSE_BROKER_LISTEN`.
-pub const KEYS: [(&str, &str, &str); 16] = [
+pub const KEYS: [(&str, &str, &str); 18] = [
     (
         "time_zone",
         "Asia/Shanghai",
@@ -147,6 +151,16 @@ pub const KEYS: [(&str, &str, &str); 16] = [
         "ingest.linger_ms",
         "20",
         "how long a batch waits for company, 0 to 2000",
+    ),
+    (
+        "terminals.heartbeat_s",
+        "0",
+        "seconds between reports, told to terminals: 15 to 3600, or 0 to leave it to them",
+    ),
+    (
+        "terminals.idle_s",
+        "0",
+        "seconds without input that end use, told to terminals: 30 to 3600, or 0 to leave it to them",
     ),
     (
         "rollup.interval_ms",
@@ -295,6 +309,19 @@ impl Values {
         value
     }
 
+    /// A terminal's setting: 0, or from `low` to an hour.
+    fn zero_or(&self, key: &'static str, low: u32, mistakes: &mut Vec<Mistake>) -> Option<u32> {
+        let value = self
+            .get(key)
+            .parse()
+            .ok()
+            .filter(|value| *value == 0 || (low..=3_600).contains(value));
+        if value.is_none() {
+            self.wrong(key, mistakes);
+        }
+        value
+    }
+
     fn wrong(&self, key: &'static str, mistakes: &mut Vec<Mistake>) {
         let meaning = KEYS
             .iter()
@@ -323,6 +350,8 @@ impl Values {
         let broker = self.broker(mistakes);
         let linger = self.between("ingest.linger_ms", 0, 2_000, mistakes);
         let rollup = self.between("rollup.interval_ms", 100, 60_000, mistakes);
+        let heartbeat = self.zero_or("terminals.heartbeat_s", 15, mistakes);
+        let idle = self.zero_or("terminals.idle_s", 30, mistakes);
         let shutdown = self.between("shutdown_s", 1, 300, mistakes);
         let log_filter = self.get("log.filter").to_owned();
         if tracing_subscriber::EnvFilter::try_new(&log_filter).is_err() {
@@ -342,6 +371,8 @@ impl Values {
             api: api?,
             broker: broker?,
             linger: Duration::from_millis(linger?),
+            heartbeat_seconds: heartbeat?,
+            idle_seconds: idle?,
             rollup: Duration::from_millis(rollup?),
             shutdown: Duration::from_secs(shutdown?),
             log_filter,

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use classpulse_proto::v1::{Ack, Report};
+use classpulse_proto::v1::{Ack, Report, Settings};
 use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
@@ -241,7 +241,7 @@ impl Assembly {
     /// The outcomes once the batch is committed, in the order in which reports were added.
     /// A report whose refusals found no room is not acknowledged: it waits in the terminal's journal.
     #[must_use]
-    pub fn finish(mut self, committed: &Committed) -> Vec<Outcome> {
+    pub fn finish(mut self, committed: &Committed, settings: Option<Settings>) -> Vec<Outcome> {
         for (span, outcome) in self.spans.iter().zip(&mut self.outcomes) {
             if committed
                 .overflowed
@@ -249,6 +249,9 @@ impl Assembly {
                 .any(|index| span.contains(index))
             {
                 outcome.ack = None;
+            }
+            if let Some(ack) = &mut outcome.ack {
+                ack.settings = settings;
             }
         }
         self.outcomes
@@ -333,7 +336,7 @@ mod tests {
             .collect();
         assert_eq!(rows, [("a", 1), ("b", 5)]);
         assert_eq!(batch.contacts.len(), 2);
-        let outcomes = assembly.finish(&Committed::default());
+        let outcomes = assembly.finish(&Committed::default(), None);
         assert!(
             outcomes
                 .iter()
@@ -350,9 +353,12 @@ mod tests {
         ];
         let assembly = assemble(&all, 1);
         assert_eq!(assembly.batch().quarantined.len(), 2);
-        let outcomes = assembly.finish(&Committed {
-            overflowed: vec![1],
-        });
+        let outcomes = assembly.finish(
+            &Committed {
+                overflowed: vec![1],
+            },
+            None,
+        );
         assert_eq!(outcomes[1].refused[0].0, Reason::TooManyUnknown);
         assert!(
             outcomes[1].ack.is_some(),

@@ -6,6 +6,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use classpulse_proto::v1::Settings;
 use jiff::{Timestamp, tz::TimeZone};
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::{mpsc, oneshot};
@@ -137,6 +138,8 @@ pub struct Pipeline {
     pub metrics: Arc<Metrics>,
     /// How long a batch waits for company after its first report: trades latency for fewer disk syncs.
     pub linger: Duration,
+    /// What terminals are told with every acknowledgement.
+    pub settings: Option<Settings>,
     /// No more reports are taken; those in the queue are still committed.
     pub stop: CancellationToken,
 }
@@ -212,7 +215,7 @@ impl Worker {
         let batch = assembly.batch();
         let committed = self.commit(batch).await;
         let now = self.parts.clock.now();
-        let outcomes = assembly.finish(&committed);
+        let outcomes = assembly.finish(&committed, self.parts.settings);
         self.parts.metrics.batch(deliveries.len());
         for (delivery, outcome) in deliveries.into_iter().zip(outcomes) {
             let latency = now.duration_since(delivery.arrived).unsigned_abs();

@@ -125,7 +125,7 @@ async fn replay_page(
     let batch = assembly.batch();
     done.counted += batch.replayed.len() as u64;
     let committed = store.commit(batch).await?;
-    for outcome in assembly.finish(&committed) {
+    for outcome in assembly.finish(&committed, None) {
         done.tried += 1;
         if let Some((reason, _)) = outcome.refused.first() {
             *done.refused.entry(reason.key().to_owned()).or_default() += 1;
