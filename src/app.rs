@@ -16,7 +16,7 @@ use crate::{
     api::{self, Limits, Parts, ReportSink, ServeError, SinkError},
     broker::{Broker, BrokerError},
     clock::SharedClock,
-    config::{BrokerConfig, Config},
+    config::{BrokerConfig, Config, OutsideBroker},
     ingest::{
         Intake, IntakeError, Pipeline,
         outside::{self, Outside},
@@ -132,8 +132,8 @@ impl App {
                     None,
                 )
             }
-            BrokerConfig::Outside { .. } => {
-                let outside = outside(&config.broker).await?;
+            BrokerConfig::Outside(outside) => {
+                let outside = log_in(outside).await?;
                 let reading = outside::run(outside, intake, draining.clone());
                 (None, None, Some(tasks::start("outside", reading)))
             }
@@ -224,24 +224,9 @@ fn http(metrics: Arc<Metrics>) -> Router {
     Router::new().route("/metrics", get(render))
 }
 
-async fn outside(config: &BrokerConfig) -> Result<Outside, AppError> {
-    let BrokerConfig::Outside {
-        host,
-        port,
-        client_id,
-        login,
-        shared,
-    } = config
-    else {
-        return Ok(Outside {
-            host: String::new(),
-            port: 0,
-            client_id: String::new(),
-            login: None,
-            shared: false,
-        });
-    };
-    let login = match login {
+/// What the outside broker is asked with; the password comes from its file.
+async fn log_in(config: &OutsideBroker) -> Result<Outside, AppError> {
+    let login = match &config.login {
         None => None,
         Some((user, file)) => {
             let password =
@@ -255,11 +240,11 @@ async fn outside(config: &BrokerConfig) -> Result<Outside, AppError> {
         }
     };
     Ok(Outside {
-        host: host.clone(),
-        port: *port,
-        client_id: client_id.clone(),
+        host: config.host.clone(),
+        port: config.port,
+        client_id: config.client_id.clone(),
         login,
-        shared: *shared,
+        shared: config.shared,
     })
 }
 

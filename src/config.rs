@@ -53,18 +53,22 @@ pub enum BrokerConfig {
     /// Our own, in this process; loopback unless set.
     Embedded(SocketAddr),
     /// Someone else's.
-    Outside {
-        /// Host name or address.
-        host: String,
-        /// TCP port.
-        port: u16,
-        /// Keeps the session over restarts; each aggregator needs its own.
-        client_id: String,
-        /// User name, and the file with the password.
-        login: Option<(String, PathBuf)>,
-        /// Whether several aggregators share the reports.
-        shared: bool,
-    },
+    Outside(OutsideBroker),
+}
+
+/// Someone else's broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutsideBroker {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Keeps the session over restarts; each aggregator needs its own.
+    pub client_id: String,
+    /// User name, and the file with the password.
+    pub login: Option<(String, PathBuf)>,
+    /// Whether several aggregators share the reports.
+    pub shared: bool,
 }
 
 /// One mistake.
@@ -403,13 +407,13 @@ impl Values {
                         mistake(mistakes, key, "must not be empty");
                     }
                 }
-                Some(BrokerConfig::Outside {
+                Some(BrokerConfig::Outside(OutsideBroker {
                     host: self.get("broker.host").to_owned(),
                     port: port?,
                     client_id: self.get("broker.client_id").to_owned(),
                     login: (!user.is_empty()).then(|| (user.to_owned(), file.into())),
                     shared: shared?,
-                })
+                }))
             }
             _ => {
                 mistake(
@@ -501,17 +505,13 @@ mod tests {
     #[test]
     fn an_outside_broker_keeps_its_settings() {
         let text = "[broker]\nkind = \"outside\"\nhost = \"b\"\nshared = true\nuser = \"u\"\npassword_file = \"p\"\n";
-        let BrokerConfig::Outside {
-            host,
-            port,
-            login,
-            shared,
-            ..
-        } = Config::parse(text, nothing).unwrap().broker
-        else {
+        let BrokerConfig::Outside(outside) = Config::parse(text, nothing).unwrap().broker else {
             panic!("outside")
         };
-        assert_eq!((host.as_str(), port, shared), ("b", 1883, true));
-        assert_eq!(login, Some(("u".to_owned(), "p".into())));
+        assert_eq!(
+            (outside.host.as_str(), outside.port, outside.shared),
+            ("b", 1883, true)
+        );
+        assert_eq!(outside.login, Some(("u".to_owned(), "p".into())));
     }
 }

@@ -5,16 +5,17 @@
 
 mod approve;
 mod plan;
+mod row;
 mod schools;
 mod table;
 mod terminals;
 
 pub use approve::{Approval, ApproveError, approve};
-pub use plan::{ImportReport, RowError};
+pub use row::{ImportReport, RowError};
 pub use table::Format;
 
 use crate::store::{Store, StoreError, TerminalFilter};
-use plan::Snapshot;
+use row::Snapshot;
 
 /// Why an import could not be tried.
 #[derive(Debug, thiserror::Error)]

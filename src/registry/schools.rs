@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::{Column, Columns, Errors, ImportReport, Snapshot};
+use super::row::{Column, Columns, Errors, ImportReport, Snapshot};
 use crate::{
     domain::ids::{CountyCode, SchoolCode, Stage},
     store::{County, RegistryChange, School},

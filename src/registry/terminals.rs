@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 
 use super::{
-    plan::{Column, Columns, Errors, ImportReport, Row, Snapshot},
+    row::{Column, Columns, Errors, ImportReport, Row, Snapshot},
     schools::SCHOOL_CODE,
 };
 use crate::{
@@ -126,10 +126,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::{
-        plan::{Snapshot, plan},
-        table::read,
-    };
+    use super::super::{plan::plan, row::Snapshot, table::read};
     use crate::store::RegistryChange;
 
     const SCHOOLS: &str = include_str!("../../deploy/registry/schools.csv");
