@@ -29,6 +29,8 @@ use crate::{
 
 /// Requests that may wait for the connection; reports in flight are bounded by the core.
 const REQUESTS: usize = 64;
+/// Publishes without the broker's answer. The client reserves room for all it may have: by default 13 MB.
+const INFLIGHT: u16 = 32;
 /// Connection events that may wait for the driver.
 const EVENTS: usize = 64;
 /// Largest packet either way.
@@ -135,6 +137,7 @@ fn connect(options: &Options) -> (AsyncClient, EventLoop) {
     mqtt.set_keep_alive(Duration::from_mins(1));
     mqtt.set_clean_start(true);
     mqtt.set_max_packet_size(Some(MAX_PACKET));
+    mqtt.set_outgoing_inflight_upper_limit(INFLIGHT);
     let state = topic::of(&options.terminal, Channel::State);
     mqtt.set_last_will(LastWill::new(
         state,

@@ -65,6 +65,7 @@ pub async fn run(outside: Outside, intake: Intake, stop: CancellationToken) {
     options.set_receive_maximum(Some(RECEIVE_MAXIMUM));
     options.set_max_packet_size(u32::try_from(4 * MAX_REPORT_BYTES).ok());
     options.set_manual_acks(true);
+    options.set_outgoing_inflight_upper_limit(RECEIVE_MAXIMUM);
     if let Some((user, password)) = &outside.login {
         options.set_credentials(user, password);
     }
