@@ -3,11 +3,11 @@
 //! Not responsible for settings that the service changes from afar (`core`).
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use classpulse_proto::topic;
 use serde::Deserialize;
 
@@ -39,6 +39,49 @@ pub struct Settings {
     /// At most so many seconds before the first connection, 0 to 300.
     #[arg(long, env = "CLASSPULSE_AGENT_JITTER")]
     pub jitter_seconds: Option<u64>,
+    /// How log lines look.
+    #[arg(long, env = "CLASSPULSE_AGENT_LOG", value_name = "FORMAT")]
+    pub log: Option<LogFormat>,
+    /// The least important log lines to write; acknowledgements are at debug.
+    #[arg(long, env = "CLASSPULSE_AGENT_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Which log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Only what keeps the agent from its work.
+    Error,
+    /// And what it works around.
+    Warn,
+    /// And every session and change of the connection.
+    #[default]
+    Info,
+    /// And every acknowledgement.
+    Debug,
+}
+
+impl From<LogLevel> for tracing::Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+        }
+    }
 }
 
 /// Settings that hold.
@@ -62,6 +105,10 @@ pub struct Config {
     pub idle_seconds: u32,
     /// At most so many seconds before the first connection.
     pub jitter_seconds: u64,
+    /// How log lines look.
+    pub log: LogFormat,
+    /// Which log lines are written.
+    pub log_level: LogLevel,
 }
 
 /// A setting that can't hold.
@@ -70,6 +117,9 @@ pub enum ConfigError {
     /// The file.
     #[error("{0}: {1}")]
     File(PathBuf, String),
+    /// The machine has no id, and none could be kept for it.
+    #[error("this machine has no id, and {} can't keep one for it; give --terminal", .0.display())]
+    Identity(PathBuf, #[source] io::Error),
     /// A value.
     #[error("{key} = {value:?}: must be {allowed}")]
     Value {
@@ -118,10 +168,10 @@ impl Config {
             .journal
             .or(file.journal)
             .unwrap_or_else(default_journal);
-        let terminal = said
-            .terminal
-            .or(file.terminal)
-            .unwrap_or_else(default_terminal);
+        let terminal = match said.terminal.or(file.terminal) {
+            Some(terminal) => terminal,
+            None => default_terminal(Path::new("/etc/machine-id"), &journal)?,
+        };
         if !topic::is_terminal(&terminal) {
             return Err(wrong("terminal", &terminal, "1 to 64 of A-Z a-z 0-9 . _ -"));
         }
@@ -152,6 +202,8 @@ impl Config {
             heartbeat_seconds: between("heartbeat_seconds", heartbeat, 15, 3_600, "15 to 3600")?,
             idle_seconds: between("idle_seconds", idle, 30, 3_600, "30 to 3600")?,
             jitter_seconds: between("jitter_seconds", jitter, 0, 300, "0 to 300")?,
+            log: said.log.or(file.log).unwrap_or_default(),
+            log_level: said.log_level.or(file.log_level).unwrap_or_default(),
         })
     }
 }
@@ -178,27 +230,53 @@ fn between<T: PartialOrd + Copy + std::fmt::Display>(
     }
 }
 
-/// The machine's own id, hashed: stable, and says nothing of the machine or its users.
-fn default_terminal() -> String {
-    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    let id = id.trim();
-    format!(
-        "pc-{:08x}{:08x}",
-        crc32fast::hash(id.as_bytes()),
-        crc32fast::hash(format!("{id}+").as_bytes())
-    )
+/// The machine's own id, hashed: stable, and says nothing of the machine or its users. A machine without one gets a
+/// random id, kept beside the journal.
+fn default_terminal(machine_id: &Path, journal: &Path) -> Result<String, ConfigError> {
+    let text = fs::read_to_string(machine_id).unwrap_or_default();
+    let id = text.trim();
+    if id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        // Two halves: a checksum of the whole has only 32 bits, too few for a province.
+        let (high, low) = id.as_bytes().split_at(16);
+        return Ok(format!(
+            "pc-{:08x}{:08x}",
+            crc32fast::hash(high),
+            crc32fast::hash(low)
+        ));
+    }
+    let mut kept = journal.to_owned().into_os_string();
+    kept.push(".terminal");
+    let kept = PathBuf::from(kept);
+    if let Ok(text) = fs::read_to_string(&kept)
+        && topic::is_terminal(text.trim())
+    {
+        return Ok(text.trim().to_owned());
+    }
+    let id = format!("pc-{:016x}", rand::random::<u64>());
+    match fs::write(&kept, &id) {
+        Ok(()) => Ok(id),
+        Err(error) => Err(ConfigError::Identity(kept, error)),
+    }
 }
 
 /// The service's folder where it may be written, else the working folder.
 fn default_journal() -> PathBuf {
     let folder = Path::new("/var/lib/classpulse-agent");
-    let writable =
-        fs::metadata(folder).is_ok_and(|about| about.is_dir() && !about.permissions().readonly());
-    if writable {
+    if folder.is_dir() && writable(folder) {
         folder.join("journal")
     } else {
         PathBuf::from("classpulse-agent.journal")
     }
+}
+
+#[cfg(target_os = "linux")]
+fn writable(folder: &Path) -> bool {
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn writable(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|about| !about.permissions().readonly())
 }
 
 #[cfg(test)]
@@ -223,7 +301,35 @@ mod tests {
             ),
             ("t-1", 60, 60)
         );
-        assert!(topic::is_terminal(&default_terminal()));
+        assert_eq!(
+            (config.log, config.log_level),
+            (LogFormat::Text, LogLevel::Info)
+        );
+    }
+
+    #[test]
+    fn a_machine_keeps_its_id_with_and_without_one_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let (machine_id, journal) = (folder.path().join("machine-id"), folder.path().join("j"));
+        let id = || default_terminal(&machine_id, &journal);
+        let random = id().unwrap();
+        assert!(topic::is_terminal(&random) && random.starts_with("pc-"));
+        assert_eq!(id().unwrap(), random);
+        fs::write(&machine_id, "uninitialized\n").unwrap();
+        assert_eq!(id().unwrap(), random);
+        let mut found = std::collections::BTreeSet::from([random]);
+        for own in [
+            "0123456789abcdef0123456789abcdef\n",
+            "0123456789abcdef0123456789abcdee\n",
+        ] {
+            fs::write(&machine_id, own).unwrap();
+            assert_eq!(id().unwrap().len(), 19);
+            found.insert(id().unwrap());
+        }
+        assert_eq!(found.len(), 3);
+        let nowhere = folder.path().join("no/such/folder/j");
+        let error = default_terminal(&folder.path().join("none"), &nowhere).unwrap_err();
+        assert!(error.to_string().contains("--terminal"), "{error}");
     }
 
     #[test]
@@ -235,6 +341,8 @@ mod tests {
             ("sources = [\"camera\"]", "evdev, tty, alsa"),
             ("tick_seconds = 60", "1 to 15"),
             ("heartbeat_seconds = 1", "15 to 3600"),
+            ("idle_seconds = 3601", "30 to 3600"),
+            ("jitter_seconds = 301", "0 to 300"),
         ] {
             let file: Settings = toml::from_str(text).unwrap();
             let error = Config::check(Settings::default(), file)

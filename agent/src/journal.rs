@@ -3,6 +3,7 @@
 //! Not responsible for what it says (`core::JournalState`) or when it is written (`publish`).
 
 use std::{
+    fmt,
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -13,8 +14,12 @@ use prost::Message as _;
 use crate::core::JournalState;
 
 const MAGIC: &[u8; 8] = b"CPJRNL\x00\x01";
-/// Magic, length, CRC-32.
+/// Magic with version, length, CRC-32.
 const HEADER: usize = 16;
+/// A larger file is none of ours: years offline stay below.
+const LARGEST: u64 = 64 * 1024 * 1024;
+/// Bad files kept aside; the next one stays where it is, and is said so.
+const ASIDES: u32 = 1_000;
 
 /// Where a journal is kept.
 pub trait JournalStore: Send {
@@ -29,12 +34,73 @@ pub trait JournalStore: Send {
 }
 
 /// What a journal held.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Default)]
 pub struct Loaded {
     /// The state, if any could be read.
     pub state: Option<JournalState>,
-    /// What was wrong, for the log.
-    pub troubles: Vec<String>,
+    /// What was wrong, for the log: every step down from the journal to its last good generation to nothing.
+    pub troubles: Vec<Trouble>,
+}
+
+/// One thing that was wrong with a journal.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The file can't be read.
+    #[error("{}: can't be read", .0.display())]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// The file is torn, damaged, or not a journal.
+    #[error("{}: {problem}; {kept}", path.display())]
+    Bad {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: Problem,
+        /// Where it is now.
+        kept: Kept,
+    },
+}
+
+/// What is wrong with a file's bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// Not a journal, or one of a later program.
+    #[error("not a journal of this program")]
+    Foreign,
+    /// Shorter or longer than it says.
+    #[error("torn: {found} bytes where {expected} were written")]
+    Torn {
+        /// Bytes found.
+        found: u64,
+        /// Bytes expected.
+        expected: u64,
+    },
+    /// The checksum differs.
+    #[error("damaged: the checksum differs")]
+    Damaged,
+    /// Whole, and yet no journal state.
+    #[error("not readable as a journal: {0}")]
+    Undecodable(prost::DecodeError),
+}
+
+/// What became of a bad file. It is never deleted.
+#[derive(Debug)]
+pub enum Kept {
+    /// It has another name now.
+    As(PathBuf),
+    /// It could not be renamed.
+    Here(io::Error),
+    /// Nobody asked for it to be moved.
+    Untouched,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::As(path) => write!(f, "kept as {}", path.display()),
+            Self::Here(error) => write!(f, "and can't be put aside: {error}"),
+            Self::Untouched => write!(f, "left as it is"),
+        }
+    }
 }
 
 /// A journal in memory, for simulations.
@@ -71,36 +137,37 @@ impl FileJournal {
         Self { path }
     }
 
+    /// What is kept, touching nothing: for a look from outside while an agent runs.
+    #[must_use]
+    pub fn look(&self) -> Loaded {
+        self.find(|_| Kept::Untouched)
+    }
+
     fn beside(&self, ending: &str) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(ending);
         name.into()
     }
-}
 
-impl JournalStore for FileJournal {
-    fn load(&mut self) -> Loaded {
+    /// The first good generation; `bad` is told of every bad one before it.
+    fn find(&self, bad: impl Fn(&Path) -> Kept) -> Loaded {
         let mut troubles = Vec::new();
         for path in [self.path.clone(), self.beside(".bak")] {
-            match fs::read(&path) {
-                Ok(bytes) => match decode(&bytes) {
-                    Ok(state) => {
-                        return Loaded {
-                            state: Some(state),
-                            troubles,
-                        };
-                    }
-                    Err(problem) => {
-                        let aside = self.beside(".corrupt");
-                        let kept = fs::rename(&path, &aside).map_or_else(
-                            |error| error.to_string(),
-                            |()| aside.display().to_string(),
-                        );
-                        troubles.push(format!("{}: {problem}; kept as {kept}", path.display()));
-                    }
-                },
+            match read(&path).map(|bytes| bytes.and_then(|bytes| decode(&bytes))) {
+                Ok(Ok(state)) => {
+                    let state = Some(state);
+                    return Loaded { state, troubles };
+                }
+                Ok(Err(problem)) => {
+                    let kept = bad(&path);
+                    troubles.push(Trouble::Bad {
+                        path,
+                        problem,
+                        kept,
+                    });
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => troubles.push(format!("{}: {error}", path.display())),
+                Err(error) => troubles.push(Trouble::Unreadable(path, error)),
             }
         }
         Loaded {
@@ -109,19 +176,61 @@ impl JournalStore for FileJournal {
         }
     }
 
+    /// Renames a bad file to the first free `.corrupt` name.
+    fn put_aside(&self, path: &Path) -> Kept {
+        let free = (1..=ASIDES)
+            .map(|number| match number {
+                1 => self.beside(".corrupt"),
+                _ => self.beside(&format!(".corrupt-{number}")),
+            })
+            .find(|name| !name.exists());
+        let Some(aside) = free else {
+            return Kept::Here(io::Error::other("too many bad files beside it"));
+        };
+        match fs::rename(path, &aside) {
+            Ok(()) => Kept::As(aside),
+            Err(error) => Kept::Here(error),
+        }
+    }
+}
+
+impl JournalStore for FileJournal {
+    fn load(&mut self) -> Loaded {
+        self.find(|path| self.put_aside(path))
+    }
+
     fn save(&mut self, state: &JournalState) -> io::Result<()> {
         let (new, bak) = (self.beside(".new"), self.beside(".bak"));
         let mut file = File::create(&new)?;
         file.write_all(&encode(state))?;
         file.sync_all()?;
-        // A hard link keeps the old generation while the rename puts the new one in its place at one stroke.
-        drop(fs::remove_file(&bak));
-        if self.path.exists() && fs::hard_link(&self.path, &bak).is_err() {
-            drop(fs::copy(&self.path, &bak));
+        // Without a journal to follow it, the last good generation stays until the rename is done.
+        if self.path.exists() {
+            keep_generation(&self.path, &bak)?;
         }
         fs::rename(&new, &self.path)?;
         sync_folder(&self.path)
     }
+}
+
+/// Keeps the old generation as `bak` while a rename puts the new one in its place at one stroke: by a hard link, or
+/// by a copy where the file system has no links.
+fn keep_generation(path: &Path, bak: &Path) -> io::Result<()> {
+    match fs::remove_file(bak) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if fs::hard_link(path, bak).is_err() {
+        fs::copy(path, bak)?;
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> io::Result<Result<Vec<u8>, Problem>> {
+    if fs::metadata(path)?.len() > LARGEST {
+        return Ok(Err(Problem::Foreign));
+    }
+    fs::read(path).map(Ok)
 }
 
 /// Makes the rename itself safe.
@@ -143,25 +252,29 @@ fn encode(state: &JournalState) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Result<JournalState, String> {
+fn decode(bytes: &[u8]) -> Result<JournalState, Problem> {
+    let torn = |expected: u64| Problem::Torn {
+        found: bytes.len() as u64,
+        expected,
+    };
     let (header, body) = bytes
         .split_at_checked(HEADER)
-        .ok_or("torn: shorter than its header")?;
+        .ok_or_else(|| torn(HEADER as u64))?;
     let number = |at: usize| {
         header[at..at + 4]
             .iter()
             .fold(0_u32, |sum, byte| sum << 8 | u32::from(*byte))
     };
     if &header[..8] != MAGIC {
-        return Err("not a journal of this program".to_owned());
+        return Err(Problem::Foreign);
     }
     if usize::try_from(number(8)) != Ok(body.len()) {
-        return Err(format!("torn: {} bytes of {}", body.len(), number(8)));
+        return Err(torn(HEADER as u64 + u64::from(number(8))));
     }
     if number(12) != crc32fast::hash(body) {
-        return Err("damaged: the checksum differs".to_owned());
+        return Err(Problem::Damaged);
     }
-    JournalState::decode(body).map_err(|error| error.to_string())
+    JournalState::decode(body).map_err(Problem::Undecodable)
 }
 
 #[cfg(test)]
@@ -184,6 +297,7 @@ mod tests {
             boots: vec![boot],
             heartbeat_seconds: 60,
             idle_seconds: 300,
+            last_ack_ms: 0,
         }
     }
 
@@ -191,16 +305,13 @@ mod tests {
     fn what_is_saved_is_loaded_and_nothing_is_an_empty_start() {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = FileJournal::new(folder.path().join("journal"));
-        assert_eq!(journal.load(), Loaded::default());
+        let nothing = journal.load();
+        assert!(nothing.state.is_none() && nothing.troubles.is_empty());
         journal.save(&state(1)).unwrap();
         journal.save(&state(2)).unwrap();
-        assert_eq!(
-            journal.load(),
-            Loaded {
-                state: Some(state(2)),
-                troubles: vec![]
-            }
-        );
+        let found = journal.load();
+        assert_eq!(found.state, Some(state(2)));
+        assert!(found.troubles.is_empty());
     }
 
     #[test]
@@ -219,6 +330,8 @@ mod tests {
             journal.save(&state(1)).unwrap();
             journal.save(&state(2)).unwrap();
             fs::write(&path, &bad).unwrap();
+            assert_eq!(journal.look().state, Some(state(1)));
+            assert_eq!(fs::read(&path).unwrap(), bad, "a look moves nothing");
             let loaded = journal.load();
             assert_eq!(loaded.state, Some(state(1)));
             assert_eq!(loaded.troubles.len(), 1);
@@ -236,5 +349,39 @@ mod tests {
         let mut journal = FileJournal::new("/nowhere/at/all/journal".into());
         assert!(journal.save(&state(1)).is_err());
         assert_eq!(journal.load().state, None);
+    }
+
+    #[test]
+    fn bad_files_are_kept_each_under_its_own_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = FileJournal::new(path.clone());
+        fs::write(&path, "homework").unwrap();
+        fs::write(folder.path().join("journal.bak"), "more homework").unwrap();
+        let loaded = journal.load();
+        assert_eq!(loaded.state, None);
+        assert_eq!(loaded.troubles.len(), 2);
+        assert!(loaded.troubles[0].to_string().contains("journal.corrupt"));
+        let held = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(held("journal.corrupt"), "homework");
+        assert_eq!(held("journal.corrupt-2"), "more homework");
+    }
+
+    #[test]
+    fn the_last_good_generation_outlives_a_save_that_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = FileJournal::new(path.clone());
+        journal.save(&state(1)).unwrap();
+        journal.save(&state(2)).unwrap();
+        fs::write(&path, "torn").unwrap();
+        assert_eq!(journal.load().state, Some(state(1)));
+        // The new generation can't be written: a folder stands in its place.
+        fs::create_dir(folder.path().join("journal.new")).unwrap();
+        assert!(journal.save(&state(3)).is_err());
+        assert_eq!(journal.load().state, Some(state(1)));
+        fs::remove_dir(folder.path().join("journal.new")).unwrap();
+        journal.save(&state(3)).unwrap();
+        assert_eq!(journal.load().state, Some(state(3)));
     }
 }

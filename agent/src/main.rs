@@ -1,4 +1,8 @@
 //! The agent's program: arguments → configuration → run → exit code.
+//!
+//! Not responsible for anything that it could be asked twice: the work is the library's.
+
+mod status;
 
 use std::{
     path::{Path, PathBuf},
@@ -9,8 +13,8 @@ use std::{
 use clap::{Parser, Subcommand};
 use classpulse_agent::{
     clock::{Clock as _, SystemClock},
-    config::{Config, ConfigError, Settings},
-    core::{Core, CoreConfig, Kind, Seen},
+    config::{Config, ConfigError, LogFormat, Settings},
+    core::{Core, CoreConfig},
     journal::{FileJournal, JournalStore as _},
     publish::{self, Options},
     sense::{
@@ -62,7 +66,9 @@ fn main() -> ExitCode {
             config,
             settings,
             json,
-        } => with(config.as_deref(), settings, |config| status(&config, json)),
+        } => with(config.as_deref(), settings, |config| {
+            show_status(&config, json)
+        }),
     }
 }
 
@@ -75,17 +81,20 @@ fn with(
         Ok(config) => work(config),
         Err(error) => {
             let error: ConfigError = error;
-            eprintln!("classpulse-agent: {error}");
+            eprintln!("classpulse-agent: {}", chain(&error));
             ExitCode::from(2)
         }
     }
 }
 
 fn run(config: Config) -> ExitCode {
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_target(false)
-        .init();
+        .with_max_level(tracing::Level::from(config.log_level));
+    match config.log {
+        LogFormat::Text => lines.with_target(false).init(),
+        LogFormat::Json => lines.json().init(),
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -111,7 +120,7 @@ async fn sense_and_report(config: Config) -> ExitCode {
     let mut journal = FileJournal::new(config.journal.clone());
     let loaded = journal.load();
     for trouble in &loaded.troubles {
-        warn!(trouble, "the journal was not whole");
+        warn!(trouble = chain(trouble), "the journal was not whole");
     }
     let sources = Source::ALL
         .into_iter()
@@ -154,24 +163,31 @@ async fn sense_and_report(config: Config) -> ExitCode {
     let (stop, stopped) = watch::channel(false);
     let (progress, _) = watch::channel(0);
     let work = publish::run(options, core, sense, clock, journal, stopped, progress);
-    let signal = async {
+    let second_signal = async {
         stop_signal().await;
         info!("stopping");
         stop.send_replace(true);
-        std::future::pending::<()>().await;
+        stop_signal().await;
     };
-    tokio::select! {
-        sessions = work => {
-            for seen in sessions {
-                info!(
-                    kind = ?seen.kind, number = seen.number, start = seen.start, end = seen.end, open = seen.open,
-                    "recorded in this boot"
-                );
-            }
+    let sessions = tokio::select! {
+        sessions = work => sessions,
+        () = second_signal => {
+            warn!("stopped at once; the journal keeps what was not heard");
+            return ExitCode::FAILURE;
         }
-        () = signal => {}
+    };
+    for seen in sessions {
+        info!(
+            kind = ?seen.kind, number = seen.number, start = seen.start, end = seen.end, open = seen.open,
+            "recorded in this boot"
+        );
     }
-    ExitCode::SUCCESS
+    if *stop.borrow() {
+        ExitCode::SUCCESS
+    } else {
+        error!("stopped without having been told to");
+        ExitCode::FAILURE
+    }
 }
 
 async fn stop_signal() {
@@ -185,10 +201,10 @@ async fn stop_signal() {
     }
 }
 
-fn status(config: &Config, json: bool) -> ExitCode {
-    let loaded = FileJournal::new(config.journal.clone()).load();
+fn show_status(config: &Config, json: bool) -> ExitCode {
+    let loaded = FileJournal::new(config.journal.clone()).look();
     for trouble in &loaded.troubles {
-        eprintln!("classpulse-agent: {trouble}");
+        eprintln!("classpulse-agent: {}", chain(trouble));
     }
     let Some(state) = loaded.state else {
         eprintln!(
@@ -197,37 +213,19 @@ fn status(config: &Config, json: bool) -> ExitCode {
         );
         return ExitCode::FAILURE;
     };
-    let sessions: Vec<Seen> = state.sessions();
     if json {
-        let sessions: Vec<_> = sessions
-            .iter()
-            .map(|seen| {
-                let kind = if seen.kind == Kind::Used { "used" } else { "powered" };
-                serde_json::json!({ "kind": kind, "number": seen.number, "start": seen.start, "end": seen.end, "open": seen.open })
-            })
-            .collect();
-        let answer = serde_json::json!({
-            "terminal": config.terminal, "waiting": sessions,
-            "heartbeat_seconds": state.heartbeat_seconds, "idle_seconds": state.idle_seconds,
-        });
-        println!("{answer:#}");
-        return ExitCode::SUCCESS;
-    }
-    println!(
-        "{}: {} sessions wait for an acknowledgement",
-        config.terminal,
-        sessions.len()
-    );
-    for seen in sessions {
-        let open = if seen.open { "open" } else { "closed" };
-        println!(
-            "  {:?} {} {} to {} ({} min, {open})",
-            seen.kind,
-            seen.number,
-            seen.start,
-            seen.end,
-            (seen.end - seen.start) / 60
-        );
+        println!("{:#}", status::json(config, &state));
+    } else {
+        print!("{}", status::words(config, &state));
     }
     ExitCode::SUCCESS
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }

@@ -17,8 +17,11 @@ use rumqttc::v5::{
         v5::{LastWill, Packet},
     },
 };
-use tokio::sync::{mpsc, watch};
-use tracing::{debug, info, warn};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, MissedTickBehavior},
+};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     clock::Clock,
@@ -37,8 +40,13 @@ const EVENTS: usize = 64;
 const MAX_PACKET: u32 = 64 * 1024;
 /// First and longest pause before connecting again.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
-/// How long a stop waits for its last report's acknowledgement.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// A connection that held so long was a good one: the next loss begins with the first pause again. Two machines under
+/// one identity throw each other out, and must not do it at full speed.
+const GOOD: Duration = Duration::from_mins(1);
+/// How long a stop waits for its last reports' acknowledgements, and then for the connection's orderly end.
+const LAST_WORDS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(500));
+/// Looks at the machine are never nearer together.
+const SHORTEST_TICK: Duration = Duration::from_secs(1);
 
 /// How to connect, and how often to look.
 #[derive(Debug, Clone)]
@@ -49,7 +57,7 @@ pub struct Options {
     pub port: u16,
     /// The terminal's id: client id and user name.
     pub terminal: String,
-    /// Between two looks at the machine.
+    /// Between two looks at the machine; at least a second.
     pub tick: Duration,
     /// At most so long before the first connection, so that a school's terminals don't come all at once.
     pub jitter: Duration,
@@ -88,24 +96,30 @@ pub async fn run(
         core: &mut core,
         client: &client,
         terminal: &options.terminal,
+        link: LinkState::Down,
         saved: true,
     };
-    let mut ticks = tokio::time::interval(options.tick);
+    let mut ticks = tokio::time::interval(options.tick.max(SHORTEST_TICK));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = ticks.tick() => {
                 let now = clock.now();
                 driver.core.observe(now, sense.observe(now.mono_ms, now.wall_ms));
             }
-            event = link.recv() => match event {
-                Some(event) => driver.handle(clock.now(), event).await,
-                None => break,
+            event = link.recv() => if let Some(event) = event {
+                driver.handle(clock.now(), event);
+            } else {
+                error!("the connection's task has ended by itself");
+                break;
             },
             () = told(&mut stop) => break,
         }
         let now = clock.now();
-        driver.send(now);
+        // What is said must be known to the journal: a restart goes on from there.
         driver.save(now, &mut journal, false);
+        driver.greet(now);
+        driver.send(now);
         driver.log();
         let waits = driver.core.waiting();
         progress.send_if_modified(|waiting| std::mem::replace(waiting, waits) != waits);
@@ -161,20 +175,25 @@ async fn poll(
 ) {
     tokio::time::sleep(first).await;
     let mut pause = RETRY.0;
+    let mut up_since: Option<Instant> = None;
     loop {
         let link = match events.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                pause = RETRY.0;
+                up_since = Some(Instant::now());
                 Link::Up
             }
             Ok(Event::Incoming(Packet::Publish(publish))) => match Ack::decode(publish.payload) {
                 Ok(ack) => Link::Ack(ack),
-                Err(_foreign) => continue,
+                Err(foreign) => {
+                    debug!(%foreign, "an acknowledgement can't be read");
+                    continue;
+                }
             },
             Ok(_) => continue,
             Err(error) => {
                 // Reports repeat themselves; nothing of the old connection needs to be said again.
                 events.state.events.clear();
+                events.state.collision = None;
                 events.pending.clear();
                 Link::Down(error.to_string())
             }
@@ -184,38 +203,43 @@ async fn poll(
             return;
         }
         if down {
-            tokio::time::sleep(pause.mul_f64(random.random_range(0.3..1.0))).await;
+            if up_since.take().is_some_and(|since| since.elapsed() >= GOOD) {
+                pause = RETRY.0;
+            }
+            tokio::time::sleep(pause.mul_f64(random.random_range(0.0..1.0))).await;
             pause = (pause * 2).min(RETRY.1);
         }
     }
+}
+
+/// What the driver knows of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LinkState {
+    Down,
+    /// Connected; the subscription and the terminal's state are still to be said.
+    New,
+    Up,
 }
 
 struct Driver<'a> {
     core: &'a mut Core,
     client: &'a AsyncClient,
     terminal: &'a str,
+    link: LinkState,
+    /// Whether the last write of the journal went well.
     saved: bool,
 }
 
 impl Driver<'_> {
-    async fn handle(&mut self, now: Now, link: Link) {
+    fn handle(&mut self, now: Now, link: Link) {
         match link {
             Link::Up => {
                 info!("connected");
-                let ack = topic::of(self.terminal, Channel::Ack);
-                let state = topic::of(self.terminal, Channel::State);
-                let online = state_message(true, now.wall_ms.div_euclid(1_000));
-                let subscribed = self.client.subscribe(ack, QoS::AtLeastOnce).await;
-                let told = self
-                    .client
-                    .publish(state, QoS::AtLeastOnce, true, online)
-                    .await;
-                if subscribed.is_ok() && told.is_ok() {
-                    self.core.connected(now);
-                }
+                self.link = LinkState::New;
             }
             Link::Down(why) => {
                 warn!(why, "no connection; trying again");
+                self.link = LinkState::Down;
                 self.core.disconnected(now);
             }
             Link::Ack(ack) => {
@@ -223,6 +247,31 @@ impl Driver<'_> {
                 self.core.acknowledged(now, &ack);
             }
         }
+    }
+
+    /// Asks for acknowledgements and says that the terminal is here, before any report. Where the connection's queue
+    /// is full, with the next tick.
+    fn greet(&mut self, now: Now) {
+        if self.link != LinkState::New {
+            return;
+        }
+        let ack = topic::of(self.terminal, Channel::Ack);
+        let subscribed = self.client.try_subscribe(ack, QoS::AtLeastOnce).is_ok();
+        if subscribed && self.say_state(true, now) {
+            self.link = LinkState::Up;
+            self.core.connected(now);
+        } else {
+            debug!("the connection's queue is full; the terminal is announced later");
+        }
+    }
+
+    /// Queues the terminal's state; false where the connection's queue is full.
+    fn say_state(&self, online: bool, now: Now) -> bool {
+        let state = topic::of(self.terminal, Channel::State);
+        let message = state_message(online, now.wall_ms.div_euclid(1_000));
+        self.client
+            .try_publish(state, QoS::AtLeastOnce, true, message)
+            .is_ok()
     }
 
     fn send(&mut self, now: Now) {
@@ -276,6 +325,8 @@ impl Driver<'_> {
     }
 
     /// A last look, a last report, and a short wait for its acknowledgement.
+    ///
+    /// Sessions stay open: an agent that starts again in this boot goes on with them, and a later boot ends them.
     async fn last_words(
         mut self,
         clock: &mut impl Clock,
@@ -290,30 +341,38 @@ impl Driver<'_> {
         self.save(now, journal, true);
         self.send(now);
         let heard = async {
-            while let Some(event) = link.recv().await {
-                let ack = matches!(event, Link::Ack(_));
-                self.handle(clock.now(), event).await;
-                if ack {
+            while self.link == LinkState::Up && self.core.in_flight(clock.now()) > 0 {
+                let Some(event) = link.recv().await else {
                     break;
-                }
+                };
+                self.handle(clock.now(), event);
             }
         };
-        if tokio::time::timeout(LAST_WORDS, heard).await.is_err() {
+        if tokio::time::timeout(LAST_WORDS.0, heard).await.is_err() {
             debug!("stopped without a last acknowledgement; the journal keeps what was not heard");
         }
         self.save(clock.now(), journal, true);
         self.log();
-        let state = topic::of(self.terminal, Channel::State);
-        let offline = state_message(false, clock.now().wall_ms.div_euclid(1_000));
-        let bye = async {
-            drop(
-                self.client
-                    .publish(state, QoS::AtLeastOnce, true, offline)
-                    .await,
-            );
-            drop(self.client.disconnect().await);
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        if self.link == LinkState::Up {
+            self.say_goodbye(clock.now(), link).await;
+        }
+    }
+
+    /// Says that the terminal is gone, and waits until the connection has carried it.
+    async fn say_goodbye(&mut self, now: Now, link: &mut mpsc::Receiver<Link>) {
+        if !(self.say_state(false, now) && self.client.try_disconnect().is_ok()) {
+            debug!("gone without a word; the Last Will speaks");
+            return;
+        }
+        let gone = async {
+            while let Some(event) = link.recv().await {
+                if matches!(event, Link::Down(_)) {
+                    break;
+                }
+            }
         };
-        drop(tokio::time::timeout(LAST_WORDS / 4, bye).await);
+        if tokio::time::timeout(LAST_WORDS.1, gone).await.is_err() {
+            debug!("the broker did not end the connection in time");
+        }
     }
 }

@@ -5,15 +5,16 @@
 
 mod boot;
 mod outbox;
+mod session;
 mod state;
 
-use classpulse_proto::v1::{Ack, AgentFacts, Report};
+use classpulse_proto::v1::{Ack, AgentFacts, Report, Settings};
 
-pub use boot::{Kind, Seen};
+pub use session::{Kind, Seen};
 pub use state::{JournalState, StoredBoot, StoredSession};
 
 use boot::Boot;
-use outbox::Outbox;
+use outbox::{Moment, Outbox};
 
 /// A boot's id: new at each power-on.
 pub type BootId = [u8; 16];
@@ -71,18 +72,24 @@ const IDLE: std::ops::RangeInclusive<u32> = 30..=3_600;
 /// At most one journal write in so many ms.
 const JOURNAL_MS: u64 = 15_000;
 /// A server clock nearer than this is not worth a correction.
-const CLOCK_TOLERANCE_MS: i64 = 2_000;
+const CLOCK_TOLERANCE_MS: u64 = 2_000;
+/// What a service's clock can say, Unix ms: 2020 to 2200. Anything else is no time, and dates no session.
+const SERVER_TIME_MS: std::ops::Range<i64> = 1_577_836_800_000..7_258_118_400_000;
 
 /// The agent's whole state.
 #[derive(Debug)]
 pub struct Core {
     config: CoreConfig,
+    /// What the service wants instead of the configuration; 0 where it wants nothing.
+    ordered: Settings,
     current: Boot,
     /// Earlier boots with sessions that are not acknowledged yet, oldest first.
     older: Vec<Boot>,
     outbox: Outbox,
     changed: bool,
+    /// When the journal's state was last given out; `None` asks for it at once.
     written_ms: Option<u64>,
+    last_ack_ms: i64,
     events: Vec<CoreEvent>,
 }
 
@@ -96,49 +103,66 @@ impl Core {
         journal: Option<JournalState>,
     ) -> Self {
         let journal = journal.unwrap_or_default();
-        let mut config = config;
-        take_settings(&mut config, journal.heartbeat_seconds, journal.idle_seconds);
         let mut older: Vec<Boot> = journal.boots.iter().filter_map(Boot::from_stored).collect();
         let same = older.iter().position(|old| old.id == boot);
-        let mut current = match same {
-            // The agent was restarted; the machine was on all the time.
-            Some(index) => older.remove(index),
-            None => Boot::new(boot),
-        };
-        current.resume(now);
+        // A boot that is known: the agent was restarted, and the machine was on all the time.
+        let current = same.map_or_else(|| Boot::new(boot), |index| older.remove(index));
+        older.retain(|old| !old.sessions.is_empty());
         for old in &mut older {
             old.end();
         }
-        older.retain(|old| !old.sessions.is_empty());
         let mut core = Self {
             config,
+            ordered: Settings::default(),
             current,
             older,
             outbox: Outbox::default(),
             changed: true,
             written_ms: None,
+            last_ack_ms: journal.last_ack_ms,
             events: vec![],
         };
+        core.take_settings(journal.heartbeat_seconds, journal.idle_seconds);
         core.sync_from_system(now);
+        core.current.resume(now, &mut core.events);
         core
     }
 
     fn sync_from_system(&mut self, now: Now) {
-        let offset = now.wall_ms.saturating_sub(as_signed(now.mono_ms));
         if self.current.synced {
             return;
         }
-        self.current.offset_ms = offset;
+        self.current.offset_ms = now.wall_ms.saturating_sub(as_signed(now.mono_ms));
         if now.wall_synced {
-            self.current.synced = true;
-            self.events.push(CoreEvent::ClockSynced(0));
+            self.date(self.current.offset_ms, 0);
         }
+    }
+
+    /// Takes an offset that somebody vouches for, and that took up to `age_ms` to arrive. The journal must know it
+    /// before sessions are placed by it, so that an agent that is cut off and started again would place them at the
+    /// same moment: hence the write at once.
+    fn date(&mut self, offset_ms: i64, age_ms: u64) {
+        let off = offset_ms.saturating_sub(self.current.offset_ms);
+        let news = off.unsigned_abs() > CLOCK_TOLERANCE_MS.saturating_add(age_ms);
+        if news {
+            self.current.offset_ms = offset_ms;
+        }
+        if !self.current.synced {
+            self.current.synced = true;
+            self.events.push(CoreEvent::ClockSynced(off));
+            // Sessions waited for the time; they go at once.
+            self.outbox.hurry();
+        } else if !news {
+            return;
+        }
+        self.changed = true;
+        self.written_ms = None;
     }
 
     /// Takes in what was sensed.
     pub fn observe(&mut self, now: Now, observation: Observation) {
         self.sync_from_system(now);
-        let idle_ms = u64::from(self.config.idle_seconds) * 1_000;
+        let idle_ms = u64::from(self.settings().1) * 1_000;
         self.current
             .observe(now, observation, idle_ms, &mut self.events);
         self.changed = true;
@@ -154,16 +178,28 @@ impl Core {
         self.outbox.disconnected();
     }
 
-    /// The next report to send now; ask until there is none.
+    /// The next report to send now; ask until there is none. A driver writes the journal first, where that is due.
     pub fn poll(&mut self, now: Now) -> Option<Report> {
-        let heartbeat_ms = u64::from(self.config.heartbeat_seconds) * 1_000;
-        let boots = self
-            .older
-            .iter_mut()
-            .chain(std::iter::once(&mut self.current));
-        let (report, placed) = self.outbox.next(now, heartbeat_ms, boots, &self.config)?;
-        self.changed |= placed;
+        let moment = self.moment(now);
+        let report = self
+            .outbox
+            .next(moment, &mut self.older, &mut self.current, &self.config)?;
+        self.changed = true;
         Some(report)
+    }
+
+    fn moment(&self, now: Now) -> Moment {
+        Moment {
+            now,
+            sent_at: session::unix(now.mono_ms, self.current.offset_ms),
+            heartbeat_ms: u64::from(self.settings().0) * 1_000,
+        }
+    }
+
+    /// Reports whose acknowledgement is waited for.
+    #[must_use]
+    pub fn in_flight(&self, now: Now) -> usize {
+        self.outbox.under_way(self.moment(now))
     }
 
     /// Asks for a report at the next poll, whatever the heartbeat says.
@@ -171,42 +207,34 @@ impl Core {
         self.outbox.hurry();
     }
 
-    /// What an acknowledged report carried in its final form is forgotten.
+    /// What an acknowledged report carried in its final form is forgotten. Acknowledgements of reports or boots that
+    /// nobody waits for change nothing.
     pub fn acknowledged(&mut self, now: Now, ack: &Ack) {
-        if ack.boot_id.as_slice() == self.current.id && ack.server_time_ms > 0 {
-            let offset = ack.server_time_ms.saturating_sub(as_signed(now.mono_ms));
-            let off = offset.saturating_sub(self.current.offset_ms);
-            if !self.current.synced {
-                self.events.push(CoreEvent::ClockSynced(off));
-                // Sessions waited for the time; they go at once.
-                self.outbox.hurry();
-            }
-            if off.unsigned_abs() > CLOCK_TOLERANCE_MS.unsigned_abs() {
-                self.current.offset_ms = offset;
-            }
-            self.current.synced = true;
-        }
+        let mut youngest: Option<u64> = None;
         for sequence in &ack.sequences {
-            let Some(carried) = self.outbox.acknowledged(&ack.boot_id, *sequence) else {
+            let Some(flight) = self.outbox.acknowledged(&ack.boot_id, *sequence) else {
                 continue;
             };
-            let boots = self
-                .older
-                .iter_mut()
-                .chain(std::iter::once(&mut self.current));
+            let age = now.mono_ms.saturating_sub(flight.sent_ms);
+            youngest = Some(youngest.map_or(age, |youngest| youngest.min(age)));
+            let boots = self.older.iter_mut().chain([&mut self.current]);
             for boot in boots.filter(|boot| boot.id.as_slice() == ack.boot_id) {
-                boot.forget(&carried.sessions);
-                boot.facts_known |= carried.facts;
+                boot.forget(&flight.sessions);
+                boot.facts_known |= flight.facts;
             }
-            self.changed = true;
         }
+        let Some(age) = youngest else { return };
+        self.changed = true;
         self.older.retain(|old| !old.sessions.is_empty());
+        if SERVER_TIME_MS.contains(&ack.server_time_ms) {
+            self.last_ack_ms = ack.server_time_ms;
+            if ack.boot_id.as_slice() == self.current.id {
+                let offset = ack.server_time_ms.saturating_sub(as_signed(now.mono_ms));
+                self.date(offset, age);
+            }
+        }
         if let Some(settings) = &ack.settings {
-            self.changed |= take_settings(
-                &mut self.config,
-                settings.heartbeat_seconds,
-                settings.idle_seconds,
-            );
+            self.take_settings(settings.heartbeat_seconds, settings.idle_seconds);
         }
     }
 
@@ -232,8 +260,9 @@ impl Core {
                 .chain(std::iter::once(&self.current))
                 .map(Boot::stored)
                 .collect(),
-            heartbeat_seconds: self.config.heartbeat_seconds,
-            idle_seconds: self.config.idle_seconds,
+            heartbeat_seconds: self.ordered.heartbeat_seconds,
+            idle_seconds: self.ordered.idle_seconds,
+            last_ack_ms: self.last_ack_ms,
         }
     }
 
@@ -249,7 +278,7 @@ impl Core {
         std::mem::take(&mut self.events)
     }
 
-    /// Every session of this boot that is still held or was seen by this process, in order of its start.
+    /// Every session of this boot that is still held, or was acknowledged in this process: by kind, then by number.
     #[must_use]
     pub fn sessions(&self) -> Vec<Seen> {
         self.current.seen()
@@ -271,28 +300,37 @@ impl Core {
         self.older.len()
     }
 
-    /// When to poll again at the latest, in ms since boot.
+    /// Seconds between reports, and seconds without input after which use has ended.
     #[must_use]
     pub fn settings(&self) -> (u32, u32) {
-        (self.config.heartbeat_seconds, self.config.idle_seconds)
+        let either = |ordered, own| if ordered == 0 { own } else { ordered };
+        (
+            either(
+                self.ordered.heartbeat_seconds,
+                self.config.heartbeat_seconds,
+            ),
+            either(self.ordered.idle_seconds, self.config.idle_seconds),
+        )
+    }
+
+    /// Takes settings that are in range; 0 means no change.
+    fn take_settings(&mut self, heartbeat: u32, idle: u32) {
+        if HEARTBEAT.contains(&heartbeat) {
+            self.ordered.heartbeat_seconds = heartbeat;
+        }
+        if IDLE.contains(&idle) {
+            self.ordered.idle_seconds = idle;
+        }
     }
 }
 
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod report_tests;
 #[cfg(test)]
 mod tests;
 
 fn as_signed(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
-}
-
-/// Takes settings that are in range; 0 means no change. True if anything changed.
-fn take_settings(config: &mut CoreConfig, heartbeat: u32, idle: u32) -> bool {
-    let before = (config.heartbeat_seconds, config.idle_seconds);
-    if HEARTBEAT.contains(&heartbeat) {
-        config.heartbeat_seconds = heartbeat;
-    }
-    if IDLE.contains(&idle) {
-        config.idle_seconds = idle;
-    }
-    before != (config.heartbeat_seconds, config.idle_seconds)
 }

@@ -6,18 +6,23 @@ use classpulse_proto::v1::{ClockState, Report};
 
 use super::{
     BootId, CoreConfig, Now,
-    boot::{Boot, Carried, Session},
+    boot::Boot,
+    session::{Carried, Session},
 };
 
 /// Most sessions in one report: about 4 KB.
 const SESSIONS: usize = 200;
-/// Most reports without an acknowledgement.
+/// Most reports under way at a time; the last place is the current boot's, so that its heartbeat never waits.
 const WINDOW: usize = 8;
+/// Most reports remembered: late acknowledgements of older ones teach nothing, and the sessions are said again.
+const REMEMBERED: usize = 32;
 
 /// What one report carried.
 #[derive(Debug)]
 pub(super) struct Flight {
-    sent_ms: u64,
+    pub(super) sent_ms: u64,
+    /// Its connection is gone: it may have arrived, and it may not.
+    lost: bool,
     pub(super) sessions: Vec<Carried>,
     pub(super) facts: bool,
 }
@@ -25,23 +30,48 @@ pub(super) struct Flight {
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     connected: bool,
-    /// Reports that are under way, by boot and sequence.
+    /// Reports without an acknowledgement, by boot and sequence. Older ones wait here for a late one.
     flights: BTreeMap<(BootId, u64), Flight>,
     /// When the current boot's last report went out; `None` asks for one at once.
     beat_ms: Option<u64>,
 }
 
+/// What the current moment means for reports.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) now: Now,
+    /// Unix seconds by the best knowledge of time.
+    pub(super) sent_at: i64,
+    pub(super) heartbeat_ms: u64,
+}
+
+impl Moment {
+    fn passed(&self, since_ms: u64) -> bool {
+        self.now.mono_ms.saturating_sub(since_ms) >= self.heartbeat_ms
+    }
+
+    /// Still waited for. What was not acknowledged within a heartbeat is said again.
+    fn under_way(&self, flight: &Flight) -> bool {
+        !flight.lost && !self.passed(flight.sent_ms)
+    }
+}
+
 impl Outbox {
     pub(super) fn connected(&mut self) {
+        self.lose();
         self.connected = true;
         self.beat_ms = None;
-        // What the old connection carried may be lost.
-        self.flights.clear();
     }
 
     pub(super) fn disconnected(&mut self) {
+        self.lose();
         self.connected = false;
-        self.flights.clear();
+    }
+
+    fn lose(&mut self) {
+        for flight in self.flights.values_mut() {
+            flight.lost = true;
+        }
     }
 
     pub(super) fn hurry(&mut self) {
@@ -53,88 +83,102 @@ impl Outbox {
         self.flights.remove(&(boot, sequence))
     }
 
-    /// The next report, and whether it placed sessions for good. The last boot is the current one.
-    pub(super) fn next<'a>(
+    /// Reports that are waited for.
+    pub(super) fn under_way(&self, moment: Moment) -> usize {
+        self.flights
+            .values()
+            .filter(|flight| moment.under_way(flight))
+            .count()
+    }
+
+    /// The next report: older boots first, oldest sessions first.
+    pub(super) fn next(
         &mut self,
-        now: Now,
-        heartbeat_ms: u64,
-        boots: impl Iterator<Item = &'a mut Boot>,
+        moment: Moment,
+        older: &mut [Boot],
+        current: &mut Boot,
         config: &CoreConfig,
-    ) -> Option<(Report, bool)> {
+    ) -> Option<Report> {
         if !self.connected {
             return None;
         }
-        // What was not acknowledged within a heartbeat is said again.
-        self.flights
-            .retain(|_, flight| now.mono_ms.saturating_sub(flight.sent_ms) < heartbeat_ms);
-        let mut boots = boots.peekable();
-        while let Some(boot) = boots.next() {
-            let over = boots.peek().is_some();
-            let due = self
-                .beat_ms
-                .is_none_or(|at| now.mono_ms.saturating_sub(at) >= heartbeat_ms);
-            if over && self.flights.len() >= WINDOW {
-                continue;
-            }
-            if !over && !due {
-                return None;
-            }
-            if let Some(report) = self.report(boot, over, due, now, config) {
-                return Some((report, true));
+        let under_way = self.under_way(moment);
+        if under_way + 1 < WINDOW {
+            for boot in older {
+                let (sessions, carried) = self.unsaid(moment, boot, true);
+                if !sessions.is_empty() {
+                    return Some(self.send(moment, boot, sessions, carried, None));
+                }
             }
         }
-        None
-    }
-
-    /// Whether a closed session is under way in its final form.
-    fn under_way(&self, boot: BootId, session: &Session) -> bool {
-        let of_boot = self.flights.range((boot, 0)..=(boot, u64::MAX));
-        !session.open
-            && of_boot
-                .into_iter()
-                .any(|(_, flight)| flight.sessions.iter().any(|said| said.is_end_of(session)))
-    }
-
-    fn report(
-        &mut self,
-        boot: &mut Boot,
-        over: bool,
-        due: bool,
-        now: Now,
-        config: &CoreConfig,
-    ) -> Option<Report> {
-        let id = boot.id;
-        let (sessions, carried) = boot.say(over, SESSIONS, |session| !self.under_way(id, session));
-        if over && sessions.is_empty() {
+        let due = self.beat_ms.is_none_or(|at| moment.passed(at));
+        if !due || under_way >= WINDOW {
             return None;
         }
-        let facts = !over && !boot.facts_known;
-        let sequence = boot.last_sequence.saturating_add(1).max(now.mono_ms);
-        boot.last_sequence = sequence;
-        if !over && due {
-            self.beat_ms = Some(now.mono_ms);
-        }
-        self.flights.insert(
-            (boot.id, sequence),
-            Flight {
-                sent_ms: now.mono_ms,
-                sessions: carried,
-                facts,
-            },
-        );
+        let (sessions, carried) = self.unsaid(moment, current, false);
+        // A full report left something out, which goes as soon as the window lets it.
+        self.beat_ms = (sessions.len() < SESSIONS).then_some(moment.now.mono_ms);
+        let facts = (!current.facts_known).then_some(config);
+        Some(self.send(moment, current, sessions, carried, facts))
+    }
+
+    /// What of a boot should be said now: all but the closed sessions that are under way in their final form.
+    fn unsaid(
+        &self,
+        moment: Moment,
+        boot: &mut Boot,
+        over: bool,
+    ) -> (Vec<classpulse_proto::v1::Session>, Vec<Carried>) {
+        let of_boot = self.flights.range((boot.id, 0)..=(boot.id, u64::MAX));
+        let under_way: Vec<&Carried> = of_boot
+            .filter(|(_, flight)| moment.under_way(flight))
+            .flat_map(|(_, flight)| &flight.sessions)
+            .collect();
+        let unsaid = |session: &Session| !under_way.iter().any(|said| said.is_end_of(session));
+        boot.say(over, SESSIONS, unsaid)
+    }
+
+    fn send(
+        &mut self,
+        moment: Moment,
+        boot: &mut Boot,
+        sessions: Vec<classpulse_proto::v1::Session>,
+        carried: Vec<Carried>,
+        facts: Option<&CoreConfig>,
+    ) -> Report {
+        let sequence = boot.next_sequence(moment.now);
+        let flight = Flight {
+            sent_ms: moment.now.mono_ms,
+            lost: false,
+            sessions: carried,
+            facts: facts.is_some(),
+        };
+        self.flights.insert((boot.id, sequence), flight);
+        self.bound();
         let clock = if boot.synced {
             ClockState::Synced
         } else {
             ClockState::Unsynced
         };
-        Some(Report {
+        Report {
             boot_id: boot.id.to_vec(),
             sequence,
-            sent_at: now.wall_ms.div_euclid(1_000),
+            sent_at: moment.sent_at,
             clock: clock.into(),
-            facts: facts.then(|| config.facts.clone()),
+            facts: facts.map(|config| config.facts.clone()),
             sessions,
             terminal: String::new(),
-        })
+        }
+    }
+
+    /// Forgets the report that was sent longest ago, where there are too many.
+    fn bound(&mut self) {
+        if self.flights.len() <= REMEMBERED {
+            return;
+        }
+        let oldest = self.flights.iter().min_by_key(|(_, flight)| flight.sent_ms);
+        if let Some(key) = oldest.map(|(key, _)| *key) {
+            self.flights.remove(&key);
+        }
     }
 }

@@ -6,12 +6,15 @@ pub struct JournalState {
     /// Earlier boots first, the current one last.
     #[prost(message, repeated, tag = "1")]
     pub boots: Vec<StoredBoot>,
-    /// Seconds between reports.
+    /// Seconds between reports, as the service wants it; 0 where it wants nothing.
     #[prost(uint32, tag = "2")]
     pub heartbeat_seconds: u32,
-    /// Seconds without input after which use has ended.
+    /// Seconds without input after which use has ended, as the service wants it; 0 where it wants nothing.
     #[prost(uint32, tag = "3")]
     pub idle_seconds: u32,
+    /// The service's clock in the last acknowledgement, Unix ms; 0 before the first.
+    #[prost(sint64, tag = "4")]
+    pub last_ack_ms: i64,
 }
 
 /// One boot and the sessions of it that are not acknowledged.
@@ -35,6 +38,18 @@ pub struct StoredBoot {
     /// In order of their start.
     #[prost(message, repeated, tag = "6")]
     pub sessions: Vec<StoredSession>,
+    /// Of the last report, so that numbers rise also when a later boot reports for this one.
+    #[prost(uint64, tag = "7")]
+    pub last_sequence: u64,
+    /// The last look at the machine, ms since boot.
+    #[prost(uint64, optional, tag = "8")]
+    pub seen_ms: Option<u64>,
+    /// How long the machine had slept until then, ms: tells a sleep while no agent ran.
+    #[prost(uint64, tag = "9")]
+    pub slept_ms: u64,
+    /// Input before this moment is already in a session, ms since boot.
+    #[prost(uint64, tag = "10")]
+    pub use_floor_ms: u64,
 }
 
 /// One session, in the boot's own time.

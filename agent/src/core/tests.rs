@@ -1,17 +1,14 @@
-//! The core's laws, against a model service that keeps what reports say and a network that loses and repeats.
+//! The core by example, one rule a test. What must hold whatever happens is in `laws`.
 
-use std::collections::BTreeMap;
-
-use classpulse_proto::v1::{self, Ack, AgentFacts, Report, Settings};
-use proptest::prelude::*;
+use classpulse_proto::v1::{self, Ack, AgentFacts, Report};
 
 use super::*;
 
-const BOOT: BootId = [7; 16];
+pub(super) const BOOT: BootId = [7; 16];
 /// 2026-09-01T08:00:00+08:00.
-const EPOCH_MS: i64 = 1_788_220_800_000;
+pub(super) const EPOCH_MS: i64 = 1_788_220_800_000;
 
-fn config() -> CoreConfig {
+pub(super) fn config() -> CoreConfig {
     CoreConfig {
         terminal: "t".to_owned(),
         facts: AgentFacts::default(),
@@ -20,7 +17,7 @@ fn config() -> CoreConfig {
     }
 }
 
-fn at(second: u64) -> Now {
+pub(super) fn at(second: u64) -> Now {
     let ms = second * 1_000;
     Now {
         mono_ms: ms,
@@ -30,20 +27,20 @@ fn at(second: u64) -> Now {
     }
 }
 
-fn input(second: u64) -> Observation {
+pub(super) fn input(second: u64) -> Observation {
     Observation {
         last_input_mono_ms: Some(second * 1_000),
         playing: false,
     }
 }
 
-const NOTHING: Observation = Observation {
+pub(super) const NOTHING: Observation = Observation {
     last_input_mono_ms: None,
     playing: false,
 };
 
 /// (kind, start, end, open) relative to `EPOCH_MS`, in seconds.
-fn seen(core: &Core) -> Vec<(Kind, i64, i64, bool)> {
+pub(super) fn seen(core: &Core) -> Vec<(Kind, i64, i64, bool)> {
     let base = EPOCH_MS / 1_000;
     core.sessions()
         .iter()
@@ -51,7 +48,7 @@ fn seen(core: &Core) -> Vec<(Kind, i64, i64, bool)> {
         .collect()
 }
 
-fn ack(report: &Report) -> Ack {
+pub(super) fn ack(report: &Report) -> Ack {
     Ack {
         boot_id: report.boot_id.clone(),
         sequences: vec![report.sequence],
@@ -192,234 +189,85 @@ fn a_boot_that_ends_undated_is_reported_by_its_own_clock_and_said_so() {
 }
 
 #[test]
-fn only_what_an_acknowledged_report_carried_in_its_final_form_is_forgotten() {
+fn a_sleep_is_not_bridged_by_old_input_even_after_its_session_is_forgotten() {
+    let asleep = |second: u64, slept: u64| Now {
+        awake_ms: (second - slept) * 1_000,
+        ..at(second)
+    };
     let mut core = Core::start(BOOT, at(0), config(), None);
     core.connected(at(0));
-    core.observe(at(10), input(10));
-    let early = core.poll(at(10)).unwrap();
-    core.observe(at(400), input(20));
-    assert_eq!(core.waiting(), 2);
-    core.acknowledged(at(400), &ack(&early));
-    assert_eq!(core.waiting(), 2, "it was open then");
-    let late = core.poll(at(400)).unwrap();
-    core.acknowledged(
-        at(401),
-        &Ack {
-            boot_id: vec![9; 16],
-            ..ack(&late)
-        },
+    core.observe(at(90), input(80));
+    core.observe(at(103), input(100));
+    // Seen too late: it lies before the sleep.
+    core.observe(asleep(208, 100), input(104));
+    let report = core.poll(asleep(208, 100)).unwrap();
+    core.acknowledged(asleep(208, 100), &ack(&report));
+    core.observe(asleep(210, 100), input(104));
+    core.observe(asleep(215, 100), input(214));
+    assert_eq!(
+        seen(&core),
+        [
+            (Kind::Powered, 0, 103, false),
+            (Kind::Powered, 203, 215, true),
+            (Kind::Used, 80, 100, false),
+            (Kind::Used, 214, 214, true),
+        ]
     );
-    core.acknowledged(
-        at(401),
-        &Ack {
-            sequences: vec![late.sequence + 1, 0, u64::MAX],
-            ..ack(&late)
-        },
-    );
-    core.acknowledged(
-        at(401),
-        &Ack {
-            boot_id: vec![],
-            ..ack(&late)
-        },
-    );
-    assert_eq!(core.waiting(), 2, "not that report");
-    core.acknowledged(at(401), &ack(&late));
-    assert_eq!(core.waiting(), 1);
-    assert_eq!(seen(&core).len(), 2, "the log still knows it");
 }
 
 #[test]
-fn sequences_rise_over_a_restart_and_settings_are_kept() {
+fn a_restart_of_the_agent_breaks_no_session_and_notices_a_sleep() {
     let mut core = Core::start(BOOT, at(0), config(), None);
-    core.connected(at(30));
-    let report = core.poll(at(30)).unwrap();
-    let settings = Settings {
-        heartbeat_seconds: 15,
-        idle_seconds: 4,
-    };
-    core.acknowledged(
-        at(30),
-        &Ack {
-            settings: Some(settings),
-            ..ack(&report)
-        },
+    core.observe(at(100), input(100));
+    let journal = core.flush(at(100));
+    let mut again = Core::start(BOOT, at(130), config(), Some(journal.clone()));
+    again.observe(at(131), input(131));
+    assert_eq!(
+        seen(&again),
+        [(Kind::Powered, 0, 131, true), (Kind::Used, 100, 131, true)]
     );
-    assert_eq!(core.settings(), (15, 300));
-    let journal = core.flush(at(31));
-    let mut core = Core::start(BOOT, at(40), config(), Some(journal));
-    assert_eq!(core.settings(), (15, 300));
-    core.connected(at(40));
-    assert!(core.poll(at(40)).unwrap().sequence > report.sequence);
-    assert_eq!(seen(&core), [(Kind::Powered, 0, 0, true)]);
+    let slept = Now {
+        awake_ms: 110_000,
+        ..at(130)
+    };
+    let mut again = Core::start(BOOT, slept, config(), Some(journal));
+    again.observe(slept, NOTHING);
+    assert_eq!(
+        seen(&again),
+        [
+            (Kind::Powered, 0, 100, false),
+            (Kind::Powered, 120, 130, true),
+            (Kind::Used, 100, 100, false)
+        ]
+    );
+    let numbers: Vec<u32> = again.sessions().iter().map(|one| one.number).collect();
+    assert_eq!(
+        numbers,
+        [1, 102, 1],
+        "a number never stands for two sessions"
+    );
 }
 
-/// What a service knows after any reports: the longest form of each session.
-#[derive(Default)]
-struct Model {
-    known: BTreeMap<(Vec<u8>, i32, u32), (i64, i64)>,
-}
-
-impl Model {
-    fn take(&mut self, report: &Report) {
-        for session in &report.sessions {
-            let key = (report.boot_id.clone(), session.kind, session.number);
-            let held = self
-                .known
-                .entry(key)
-                .or_insert((session.start, session.end));
-            assert_eq!(held.0, session.start, "a start never moves");
-            assert!(session.end >= session.start);
-            held.1 = held.1.max(session.end);
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Pass {
-        seconds: u64,
-        input: bool,
-        playing: bool,
-    },
-    Deliver {
-        lose: bool,
-        twice: bool,
-        lose_ack: bool,
-    },
-    Reconnect,
-    Restart,
-    PowerCut,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        6 => (1..400_u64, any::<bool>(), any::<bool>()).prop_map(|(seconds, input, playing)| Step::Pass { seconds, input, playing: playing && input }),
-        6 => (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(lose, twice, lose_ack)| Step::Deliver { lose, twice, lose_ack }),
-        1 => Just(Step::Reconnect),
-        1 => Just(Step::Restart),
-        1 => Just(Step::PowerCut),
-    ]
-}
-
-struct World {
-    core: Core,
-    model: Model,
-    /// Everything that any boot recorded, as its core last knew it.
-    truth: BTreeMap<(Vec<u8>, i32, u32), (i64, i64)>,
-    boots: u8,
-    booted: u64,
-    second: u64,
-}
-
-impl World {
-    fn now(&self) -> Now {
-        let ms = (self.second - self.booted) * 1_000;
-        Now {
-            mono_ms: ms,
-            awake_ms: ms,
-            ..at(self.second)
-        }
-    }
-
-    fn record(&mut self) {
-        let id = vec![self.boots; 16];
-        for one in self.core.sessions() {
-            let kind = if one.kind == Kind::Used {
-                v1::Kind::Used
-            } else {
-                v1::Kind::Powered
-            };
-            let held = self
-                .truth
-                .entry((id.clone(), kind.into(), one.number))
-                .or_insert((one.start, one.end));
-            held.1 = held.1.max(one.end);
-        }
-    }
-
-    fn deliver(&mut self, lose: bool, twice: bool, lose_ack: bool) {
-        while let Some(report) = self.core.poll(self.now()) {
-            if lose {
-                continue;
-            }
-            self.model.take(&report);
-            if twice {
-                self.model.take(&report);
-            }
-            if !lose_ack {
-                self.core.acknowledged(self.now(), &ack(&report));
-            }
-        }
-    }
-
-    fn restart(&mut self, new_boot: bool) {
-        let now = self.now();
-        let journal = self.core.flush(now);
-        if new_boot {
-            self.second += 30;
-            self.booted = self.second;
-            self.boots += 1;
-        }
-        self.core = Core::start([self.boots; 16], self.now(), config(), Some(journal));
-        self.core.connected(self.now());
-        self.record();
-    }
-
-    fn step(&mut self, step: &Step) {
-        match step {
-            Step::Pass {
-                seconds,
-                input,
-                playing,
-            } => {
-                self.second += seconds;
-                let last_input_mono_ms = input.then(|| self.now().mono_ms);
-                self.core.observe(
-                    self.now(),
-                    Observation {
-                        last_input_mono_ms,
-                        playing: *playing,
-                    },
-                );
-                self.record();
-            }
-            Step::Deliver {
-                lose,
-                twice,
-                lose_ack,
-            } => self.deliver(*lose, *twice, *lose_ack),
-            Step::Reconnect => {
-                self.core.disconnected(self.now());
-                assert!(self.core.poll(self.now()).is_none());
-                self.core.connected(self.now());
-            }
-            Step::Restart => self.restart(false),
-            Step::PowerCut => self.restart(true),
-        }
-    }
-}
-
-proptest! {
-    #[test]
-    fn nothing_is_lost_or_moved_whatever_is_lost_repeated_or_restarted(steps in proptest::collection::vec(step(), 1..80)) {
-        let mut core = Core::start([1; 16], at(0), config(), None);
-        core.connected(at(0));
-        let mut world =
-            World { core, model: Model::default(), truth: BTreeMap::new(), boots: 1, booted: 0, second: 0 };
-        world.record();
-        for step in &steps {
-            world.step(step);
-        }
-        // In the end the network holds for a while.
-        for _ in 0..40 {
-            world.second += 61;
-            world.core.observe(world.now(), NOTHING);
-            world.record();
-            world.deliver(false, false, false);
-        }
-        prop_assert_eq!(&world.model.known, &world.truth);
-        prop_assert_eq!(world.core.older_boots(), 0);
-        prop_assert!(world.core.waiting() <= 1, "only what is still open: {}", world.core.waiting());
-    }
+#[test]
+fn the_journal_is_written_every_15_seconds_and_at_once_when_time_becomes_known() {
+    let dead = |second: u64| Now {
+        wall_ms: 946_684_800_000,
+        wall_synced: false,
+        ..at(second)
+    };
+    let mut core = Core::start(BOOT, dead(0), config(), None);
+    assert!(core.journal_due(dead(0)).is_some());
+    core.observe(dead(5), NOTHING);
+    assert!(core.journal_due(dead(14)).is_none());
+    assert!(core.journal_due(dead(15)).is_some());
+    core.connected(dead(16));
+    let report = core.poll(dead(16)).unwrap();
+    let timely = Ack {
+        server_time_ms: EPOCH_MS + 17_000,
+        ..ack(&report)
+    };
+    core.acknowledged(dead(17), &timely);
+    let journal = core.journal_due(dead(17)).unwrap();
+    assert_eq!(journal.last_ack_ms, EPOCH_MS + 17_000);
+    assert!(core.journal_due(dead(40)).is_none(), "nothing changed");
 }

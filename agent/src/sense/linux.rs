@@ -5,7 +5,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::Read as _,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,8 @@ use crate::core::{BootId, Observation};
 
 /// How often new input devices are looked for, in ms.
 const RESCAN_MS: u64 = 30_000;
+/// Bytes of one input event on 64-bit Linux: seconds and microseconds of 8 bytes each, then what is not looked at.
+const EVENT: usize = 24;
 
 /// A source of signs of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,21 +94,24 @@ impl LinuxSense {
         }
     }
 
-    /// Reads past whatever the devices have to say; true if any said anything.
-    fn drain_devices(&mut self) -> bool {
-        let mut any = false;
+    /// Reads past whatever the devices have to say; the moment of the latest event.
+    fn drain_devices(&mut self, mono_ms: u64, wall_ms: i64) -> Option<u64> {
+        let mut latest = None;
         let mut buffer = [0; 4_096];
         self.devices.retain_mut(|(_, file)| {
             loop {
                 match file.read(&mut buffer) {
                     Ok(0) => return true,
-                    Ok(_) => any = true,
+                    Ok(length) => {
+                        let ago = event_age(&buffer[..length], wall_ms).unwrap_or(0);
+                        latest = latest.max(Some(mono_ms.saturating_sub(ago)));
+                    }
                     Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                     Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
                 }
             }
         });
-        any
+        latest
     }
 
     /// The latest access to a console or pseudo-terminal, in ms since boot.
@@ -122,6 +127,7 @@ impl LinuxSense {
             .into_iter()
             .chain(pseudo)
             .filter_map(|path| fs::metadata(path).ok())
+            .filter(|about| !untouched(about))
             .map(|about| {
                 about
                     .atime()
@@ -153,9 +159,8 @@ impl Sense for LinuxSense {
     fn observe(&mut self, mono_ms: u64, wall_ms: i64) -> Observation {
         if self.has(Source::Evdev) {
             self.scan_devices(mono_ms);
-            if self.drain_devices() {
-                self.last_input_ms = Some(mono_ms);
-            }
+            let latest = self.drain_devices(mono_ms, wall_ms);
+            self.last_input_ms = self.last_input_ms.max(latest);
         }
         if self.has(Source::Tty) {
             self.last_input_ms = self.last_input_ms.max(self.tty_input(mono_ms, wall_ms));
@@ -184,6 +189,31 @@ impl Sense for LinuxSense {
             .map(|source| source.name().to_owned())
             .collect()
     }
+}
+
+/// How many ms ago the last of these input events happened, by the system clock at its head; `None` where that can't
+/// be, because the clock was set meanwhile or this machine lays events out in another way.
+fn event_age(events: &[u8], wall_ms: i64) -> Option<u64> {
+    if !cfg!(target_pointer_width = "64") {
+        return None;
+    }
+    let [seconds, micros, _] = events.as_chunks::<EVENT>().0.last()?.as_chunks().0 else {
+        return None;
+    };
+    let at = i64::from_ne_bytes(*seconds)
+        .checked_mul(1_000)?
+        .checked_add(i64::from_ne_bytes(*micros) / 1_000)?;
+    let ago = u64::try_from(wall_ms.checked_sub(at)?).ok()?;
+    (ago <= RESCAN_MS).then_some(ago)
+}
+
+/// Whether nobody has read or written a device since it was made: its times are still those of its making, which say
+/// nothing of input.
+fn untouched(about: &fs::Metadata) -> bool {
+    let accessed = (about.atime(), about.atime_nsec());
+    about.file_type().is_char_device()
+        && accessed == (about.mtime(), about.mtime_nsec())
+        && accessed == (about.ctime(), about.ctime_nsec())
 }
 
 fn entries(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
@@ -308,6 +338,29 @@ mod tests {
             "nothing new"
         );
         assert!(sense.missing().is_empty());
+    }
+
+    #[test]
+    fn an_event_tells_its_own_moment_where_the_clock_allows_it() {
+        let event = |seconds: i64, micros: i64| {
+            let mut bytes = [0x55; EVENT];
+            bytes[..8].copy_from_slice(&seconds.to_ne_bytes());
+            bytes[8..16].copy_from_slice(&micros.to_ne_bytes());
+            bytes
+        };
+        let wall_ms = 1_788_220_800_000;
+        let mut events = event(1_788_220_000, 0).to_vec();
+        events.extend(event(1_788_220_796, 500_000));
+        assert_eq!(event_age(&events, wall_ms), Some(3_500));
+        for nonsense in [
+            event(1_788_220_801, 0),
+            event(5, 0),
+            event(i64::MAX, i64::MIN),
+            event(i64::MIN, i64::MAX),
+        ] {
+            assert_eq!(event_age(&nonsense, wall_ms), None);
+        }
+        assert_eq!(event_age(&events[..10], wall_ms), None);
     }
 
     #[test]
