@@ -97,7 +97,7 @@ impl App {
             CancellationToken::new(),
             CancellationToken::new(),
         );
-        let changes = broadcast::Sender::new(rollup::CHANGES);
+        let changes = api::changes();
         let listener = TcpListener::bind(config.api)
             .await
             .map_err(|source| AppError::Listen {

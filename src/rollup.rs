@@ -13,9 +13,6 @@ use crate::{
     store::{SchoolDay, SharedStore},
 };
 
-/// Changes that a slow listener may fall behind by before it must ask again.
-pub const CHANGES: usize = 4_096;
-
 /// School-days in one transaction: keeps the writer free for reports in between.
 const STEP: u32 = 256;
 

@@ -40,7 +40,7 @@ pub struct Use {
 /// The script of one terminal's day; empty for a day on which it stays off.
 #[must_use]
 pub fn day(seed: u64, actor: &Actor, day: Date, teaching: Option<&TeachingDay>) -> Vec<Boot> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed ^ hash(actor.id.as_str(), day));
+    let mut random = ChaCha8Rng::seed_from_u64(seed ^ hash(&format!("{} {day}", actor.id)));
     match (actor.role, teaching) {
         (Role::Silent, _) | (Role::Usual | Role::PowerCut | Role::DeadClock, None) => Vec::new(),
         (Role::Cheater, _) => vec![Boot {
@@ -153,8 +153,8 @@ fn set(minutes: &mut MinuteSet, start: i64, end: i64) {
     minutes.insert(minute(start), minute(end));
 }
 
-fn hash(id: &str, day: Date) -> u64 {
-    let text = format!("{id} {day}");
+/// FNV-1a: makes a seed of a text.
+pub(super) fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

@@ -38,7 +38,7 @@ use crate::{
 /// Seconds without input after which use has ended, as agents are set by default.
 const IDLE: u32 = 300;
 /// Seconds between two looks at a machine in virtual time: less than the idle threshold.
-const LOOK: i64 = 240;
+const LOOK: usize = 240;
 /// Seconds between live reports: lively to watch.
 const HEARTBEAT: u32 = 15;
 
@@ -177,12 +177,11 @@ fn live_through(
 fn looks(boot: &Boot) -> Vec<i64> {
     let edges = boot.uses.iter().flat_map(|one| [one.start, one.end]);
     let mut looks: Vec<i64> = (boot.on..boot.off)
-        .step_by(240)
+        .step_by(LOOK)
         .chain(edges)
         .chain([boot.off])
         .filter(|at| *at <= boot.off)
         .collect();
-    debug_assert!(LOOK < i64::from(IDLE));
     looks.sort_unstable();
     looks.dedup();
     looks
@@ -203,11 +202,7 @@ fn observation(uses: &[Use], on: i64, second: i64) -> Observation {
 }
 
 fn boot_id(id: &TerminalId, day: Date, number: usize) -> BootId {
-    let seed = format!("{id} {day} {number}")
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+    let seed = behaviour::hash(&format!("{id} {day} {number}"));
     ChaCha8Rng::seed_from_u64(seed).random()
 }
 
