@@ -27,7 +27,10 @@ pub(super) async fn mark_replayed(on: &On<'_>, ids: &[i64]) -> Result<(), Failur
     Ok(())
 }
 
-/// A mistake and its repetitions in one batch.
+/// A mistake: its sender and its fingerprint.
+type Mistake<'a> = (Cow<'a, str>, &'a [u8]);
+
+/// A mistake with its repetitions in one batch.
 struct Folded<'a> {
     /// The latest arrival: its words and bytes stay.
     latest: &'a Refusal,
@@ -35,8 +38,10 @@ struct Folded<'a> {
     first: &'a Refusal,
     first_at: i64,
     times: i64,
-    /// Where they stand in the batch.
-    indices: Vec<usize>,
+}
+
+fn mistake(refusal: &Refusal) -> Mistake<'_> {
+    (storable(&refusal.terminal), &refusal.fingerprint)
 }
 
 /// Keeps refusals; returns the indices of those that found their terminal's day full.
@@ -44,39 +49,49 @@ pub(super) async fn keep(on: &On<'_>, refusals: &[Refusal]) -> Result<Vec<usize>
     if refusals.is_empty() {
         return Ok(Vec::new());
     }
-    let mut folded: BTreeMap<(Cow<'_, str>, &[u8]), Folded<'_>> = BTreeMap::new();
+    let known = known(on, refusals).await?;
+    let mut room = room(on, refusals).await?;
+    let mut folded: BTreeMap<Mistake<'_>, Folded<'_>> = BTreeMap::new();
+    let mut overflowed = Vec::new();
     for (index, refusal) in refusals.iter().enumerate() {
-        let key = (storable(&refusal.terminal), &refusal.fingerprint[..]);
-        let fold = folded.entry(key).or_insert_with(|| Folded {
+        let mistake = mistake(refusal);
+        if !folded.contains_key(&mistake)
+            && !known.contains(&(mistake.0.to_string(), mistake.1.to_vec()))
+        {
+            let day = (mistake.0.to_string(), Day(refusal.received_day));
+            let left = room.entry(day).or_default();
+            if *left <= 0 {
+                overflowed.push(index);
+                continue;
+            }
+            *left -= 1;
+        }
+        let fold = folded.entry(mistake).or_insert(Folded {
             latest: refusal,
             first: refusal,
             first_at: refusal.received_at,
             times: 0,
-            indices: Vec::new(),
         });
         fold.times += 1;
         fold.first_at = fold.first_at.min(refusal.received_at);
-        fold.indices.push(index);
         if refusal.received_at >= fold.latest.received_at {
             fold.latest = refusal;
         }
     }
-    let known = known(on, &folded).await?;
-    let room = room(on, refusals).await?;
-    let overflowed = drop_what_has_no_room(&mut folded, &known, room);
     write(on, &folded).await?;
     Ok(overflowed)
 }
 
-type Mistakes<'a> = BTreeMap<(Cow<'a, str>, &'a [u8]), Folded<'a>>;
-
 /// Which of these mistakes have an entry.
 async fn known(
     on: &On<'_>,
-    folded: &Mistakes<'_>,
+    refusals: &[Refusal],
 ) -> Result<HashSet<(String, Vec<u8>)>, Failure> {
-    let (terminals, fingerprints): (Vec<&str>, Vec<&[u8]>) = folded
-        .keys()
+    let mut mistakes: Vec<Mistake<'_>> = refusals.iter().map(mistake).collect();
+    mistakes.sort_unstable();
+    mistakes.dedup();
+    let (terminals, fingerprints): (Vec<&str>, Vec<&[u8]>) = mistakes
+        .iter()
         .map(|(terminal, fingerprint)| (terminal.as_ref(), *fingerprint))
         .unzip();
     let rows = on
@@ -125,35 +140,8 @@ async fn room(
         .collect()
 }
 
-/// New entries take their terminal's room in the order in which they came.
-fn drop_what_has_no_room(
-    folded: &mut Mistakes<'_>,
-    known: &HashSet<(String, Vec<u8>)>,
-    mut room: HashMap<(String, Day), i64>,
-) -> Vec<usize> {
-    let mut new: Vec<_> = folded
-        .iter()
-        .filter(|((terminal, fingerprint), _)| {
-            !known.contains(&(terminal.to_string(), fingerprint.to_vec()))
-        })
-        .map(|(key, fold)| (fold.indices[0], key.clone(), fold.first.received_day))
-        .collect();
-    new.sort_unstable();
-    let mut overflowed = Vec::new();
-    for (_, key, day) in new {
-        let left = room.entry((key.0.to_string(), Day(day))).or_default();
-        if *left > 0 {
-            *left -= 1;
-        } else if let Some(fold) = folded.remove(&key) {
-            overflowed.extend(fold.indices);
-        }
-    }
-    overflowed.sort_unstable();
-    overflowed
-}
-
 /// The same mistake again: the latest arrival's words and bytes stay, and it waits, replayed or not.
-async fn write(on: &On<'_>, folded: &Mistakes<'_>) -> Result<(), Failure> {
+async fn write(on: &On<'_>, folded: &BTreeMap<Mistake<'_>, Folded<'_>>) -> Result<(), Failure> {
     let terminals: Vec<&str> = folded.keys().map(|(terminal, _)| terminal.as_ref()).collect();
     let fingerprints: Vec<&[u8]> = folded.keys().map(|(_, fingerprint)| *fingerprint).collect();
     let reasons: Vec<Cow<'_, str>> = column(folded, |fold| storable(&fold.latest.reason));
@@ -192,7 +180,7 @@ async fn write(on: &On<'_>, folded: &Mistakes<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn column<'a, T>(folded: &'a Mistakes<'_>, value: impl Fn(&'a Folded<'_>) -> T) -> Vec<T> {
+fn column<'a, T>(folded: &'a BTreeMap<Mistake<'_>, Folded<'_>>, value: impl Fn(&'a Folded<'_>) -> T) -> Vec<T> {
     folded.values().map(value).collect()
 }
 

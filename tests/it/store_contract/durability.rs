@@ -9,7 +9,7 @@ use std::{
 
 use classpulse::{
     domain::usage::Minutes,
-    store::{Batch, Store, StoreError, TerminalFilter},
+    store::{Batch, StoreError, TerminalFilter},
 };
 use futures::FutureExt;
 
