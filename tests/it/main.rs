@@ -14,6 +14,7 @@ mod fake_store;
 mod layers;
 mod outside;
 mod pipeline;
+mod postgres;
 mod query;
 mod servers;
 mod stock_client;
