@@ -76,12 +76,11 @@ pub fn client(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
         None => Ok(builder.with_no_client_auth()),
         Some((certificate, key)) => {
             let chain = certificates(certificate)?;
-            let private =
-                PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::File {
-                    file: key.clone(),
-                    what: "private key",
-                    source,
-                })?;
+            let private = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::File {
+                file: key.clone(),
+                what: "private key",
+                source,
+            })?;
             builder
                 .with_client_auth_cert(chain, private)
                 .map_err(TlsError::Refused)

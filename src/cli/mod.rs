@@ -234,7 +234,11 @@ async fn open_postgres(postgres: &PostgresUrl) -> Result<SharedStore, Failure> {
     let store = PostgresStore::open(&options).await.map_err(|error| {
         Failure::said(
             FAILED,
-            format!("store {}: {}", without_password(&postgres.url), chain(&error)),
+            format!(
+                "store {}: {}",
+                without_password(&postgres.url),
+                chain(&error)
+            ),
         )
     })?;
     Ok(Arc::new(store))

@@ -26,7 +26,8 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     (
         "app",
         &[
-            "api", "broker", "clock", "config", "ingest", "observe", "rollup", "store", "tasks", "tls",
+            "api", "broker", "clock", "config", "ingest", "observe", "rollup", "store", "tasks",
+            "tls",
         ],
     ),
     (

@@ -60,88 +60,91 @@ fn seed() -> u64 {
     seed
 }
 
-fn random_batch(rng: &mut ChaCha8Rng, terminals: u32) -> Batch {
-    let mut days = BTreeMap::new();
-    for _ in 0..60 {
-        let name = terminal(&format!("t-{:03}", rng.random_range(0..terminals)));
-        let start = rng.random_range(0..1_400);
-        let day = DAY + rng.random_range(0..3_i64).days();
-        days.insert(
-            (name, day),
-            minutes(start, start + rng.random_range(1..40_u16)),
-        );
-    }
-    Batch {
-        days: days
-            .into_iter()
-            .map(|((name, day), minutes)| (name, day, minutes))
-            .collect(),
-        ..Batch::default()
-    }
-}
+const DAYS: i64 = 100;
 
-const WEEK: Period = Period {
+const ALL: Period = Period {
     first: DAY,
-    last: date(2026, 9, 7),
+    last: date(2026, 12, 31),
 };
 
-/// Writers, rollups and a registrar work on one database at once, each through connections of its own. Afterwards every
-/// minute is there, and the rollup says the same as one made anew from the minutes.
+/// Two terminals of one school on one day: their minutes in parts, in any order.
+fn parts(rng: &mut ChaCha8Rng, names: [&str; 2], day: Date) -> Vec<Batch> {
+    let mut part = |name: &str| {
+        let start = rng.random_range(0..1_400);
+        Batch {
+            days: vec![(
+                terminal(name),
+                day,
+                minutes(start, start + rng.random_range(1..40_u16)),
+            )],
+            ..Batch::default()
+        }
+    };
+    (0..2).flat_map(|_| names.map(&mut part)).collect()
+}
+
+/// Writers, rollups and a registrar meet on one school-day after another, each through connections of its own; nobody
+/// comes back to a day. Afterwards every minute is there, and the rollup says the same as one made anew from the minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_aggregators_and_a_registrar_leave_no_minute_and_no_sum_behind() {
-    const TERMINALS: u32 = 40;
     let url = postgres::shared().database();
     let stores = join_all((0..4).map(|_| open(&url))).await;
-    let names: Vec<_> = (0..TERMINALS)
+    let names: Vec<_> = (0..2 * DAYS)
         .map(|number| (format!("t-{number:03}"), PRIMARY))
         .collect();
     register(&stores[0], &names).await;
-    let seed = seed();
-    let writers = stores[..3].iter().enumerate().map(|(index, store)| async move {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed + index as u64);
-        let mut written = Vec::new();
-        for _ in 0..40 {
-            let batch = random_batch(&mut rng, TERMINALS);
-            store.commit(batch.clone()).await.unwrap();
-            written.extend(batch.days);
-            store.roll_up(rng.random_range(1..5)).await.unwrap();
-        }
-        written
-    });
-    let registrar = async {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed + 99);
-        for _ in 0..60 {
-            let name = terminal(&format!("t-{:03}", rng.random_range(0..TERMINALS)));
-            let school = if rng.random() { PRIMARY } else { JUNIOR };
-            let change = RegistryChange {
-                placements: vec![(name, vec![placement(school, DAY)])],
-                ..RegistryChange::default()
-            };
-            stores[3].change_registry(change).await.unwrap();
-            stores[3].roll_up(2).await.unwrap();
-        }
-    };
-    let (written, ()) = futures::join!(join_all(writers), registrar);
-
+    let mut rng = ChaCha8Rng::seed_from_u64(seed());
     let mut truth: BTreeMap<_, DayMinutes> = BTreeMap::new();
-    for (name, day, minutes) in written.into_iter().flatten() {
-        truth.entry((name, day)).or_default().merge(&minutes);
+    for (pair, round) in names.chunks(2).zip(0..DAYS) {
+        let day = DAY + round.days();
+        let batches = parts(&mut rng, [&pair[0].0, &pair[1].0], day);
+        for (name, day, minutes) in batches.iter().flat_map(|batch| &batch.days) {
+            truth
+                .entry((name.clone(), *day))
+                .or_default()
+                .merge(minutes);
+        }
+        let change = RegistryChange {
+            placements: vec![(terminal(&pair[0].0), vec![placement(JUNIOR, DAY)])],
+            ..RegistryChange::default()
+        };
+        let mut delay = || Duration::from_micros(rng.random_range(0..3_000));
+        let commits = join_all(stores.iter().zip(batches).map(|(store, batch)| {
+            let delay = delay();
+            async move {
+                tokio::time::sleep(delay).await;
+                store.commit(batch).await.unwrap();
+                store.roll_up(9).await.unwrap();
+            }
+        }));
+        let delay = delay();
+        let registrar = async {
+            tokio::time::sleep(delay).await;
+            stores[3].change_registry(change).await.unwrap();
+        };
+        let rolling = join_all(stores.iter().map(|store| async {
+            for _ in 0..3 {
+                store.roll_up(9).await.unwrap();
+            }
+        }));
+        futures::join!(commits, registrar, rolling);
     }
+
     let store = &stores[0];
     let mut found = BTreeMap::new();
     for (name, _) in &names {
         let name = terminal(name);
-        for (day, minutes) in store.terminal_days(&name, WEEK).await.unwrap() {
+        for (day, minutes) in store.terminal_days(&name, ALL).await.unwrap() {
             found.insert((name.clone(), day), minutes);
         }
     }
     assert_eq!(found, truth);
 
     while !store.roll_up(1_000).await.unwrap().is_empty() {}
-    let kept = store.school_sums(&county(), WEEK).await.unwrap();
-    assert!(store.mark_all_dirty(&county(), WEEK).await.unwrap() > 0);
+    let kept = store.school_sums(&county(), ALL).await.unwrap();
+    assert!(store.mark_all_dirty(&county(), ALL).await.unwrap() > 0);
     while !store.roll_up(1_000).await.unwrap().is_empty() {}
-    let anew = store.school_sums(&county(), WEEK).await.unwrap();
+    let anew = store.school_sums(&county(), ALL).await.unwrap();
     assert_eq!(kept, anew, "a mark was lost");
     let powered: u64 = anew.iter().map(|sum| sum.minutes.powered).sum();
     let painted: u64 = truth
@@ -155,7 +158,12 @@ async fn several_aggregators_and_a_registrar_leave_no_minute_and_no_sum_behind()
 async fn many_processes_may_open_a_new_database_and_a_new_month_at_once() {
     let url = postgres::shared().database();
     let stores = join_all((0..6).map(|_| open(&url))).await;
-    let months = [date(1999, 1, 1), date(2026, 11, 30), date(2026, 12, 1), date(2031, 2, 28)];
+    let months = [
+        date(1999, 1, 1),
+        date(2026, 11, 30),
+        date(2026, 12, 1),
+        date(2031, 2, 28),
+    ];
     join_all(stores.iter().map(|store| {
         let days = months.map(|day| (terminal("t-1"), day, minutes(1, 9)));
         store.commit(Batch {
@@ -170,17 +178,25 @@ async fn many_processes_may_open_a_new_database_and_a_new_month_at_once() {
         first: date(1990, 1, 1),
         last: date(2040, 1, 1),
     };
-    let days = stores[5].terminal_days(&terminal("t-1"), always).await.unwrap();
+    let days = stores[5]
+        .terminal_days(&terminal("t-1"), always)
+        .await
+        .unwrap();
     assert_eq!(days, months.map(|day| (day, minutes(1, 9))));
 }
 
 #[tokio::test]
 async fn another_programs_database_and_a_newer_one_are_refused_and_left_alone() {
     let url = postgres::shared().database();
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
     #[expect(clippy::disallowed_methods, reason = "a test's own task")]
     tokio::spawn(connection);
-    client.batch_execute("CREATE TABLE theirs (a integer)").await.unwrap();
+    client
+        .batch_execute("CREATE TABLE theirs (a integer)")
+        .await
+        .unwrap();
     let error = PostgresStore::open(&options(&url)).await.unwrap_err();
     assert!(
         matches!(&error, StoreError::Conflict(said) if said.contains("another program")),
@@ -220,7 +236,11 @@ async fn a_nul_in_a_strangers_name_is_kept_readable_and_data_it_refuses_is_told_
     store.commit(batch).await.unwrap();
     let found = store.quarantine(0, 9).await.unwrap();
     assert_eq!(
-        (found[0].terminal.as_str(), found[0].detail.as_str(), found[0].times),
+        (
+            found[0].terminal.as_str(),
+            found[0].detail.as_str(),
+            found[0].times
+        ),
         ("a\u{FFFD}b", "e\u{FFFD}f", 2)
     );
     let unfit = Batch {
@@ -229,7 +249,11 @@ async fn a_nul_in_a_strangers_name_is_kept_readable_and_data_it_refuses_is_told_
     };
     let error = store.commit(unfit).await.unwrap_err();
     assert!(matches!(error, StoreError::Unfit { .. }), "{error}");
-    assert_eq!(store.pending_count().await.unwrap(), 0, "nothing of it was kept");
+    assert_eq!(
+        store.pending_count().await.unwrap(),
+        0,
+        "nothing of it was kept"
+    );
 }
 
 /// Killed, then gone for a while, then back: the store fails meanwhile and goes on by itself afterwards.
@@ -251,8 +275,10 @@ async fn a_killed_server_is_found_again() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), again).await.unwrap();
-    let found = store.terminal_days(&terminal("t-1"), WEEK).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), again)
+        .await
+        .unwrap();
+    let found = store.terminal_days(&terminal("t-1"), ALL).await.unwrap();
     let mut expected = minutes(1, 2);
     expected.merge(&minutes(3, 4));
     assert_eq!(found, [(DAY, expected)]);
@@ -281,7 +307,13 @@ async fn tls_is_spoken_with_whom_the_authority_vouches_for_and_nobody_else() {
         folder.path().display(),
         key.display()
     );
-    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &script])
+            .status()
+            .unwrap()
+            .success()
+    );
     let server = Postgres::start_with(&format!(
         "ssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'",
         certificate.display(),

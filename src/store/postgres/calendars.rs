@@ -18,8 +18,7 @@ pub(super) async fn in_force(
     county: i32,
 ) -> Result<Option<StoredCalendar>, Failure> {
     let found = latest(on, county).await?;
-    let parsed =
-        found.map(|(version, text)| calendars.parsed(i64::from(county), version, text));
+    let parsed = found.map(|(version, text)| calendars.parsed(i64::from(county), version, text));
     Ok(parsed.transpose()?)
 }
 

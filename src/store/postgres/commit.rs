@@ -97,7 +97,10 @@ async fn look_up(
     into: &mut HashMap<String, i32>,
 ) -> Result<(), Failure> {
     let rows = on
-        .rows("SELECT name, id FROM terminal WHERE name = ANY ($1)", &[&names])
+        .rows(
+            "SELECT name, id FROM terminal WHERE name = ANY ($1)",
+            &[&names],
+        )
         .await?;
     for row in rows {
         into.insert(row.try_get(0)?, row.try_get(1)?);

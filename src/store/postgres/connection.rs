@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Transaction};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Transaction,
+};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::{
     Config, IsolationLevel, Row,
@@ -89,9 +91,15 @@ impl Connections {
 }
 
 fn configuration(options: &PostgresOptions) -> Result<Config, StoreError> {
-    let mut config: Config = options.url.parse().map_err(|error: tokio_postgres::Error| {
-        StoreError::Conflict(format!("the database's URL: {}", crate::store::said(&error)))
-    })?;
+    let mut config: Config = options
+        .url
+        .parse()
+        .map_err(|error: tokio_postgres::Error| {
+            StoreError::Conflict(format!(
+                "the database's URL: {}",
+                crate::store::said(&error)
+            ))
+        })?;
     if let Some(password) = &options.password {
         config.password(password);
     }

@@ -8,8 +8,8 @@
 //! rollup that does not see the minutes for which it would be needed again.
 
 use super::{
-    failure::Failure,
     connection::On,
+    failure::Failure,
     values::{Day, unsigned},
 };
 use crate::domain::{ids::CountyCode, usage::Period};

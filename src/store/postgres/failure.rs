@@ -74,7 +74,10 @@ impl Failure {
 }
 
 fn judge(error: Error, doing: &'static str) -> StoreError {
-    if error.source().is_some_and(|source| source.is::<Unreadable>()) {
+    if error
+        .source()
+        .is_some_and(|source| source.is::<Unreadable>())
+    {
         return StoreError::Damaged(crate::store::said(&error));
     }
     let class = error.code().map(|state| state.code().get(..2));

@@ -83,10 +83,7 @@ pub(super) async fn keep(on: &On<'_>, refusals: &[Refusal]) -> Result<Vec<usize>
 }
 
 /// Which of these mistakes have an entry.
-async fn known(
-    on: &On<'_>,
-    refusals: &[Refusal],
-) -> Result<HashSet<(String, Vec<u8>)>, Failure> {
+async fn known(on: &On<'_>, refusals: &[Refusal]) -> Result<HashSet<(String, Vec<u8>)>, Failure> {
     let mut mistakes: Vec<Mistake<'_>> = refusals.iter().map(mistake).collect();
     mistakes.sort_unstable();
     mistakes.dedup();
@@ -108,10 +105,7 @@ async fn known(
 }
 
 /// How many more entries each terminal's day takes.
-async fn room(
-    on: &On<'_>,
-    refusals: &[Refusal],
-) -> Result<HashMap<(String, Day), i64>, Failure> {
+async fn room(on: &On<'_>, refusals: &[Refusal]) -> Result<HashMap<(String, Day), i64>, Failure> {
     let mut days: Vec<(Cow<'_, str>, Day)> = refusals
         .iter()
         .map(|refusal| (storable(&refusal.terminal), Day(refusal.received_day)))
@@ -142,7 +136,10 @@ async fn room(
 
 /// The same mistake again: the latest arrival's words and bytes stay, and it waits, replayed or not.
 async fn write(on: &On<'_>, folded: &BTreeMap<Mistake<'_>, Folded<'_>>) -> Result<(), Failure> {
-    let terminals: Vec<&str> = folded.keys().map(|(terminal, _)| terminal.as_ref()).collect();
+    let terminals: Vec<&str> = folded
+        .keys()
+        .map(|(terminal, _)| terminal.as_ref())
+        .collect();
     let fingerprints: Vec<&[u8]> = folded.keys().map(|(_, fingerprint)| *fingerprint).collect();
     let reasons: Vec<Cow<'_, str>> = column(folded, |fold| storable(&fold.latest.reason));
     let details: Vec<Cow<'_, str>> = column(folded, |fold| storable(&fold.latest.detail));
@@ -180,16 +177,15 @@ async fn write(on: &On<'_>, folded: &BTreeMap<Mistake<'_>, Folded<'_>>) -> Resul
     Ok(())
 }
 
-fn column<'a, T>(folded: &'a BTreeMap<Mistake<'_>, Folded<'_>>, value: impl Fn(&'a Folded<'_>) -> T) -> Vec<T> {
+fn column<'a, T>(
+    folded: &'a BTreeMap<Mistake<'_>, Folded<'_>>,
+    value: impl Fn(&'a Folded<'_>) -> T,
+) -> Vec<T> {
     folded.values().map(value).collect()
 }
 
 /// Entries that wait, by number.
-pub(super) async fn list(
-    on: &On<'_>,
-    after: i64,
-    limit: u32,
-) -> Result<Vec<Quarantined>, Failure> {
+pub(super) async fn list(on: &On<'_>, after: i64, limit: u32) -> Result<Vec<Quarantined>, Failure> {
     let rows = on
         .rows(
             "SELECT id, terminal, reason, detail, payload, first_at, last_at, times

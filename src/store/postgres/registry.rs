@@ -42,8 +42,11 @@ pub(super) async fn change(
 
 /// Tells every process that what it knows of the registry and the calendars is stale.
 pub(super) async fn raise_version(on: &On<'_>) -> Result<(), Failure> {
-    on.execute("UPDATE meta SET registry_version = registry_version + 1", &[])
-        .await?;
+    on.execute(
+        "UPDATE meta SET registry_version = registry_version + 1",
+        &[],
+    )
+    .await?;
     Ok(())
 }
 
@@ -56,10 +59,7 @@ pub(super) async fn version(on: &On<'_>) -> Result<i64, Failure> {
 }
 
 /// A county's key.
-pub(super) async fn county_key(
-    on: &On<'_>,
-    county: &CountyCode,
-) -> Result<Option<i32>, Failure> {
+pub(super) async fn county_key(on: &On<'_>, county: &CountyCode) -> Result<Option<i32>, Failure> {
     let found = on
         .maybe("SELECT id FROM county WHERE code = $1", &[&county.as_str()])
         .await?;
@@ -73,7 +73,10 @@ async fn put_school(on: &On<'_>, school: &School) -> Result<(), Failure> {
         .ok_or_else(|| Failure::not_found("county", &school.county))?;
     let code = school.code.as_str();
     let known = on
-        .maybe("SELECT id, county, stage FROM school WHERE code = $1", &[&code])
+        .maybe(
+            "SELECT id, county, stage FROM school WHERE code = $1",
+            &[&code],
+        )
         .await?;
     if let Some(row) = known {
         let old: (i32, Stage) = (row.try_get(1)?, text(&row, 2)?);
@@ -186,7 +189,10 @@ async fn school_keys(
     codes.sort_unstable();
     codes.dedup();
     let rows = on
-        .rows("SELECT code, id FROM school WHERE code = ANY ($1)", &[&codes])
+        .rows(
+            "SELECT code, id FROM school WHERE code = ANY ($1)",
+            &[&codes],
+        )
         .await?;
     rows.iter()
         .map(|row| Ok((text(row, 0)?, row.try_get(1)?)))
@@ -280,10 +286,7 @@ pub(super) async fn schools(on: &On<'_>, county: &CountyCode) -> Result<Vec<Scho
 }
 
 /// One school.
-pub(super) async fn school(
-    on: &On<'_>,
-    school: &SchoolCode,
-) -> Result<Option<School>, Failure> {
+pub(super) async fn school(on: &On<'_>, school: &SchoolCode) -> Result<Option<School>, Failure> {
     let found = on
         .maybe(
             "SELECT s.code, s.name, s.stage, s.township, c.code

@@ -63,10 +63,7 @@ pub(super) async fn pending_count(on: &On<'_>) -> Result<u64, Failure> {
 }
 
 /// Terminals that pass a filter, by id.
-pub(super) async fn list(
-    on: &On<'_>,
-    filter: &TerminalFilter,
-) -> Result<Vec<Terminal>, Failure> {
+pub(super) async fn list(on: &On<'_>, filter: &TerminalFilter) -> Result<Vec<Terminal>, Failure> {
     let rows = on
         .rows(
             "SELECT t.id, t.name, h.first_heard, h.last_heard, h.clock_offset, coalesce(h.version, ''), coalesce(h.os, '')
@@ -88,10 +85,7 @@ pub(super) async fn list(
 }
 
 /// One terminal.
-pub(super) async fn one(
-    on: &On<'_>,
-    terminal: &TerminalId,
-) -> Result<Option<Terminal>, Failure> {
+pub(super) async fn one(on: &On<'_>, terminal: &TerminalId) -> Result<Option<Terminal>, Failure> {
     let rows = on
         .rows(
             "SELECT t.id, t.name, h.first_heard, h.last_heard, h.clock_offset, coalesce(h.version, ''), coalesce(h.os, '')

@@ -241,5 +241,7 @@ fn program(name: &str) -> PathBuf {
         .filter(|path| path.exists())
         .collect();
     versions.sort();
-    versions.pop().expect("PostgreSQL is installed by deploy/test")
+    versions
+        .pop()
+        .expect("PostgreSQL is installed by deploy/test")
 }

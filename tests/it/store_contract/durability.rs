@@ -150,7 +150,10 @@ pub(super) async fn a_killed_process_has_kept_all_that_it_was_told(database: &Da
 #[tokio::test]
 #[ignore = "the process that a_killed_process_has_kept_all_that_it_was_told starts and kills"]
 async fn commits_until_it_is_killed() {
-    #[expect(clippy::disallowed_methods, reason = "told by the process that started this one")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "told by the process that started this one"
+    )]
     let name = std::env::var(DATABASE).unwrap();
     let store = Database::open_by(&name).await;
     for n in 0..100_000 {
