@@ -9,6 +9,7 @@
 
 mod agent_process;
 mod api;
+mod backup;
 mod demo;
 mod fake_store;
 mod layers;
