@@ -19,7 +19,10 @@ use crate::{
     config::{BrokerConfig, Config, OutsideBroker},
     ingest::{
         Intake, IntakeError, Pipeline,
-        outside::{self, Outside},
+        outside::{
+            self, Outside, Version,
+            tls::{TlsError, TlsFiles},
+        },
     },
     observe::{Metrics, chain},
     rollup,
@@ -51,6 +54,9 @@ pub enum AppError {
         #[source]
         source: std::io::Error,
     },
+    /// TLS to the outside broker.
+    #[error("TLS to the outside broker")]
+    Tls(#[from] TlsError),
 }
 
 /// A running service.
@@ -134,7 +140,7 @@ impl App {
             }
             BrokerConfig::Outside(outside) => {
                 let outside = log_in(outside).await?;
-                let reading = outside::run(outside, intake, draining.clone());
+                let reading = outside::run(outside, intake, metrics.clone(), draining.clone());
                 (None, None, Some(tasks::start("outside", reading)))
             }
         };
@@ -239,9 +245,25 @@ async fn log_in(config: &OutsideBroker) -> Result<Outside, AppError> {
             Some((user.clone(), password.trim_end().to_owned()))
         }
     };
+    let tls = match &config.tls {
+        None => None,
+        Some(files) => {
+            let files = TlsFiles {
+                ca: files.ca.clone(),
+                client: files.client.clone(),
+            };
+            Some(outside::tls::client_config(&files)?)
+        }
+    };
     Ok(Outside {
         host: config.host.clone(),
         port: config.port,
+        version: if config.protocol == 3 {
+            Version::V3
+        } else {
+            Version::V5
+        },
+        tls,
         client_id: config.client_id.clone(),
         login,
         shared: config.shared,
