@@ -15,7 +15,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("registry", &["domain", "store"]),
     ("ingest", &["domain", "store", "clock", "observe", "tasks"]),
     ("observe", &[]),
-    ("broker", &["ingest", "observe"]),
+    ("broker", &["ingest", "observe", "tasks"]),
     ("rollup", &["observe", "store"]),
     ("config", &["observe"]),
     ("api", &["domain", "store", "query", "registry"]),
