@@ -19,15 +19,13 @@ use crate::{
     config::{BrokerConfig, Config, OutsideBroker},
     ingest::{
         Intake, IntakeError, Pipeline,
-        outside::{
-            self, Outside, Version,
-            tls::{TlsError, TlsFiles},
-        },
+        outside::{self, Outside, Version},
     },
     observe::{Metrics, chain},
     rollup,
     store::{SchoolDay, SharedStore},
     tasks::{self, Task},
+    tls::{self, TlsError},
 };
 
 /// Why the service could not start.
@@ -247,13 +245,7 @@ async fn log_in(config: &OutsideBroker) -> Result<Outside, AppError> {
     };
     let tls = match &config.tls {
         None => None,
-        Some(files) => {
-            let files = TlsFiles {
-                ca: files.ca.clone(),
-                client: files.client.clone(),
-            };
-            Some(outside::tls::client_config(&files)?)
-        }
+        Some(options) => Some(Arc::new(tls::client(options)?)),
     };
     Ok(Outside {
         host: config.host.clone(),

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::tz::TimeZone;
 
-use crate::observe::LogFormat;
+use crate::{observe::LogFormat, tls::TlsOptions};
 
 /// Everything that can be set, checked.
 #[derive(Debug, Clone)]
@@ -45,6 +45,48 @@ pub struct Config {
 pub enum StoreUrl {
     /// One file.
     Sqlite(PathBuf),
+    /// A PostgreSQL server.
+    Postgres(PostgresUrl),
+}
+
+/// Where a PostgreSQL server is, and as whom to speak to it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl {
+    /// `postgres://user@host:port/database`, as libpq takes it.
+    pub url: String,
+    /// File that holds the password, nothing else.
+    pub password_file: Option<PathBuf>,
+    /// Whom to trust.
+    pub tls: TlsOptions,
+    /// Most connections at once.
+    pub connections: usize,
+}
+
+impl std::fmt::Debug for PostgresUrl {
+    /// Leaves out a password inside the URL.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresUrl")
+            .field("url", &without_password(&self.url))
+            .field("password_file", &self.password_file)
+            .field("tls", &self.tls)
+            .field("connections", &self.connections)
+            .finish()
+    }
+}
+
+/// `postgres://user:…@host/database`: what may be shown of a URL.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let shown = url.split_once("://").and_then(|(scheme, rest)| {
+        let (login, place) = rest.rsplit_once('@')?;
+        let (user, _) = login.split_once(':')?;
+        Some(format!("{scheme}://{user}:…@{place}"))
+    });
+    let shown = shown.unwrap_or_else(|| url.to_owned());
+    match shown.split_once("password=") {
+        Some((before, _)) => format!("{before}password=…"),
+        None => shown,
+    }
 }
 
 /// Which broker carries the reports.
@@ -70,18 +112,9 @@ pub struct OutsideBroker {
     /// User name, and the file with the password.
     pub login: Option<(String, PathBuf)>,
     /// Encrypts the connection.
-    pub tls: Option<BrokerTls>,
+    pub tls: Option<TlsOptions>,
     /// Whether several aggregators share the reports.
     pub shared: bool,
-}
-
-/// TLS to someone else's broker; files in PEM.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BrokerTls {
-    /// Authorities to trust, instead of the system's.
-    pub ca: Option<PathBuf>,
-    /// Our own certificate and its private key.
-    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// One mistake.
@@ -120,13 +153,32 @@ impl std::fmt::Display for ConfigError {
 
 /// Every key, with the default that is used where neither file nor environment says otherwise.
 /// The environment's name for `broker.listen` is `CLASSPULSE_BROKER_LISTEN`.
-pub const KEYS: [(&str, &str, &str); 23] = [
+pub const KEYS: [(&str, &str, &str); 26] = [
     (
         "time_zone",
         "Asia/Shanghai",
         "IANA time zone in which days begin and end",
     ),
-    ("store", "sqlite:data/classpulse.db", "sqlite:FILE"),
+    (
+        "store",
+        "sqlite:data/classpulse.db",
+        "sqlite:FILE or postgres://USER@HOST:PORT/DATABASE",
+    ),
+    (
+        "postgres.password_file",
+        "",
+        "file that holds the database password, nothing else",
+    ),
+    (
+        "postgres.ca_file",
+        "",
+        "PEM file of the authority that vouches for the database server; empty for the system's",
+    ),
+    (
+        "postgres.connections",
+        "8",
+        "most connections to the database, 2 to 100",
+    ),
     (
         "api.listen",
         "127.0.0.1:50051",
@@ -381,13 +433,7 @@ impl Values {
         if zone.is_none() {
             self.wrong("time_zone", mistakes);
         }
-        let store = self
-            .get("store")
-            .strip_prefix("sqlite:")
-            .filter(|path| !path.is_empty());
-        if store.is_none() {
-            self.wrong("store", mistakes);
-        }
+        let store = self.store(mistakes);
         let api = self.parsed("api.listen", mistakes);
         let broker = self.broker(mistakes);
         let linger = self.between("ingest.linger_ms", 0, 2_000, mistakes);
@@ -409,7 +455,7 @@ impl Values {
         };
         Some(Config {
             zone: zone?,
-            store: StoreUrl::Sqlite(store?.into()),
+            store: store?,
             api: api?,
             broker: broker?,
             linger: Duration::from_millis(linger?),
@@ -420,6 +466,35 @@ impl Values {
             log_filter,
             log_format: log_format?,
         })
+    }
+
+    fn store(&self, mistakes: &mut Vec<Mistake>) -> Option<StoreUrl> {
+        let file = |key| Some(PathBuf::from(self.get(key))).filter(|path| path != Path::new(""));
+        let connections = self.between("postgres.connections", 2, 100, mistakes)?;
+        let said = self.get("store");
+        if let Some(path) = said.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
+            return Some(StoreUrl::Sqlite(path.into()));
+        }
+        if said.starts_with("postgres://") || said.starts_with("postgresql://") {
+            return Some(StoreUrl::Postgres(PostgresUrl {
+                url: said.to_owned(),
+                password_file: file("postgres.password_file"),
+                tls: TlsOptions {
+                    ca_file: file("postgres.ca_file"),
+                    identity: None,
+                },
+                connections: usize::try_from(connections).ok()?,
+            }));
+        }
+        mistake(
+            mistakes,
+            "store",
+            format!(
+                "{:?} is not valid here: sqlite:FILE or postgres://USER@HOST:PORT/DATABASE",
+                without_password(said)
+            ),
+        );
+        None
     }
 
     fn broker(&self, mistakes: &mut Vec<Mistake>) -> Option<BrokerConfig> {
@@ -481,7 +556,7 @@ impl Values {
 
 impl Values {
     /// `Some(None)` without TLS.
-    fn broker_tls(&self, mistakes: &mut Vec<Mistake>) -> Option<Option<BrokerTls>> {
+    fn broker_tls(&self, mistakes: &mut Vec<Mistake>) -> Option<Option<TlsOptions>> {
         let on: bool = self.parsed("broker.tls", mistakes)?;
         let file = |key: &str| Some(self.get(key)).filter(|path| !path.is_empty());
         let (ca, cert, key) = (
@@ -503,9 +578,9 @@ impl Values {
                 "a certificate needs a client_key_file, and the other way round",
             );
         }
-        Some(on.then(|| BrokerTls {
-            ca: ca.map(Into::into),
-            client: cert.zip(key).map(|(cert, key)| (cert.into(), key.into())),
+        Some(on.then(|| TlsOptions {
+            ca_file: ca.map(Into::into),
+            identity: cert.zip(key).map(|(cert, key)| (cert.into(), key.into())),
         }))
     }
 }
@@ -605,9 +680,9 @@ mod tests {
             panic!("outside")
         };
         assert_eq!(outside.protocol, 3);
-        let client = Some(("c".into(), "k".into()));
-        let ca = Some("ca".into());
-        assert_eq!(outside.tls, Some(BrokerTls { ca, client }));
+        let identity = Some(("c".into(), "k".into()));
+        let ca_file = Some("ca".into());
+        assert_eq!(outside.tls, Some(TlsOptions { ca_file, identity }));
         for (text, key) in [
             ("ca_file = \"ca\"", "broker.tls"),
             (

@@ -10,7 +10,7 @@
 //! - [`query`], [`registry`]: questions about usage; changes of who is who.
 //! - [`rollup`]: keeps school-days fresh. [`api`]: gRPC and HTTP.
 //! - [`app`]: the composition root. [`cli`], [`demo`]: the ways to run it.
-//! - [`clock`], [`config`], [`observe`], [`tasks`]: the only homes of time, environment, logging and spawning.
+//! - [`clock`], [`config`], [`observe`], [`tasks`], [`tls`]: the only homes of time, environment, logging, spawning and trust.
 
 pub mod api;
 pub mod app;
@@ -27,3 +27,4 @@ pub mod registry;
 pub mod rollup;
 pub mod store;
 pub mod tasks;
+pub mod tls;

@@ -52,6 +52,10 @@ impl From<StoreError> for Status {
                 log(&error);
                 Self::unavailable("the database is not available, try again")
             }
+            StoreError::Unfit { .. } => {
+                log(&error);
+                Self::internal("the database refuses the data, the operator's log says why")
+            }
             StoreError::Damaged(_) => {
                 log(&error);
                 Self::data_loss("stored data can't be read, the operator's log says which")

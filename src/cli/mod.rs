@@ -10,17 +10,21 @@ mod registry;
 mod service;
 mod usage;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 use args::{Cli, Command, ConfigCommand, QuarantineCommand, TerminalsCommand};
 use jiff::Timestamp;
 
 use crate::{
     clock::{Clock as _, SystemClock},
-    config::{Config, StoreUrl},
+    config::{Config, PostgresUrl, StoreUrl, without_password},
     domain::ids::InvalidId,
     observe::chain,
-    store::{SharedStore, StoreError, sqlite::SqliteStore},
+    store::{
+        SharedStore, StoreError,
+        postgres::{PostgresOptions, PostgresStore},
+        sqlite::SqliteStore,
+    },
 };
 
 /// Why a command failed, and how it exits.
@@ -179,9 +183,15 @@ impl Opened {
     }
 }
 
-/// Opens the store that the configuration names; its folder is made where it is missing.
+/// Opens the store that the configuration names; a file's folder is made where it is missing.
 pub(crate) async fn open_store(url: &StoreUrl) -> Result<SharedStore, Failure> {
-    let StoreUrl::Sqlite(path) = url;
+    match url {
+        StoreUrl::Sqlite(path) => open_sqlite(path).await,
+        StoreUrl::Postgres(postgres) => open_postgres(postgres).await,
+    }
+}
+
+async fn open_sqlite(path: &Path) -> Result<SharedStore, Failure> {
     if let Some(folder) = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -199,5 +209,37 @@ pub(crate) async fn open_store(url: &StoreUrl) -> Result<SharedStore, Failure> {
             format!("store sqlite:{}: {}", path.display(), chain(&error)),
         )
     })?;
-    Ok(std::sync::Arc::new(store))
+    Ok(Arc::new(store))
+}
+
+async fn open_postgres(postgres: &PostgresUrl) -> Result<SharedStore, Failure> {
+    let password = match &postgres.password_file {
+        None => None,
+        Some(file) => {
+            let text = tokio::fs::read_to_string(file).await.map_err(|error| {
+                Failure::said(
+                    USAGE,
+                    format!("postgres.password_file {}: {error}", file.display()),
+                )
+            })?;
+            Some(text.trim_end().to_owned())
+        }
+    };
+    let options = PostgresOptions {
+        url: postgres.url.clone(),
+        password,
+        tls: postgres.tls.clone(),
+        connections: postgres.connections,
+    };
+    let store = PostgresStore::open(&options).await.map_err(|error| {
+        Failure::said(
+            FAILED,
+            format!(
+                "store {}: {}",
+                without_password(&postgres.url),
+                chain(&error)
+            ),
+        )
+    })?;
+    Ok(Arc::new(store))
 }

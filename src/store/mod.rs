@@ -1,6 +1,6 @@
 //! The storage trait: what the service needs to keep, in the words of the domain.
 //!
-//! Backends: `sqlite` (embedded). Each passes the same contract suite (`tests/it/store_contract.rs`).
+//! Backends: `sqlite` (embedded) and `postgres`. Each passes the same contract suite (`tests/it/store_contract.rs`).
 //! Not responsible for judging reports (ingest) or for asking questions well (`query`).
 
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use crate::domain::{
     usage::{Minutes, Period},
 };
 
+mod counting;
+pub mod postgres;
 pub mod sqlite;
 
 /// Any backend, shared.
@@ -26,6 +28,15 @@ pub enum StoreError {
     /// The database could not be reached, is full, locked or broken: trying again may help.
     #[error("the database could not {doing}")]
     Driver {
+        /// Such as "commit a batch".
+        doing: &'static str,
+        /// What the driver said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The database was reached and refuses the data itself: trying the same again won't help.
+    #[error("the database refuses what it was given to {doing}")]
+    Unfit {
         /// Such as "commit a batch".
         doing: &'static str,
         /// What the driver said.
@@ -49,6 +60,18 @@ pub enum StoreError {
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,
+}
+
+/// An error with its causes, for messages that hold no error.
+fn said(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        said.push_str(": ");
+        said.push_str(&error.to_string());
+        cause = error.source();
+    }
+    said
 }
 
 /// Everything that one ingest commit writes, all or nothing.

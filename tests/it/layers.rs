@@ -6,23 +6,28 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
-    ("store", &["domain"]),
+    ("tls", &[]),
+    ("store", &["domain", "tls"]),
     ("query", &["domain", "store"]),
     ("registry", &["domain", "store"]),
-    ("ingest", &["domain", "store", "clock", "observe", "tasks"]),
+    (
+        "ingest",
+        &["domain", "store", "clock", "observe", "tasks", "tls"],
+    ),
     ("observe", &[]),
     ("broker", &["ingest", "observe", "tasks"]),
     ("rollup", &["observe", "store"]),
-    ("config", &["observe"]),
+    ("config", &["observe", "tls"]),
     ("api", &["domain", "store", "query", "registry"]),
     (
         "app",
         &[
             "api", "broker", "clock", "config", "ingest", "observe", "rollup", "store", "tasks",
+            "tls",
         ],
     ),
     (

@@ -323,7 +323,7 @@ async fn wrong_tls_files_are_named_before_anything_starts() {
                 1,
                 &format!("tls = true\nca_file = {:?}", authority.file("none.pem")),
             ),
-            "none.pem can't be read as PEM",
+            "none.pem holds no certificate",
         ),
         (
             outside(

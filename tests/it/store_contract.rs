@@ -13,36 +13,84 @@ mod rollup;
 
 use std::{path::Path, sync::Arc};
 
-use classpulse::store::{SharedStore, sqlite::SqliteStore};
+use classpulse::{
+    store::{
+        SharedStore,
+        postgres::{PostgresOptions, PostgresStore},
+        sqlite::SqliteStore,
+    },
+    tls::TlsOptions,
+};
 use tempfile::TempDir;
 
-/// A database that nobody else uses; it vanishes with this value.
-struct Database {
-    folder: TempDir,
-    open: fn(&Path) -> SharedStore,
+use crate::servers::postgres;
+
+/// A database that nobody else uses.
+enum Database {
+    /// A file; it vanishes with this value.
+    Sqlite(TempDir),
+    /// Its URL in the cluster that the tests share.
+    Postgres(String),
 }
 
 impl Database {
     fn sqlite() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            open: |folder| Arc::new(SqliteStore::open(&folder.join("classpulse.db")).unwrap()),
+        Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    fn postgres() -> Self {
+        Self::Postgres(postgres::shared().database())
+    }
+
+    /// An empty one of the same kind.
+    fn another(&self) -> Self {
+        match self {
+            Self::Sqlite(_) => Self::sqlite(),
+            Self::Postgres(_) => Self::postgres(),
+        }
+    }
+
+    /// A file's path or a URL: what another process needs to open it.
+    fn name(&self) -> String {
+        match self {
+            Self::Sqlite(folder) => {
+                let path = folder.path().join("classpulse.db");
+                path.to_str().unwrap().to_owned()
+            }
+            Self::Postgres(url) => url.clone(),
         }
     }
 
     /// A further handle on the same database, as another process would have one.
-    fn open(&self) -> SharedStore {
-        (self.open)(self.folder.path())
+    async fn open(&self) -> SharedStore {
+        Self::open_by(&self.name()).await
+    }
+
+    async fn open_by(name: &str) -> SharedStore {
+        if !name.starts_with("postgres:") {
+            return Arc::new(SqliteStore::open(Path::new(name)).unwrap());
+        }
+        let options = PostgresOptions {
+            url: name.to_owned(),
+            password: None,
+            tls: TlsOptions::default(),
+            connections: 4,
+        };
+        Arc::new(PostgresStore::open(&options).await.unwrap())
     }
 }
 
 macro_rules! laws {
     ($($subject:ident: $($law:ident),+;)+) => {
-        mod on_sqlite {
+        laws!(on_sqlite, sqlite: $($subject: $($law),+;)+);
+        laws!(on_postgres, postgres: $($subject: $($law),+;)+);
+    };
+    ($backend:ident, $database:ident: $($subject:ident: $($law:ident),+;)+) => {
+        mod $backend {
             $(mod $subject {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $law() {
-                    let database = super::super::Database::sqlite();
+                    let database = super::super::Database::$database();
                     super::super::$subject::$law(&database).await;
                 })+
             })+

@@ -5,7 +5,6 @@
 //! Not responsible for judging reports.
 
 mod link;
-pub mod tls;
 mod v4;
 mod v5;
 

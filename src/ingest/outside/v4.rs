@@ -4,14 +4,16 @@
 //! broker's own settings bound both (`deploy/broker/`). What comes is read whatever its size, for a message that is
 //! never acknowledged would come again forever; ingest sends what is too large to quarantine.
 
+use std::sync::Arc;
+
 use rumqttc::{
     AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS, SubscribeReasonCode,
+    TlsConfiguration, Transport,
 };
 
 use super::{
     KEEP_ALIVE, Outside, REQUESTS,
     link::{Client, Connection, Heard, Message},
-    tls,
 };
 
 /// Largest MQTT packet that exists: five bytes of header and 256 MiB.
@@ -34,7 +36,8 @@ pub(super) fn connect(outside: &Outside) -> (AsyncClient, Link) {
         options.set_credentials(user, password);
     }
     if let Some(config) = &outside.tls {
-        options.set_transport(tls::transport(config));
+        let config = TlsConfiguration::Rustls(Arc::clone(config));
+        options.set_transport(Transport::tls_with_config(config));
     }
     let (client, events) = AsyncClient::new(options, REQUESTS);
     (client, Link(events))

@@ -1,17 +1,21 @@
 //! rumqttc's MQTT 5 client behind our seam.
 
-use rumqttc::v5::{
-    AsyncClient, Event, EventLoop, MqttOptions,
-    mqttbytes::{
-        QoS,
-        v5::{Packet, Publish, SubscribeReasonCode},
+use std::sync::Arc;
+
+use rumqttc::{
+    TlsConfiguration, Transport,
+    v5::{
+        AsyncClient, Event, EventLoop, MqttOptions,
+        mqttbytes::{
+            QoS,
+            v5::{Packet, Publish, SubscribeReasonCode},
+        },
     },
 };
 
 use super::{
     KEEP_ALIVE, MAX_PACKET, Outside, RECEIVE_MAXIMUM, REQUESTS, SESSION_ALONE, SESSION_SHARED,
     link::{Client, Connection, Heard, Message},
-    tls,
 };
 
 pub(super) fn connect(outside: &Outside) -> (AsyncClient, Link) {
@@ -37,7 +41,8 @@ pub(super) fn connect(outside: &Outside) -> (AsyncClient, Link) {
         options.set_credentials(user, password);
     }
     if let Some(config) = &outside.tls {
-        options.set_transport(tls::transport(config));
+        let config = TlsConfiguration::Rustls(Arc::clone(config));
+        options.set_transport(Transport::tls_with_config(config));
     }
     let (client, events) = AsyncClient::new(options, REQUESTS);
     (client, Link(events))

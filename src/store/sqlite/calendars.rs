@@ -1,54 +1,22 @@
-//! Counties' calendars: versions as texts, and the one in force parsed once.
-
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+//! Counties' calendars: versions as texts, of which the latest is in force.
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{dirty, failure::Failure, registry};
 use crate::{
     domain::{calendar::Calendar, ids::CountyCode},
-    store::{StoreError, StoredCalendar},
+    store::{StoreError, StoredCalendar, counting::Calendars},
 };
 
-/// Parsed calendars by county and version. A stored version never changes, so nothing here goes stale.
-#[derive(Default)]
-pub(super) struct Calendars(Mutex<HashMap<i64, (i64, Arc<Calendar>)>>);
-
-impl Calendars {
-    /// The calendar in force of the county with this key.
-    pub(super) fn in_force(
-        &self,
-        connection: &Connection,
-        county: i64,
-    ) -> Result<Option<StoredCalendar>, Failure> {
-        let Some((version, text)) = latest(connection, county)? else {
-            return Ok(None);
-        };
-        let calendar = self.parsed(county, version, &text)?;
-        Ok(Some(StoredCalendar {
-            version,
-            text,
-            calendar,
-        }))
-    }
-
-    fn parsed(&self, county: i64, version: i64, text: &str) -> Result<Arc<Calendar>, Failure> {
-        let mut parsed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, calendar)) = parsed.get(&county)
-            && *known == version
-        {
-            return Ok(Arc::clone(calendar));
-        }
-        let calendar = Calendar::parse(text).map_err(|error| {
-            StoreError::Damaged(format!("version {version} of a calendar: {error}"))
-        })?;
-        let calendar = Arc::new(calendar);
-        parsed.insert(county, (version, Arc::clone(&calendar)));
-        Ok(calendar)
-    }
+/// The calendar in force of the county with this key.
+pub(super) fn in_force(
+    connection: &Connection,
+    calendars: &Calendars,
+    county: i64,
+) -> Result<Option<StoredCalendar>, Failure> {
+    let found = latest(connection, county)?;
+    let parsed = found.map(|(version, text)| calendars.parsed(county, version, text));
+    Ok(parsed.transpose()?)
 }
 
 /// Puts a text in force as a new version, unless it already is.

@@ -34,10 +34,11 @@ use std::{
 use async_trait::async_trait;
 use jiff::civil::Date;
 
-use self::{calendars::Calendars, readers::Readers, writer::Writer};
+use self::{readers::Readers, writer::Writer};
 use super::{
     Batch, Committed, County, Quarantined, RegistryChange, School, SchoolDay, SchoolSum,
     ServiceSpan, Standing, Store, StoreError, StoredCalendar, Terminal, TerminalFilter,
+    counting::Calendars,
 };
 use crate::domain::{
     ids::{CountyCode, SchoolCode, TerminalId},
@@ -176,7 +177,7 @@ impl Store for SqliteStore {
         self.readers
             .run("read a calendar", move |on| {
                 match registry::county_key(on, &county)? {
-                    Some(key) => calendars.in_force(on, key),
+                    Some(key) => calendars::in_force(on, &calendars, key),
                     None => Ok(None),
                 }
             })

@@ -5,16 +5,16 @@ use std::collections::{HashMap, hash_map::Entry};
 use rusqlite::{Connection, Statement};
 
 use super::{
-    calendars::Calendars,
+    calendars,
     failure::Failure,
     values::{Day, Text, day_minutes, signed},
 };
 use crate::{
-    domain::{
-        ids::{CountyCode, SchoolCode, Stage},
-        usage::{self, Minutes},
+    domain::usage::Minutes,
+    store::{
+        SchoolDay,
+        counting::{Calendars, Counting},
     },
-    store::{SchoolDay, StoredCalendar},
 };
 
 /// Takes up to `limit` marks, the oldest first, and brings their school-days up to date.
@@ -38,7 +38,7 @@ pub(super) fn roll_up(
         let mut sum = None;
         let mut rows = minutes.query((key, day))?;
         while let Some(row) = rows.next()? {
-            *sum.get_or_insert_with(Minutes::default) += school.count(day, &day_minutes(row, 0)?);
+            *sum.get_or_insert_with(Minutes::default) += school.count(day.0, &day_minutes(row, 0)?);
         }
         sums.put(key, day, sum)?;
         unmark.execute([number])?;
@@ -107,29 +107,6 @@ impl<'c> Sums<'c> {
     }
 }
 
-/// What must be known of a school to count its minutes.
-struct Counting {
-    county: CountyCode,
-    code: SchoolCode,
-    stage: Stage,
-    /// Without one nothing counts, but powered and used minutes are summed all the same.
-    calendar: Option<StoredCalendar>,
-}
-
-impl Counting {
-    fn count(&self, day: Day, minutes: &crate::domain::minutes::DayMinutes) -> Minutes {
-        match &self.calendar {
-            Some(stored) => usage::terminal_day(&stored.calendar, self.stage, day.0, minutes),
-            None => Minutes {
-                powered: u64::from(minutes.powered.count()),
-                used: u64::from(minutes.used.count()),
-                reporting: u64::from(!minutes.powered.is_empty()),
-                ..Minutes::default()
-            },
-        }
-    }
-}
-
 /// Schools by key, read once a transaction.
 struct Schools<'c> {
     connection: &'c Connection,
@@ -167,7 +144,7 @@ impl<'c> Schools<'c> {
                     county: county.0,
                     code: code.0,
                     stage: stage.0,
-                    calendar: self.calendars.in_force(self.connection, county_key)?,
+                    calendar: calendars::in_force(self.connection, self.calendars, county_key)?,
                 }))
             }
         }

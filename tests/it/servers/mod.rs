@@ -1,6 +1,9 @@
-//! Servers of the tests' own: on free loopback ports, in folders of their own, stopped by their process ids.
+//! Servers that tests start for themselves: private folders, free loopback ports, ended by their process ids.
+//!
+//! Installed by `deploy/test`; a server that already runs on the machine is never touched.
 
 pub(crate) mod mosquitto;
+pub(crate) mod postgres;
 
 use std::{
     net::{TcpListener, TcpStream},

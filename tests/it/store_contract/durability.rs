@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::Path,
     process::{Command, Stdio},
     task::Poll,
     time::Duration,
@@ -10,7 +9,7 @@ use std::{
 
 use classpulse::{
     domain::usage::Minutes,
-    store::{Batch, Store, StoreError, TerminalFilter, sqlite::SqliteStore},
+    store::{Batch, StoreError, TerminalFilter},
 };
 use futures::FutureExt;
 
@@ -23,7 +22,7 @@ use super::{
 };
 
 pub(super) async fn marks_survive_a_restart(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     store.change_registry(schools([1])).await.unwrap();
     store
         .set_calendar(&county(), &calendar(16), 0)
@@ -39,7 +38,7 @@ pub(super) async fn marks_survive_a_restart(database: &Database) {
         .unwrap();
     store.close().await;
 
-    let store = database.open();
+    let store = database.open().await;
     assert!(
         store
             .school_sums(&county(), ALWAYS)
@@ -58,7 +57,7 @@ pub(super) async fn marks_survive_a_restart(database: &Database) {
     };
     assert_eq!((sums[0].minutes, sums[0].reporting_terminals), (minutes, 1));
     store.close().await;
-    assert_eq!(roll_up_all(&*database.open()).await, 0);
+    assert_eq!(roll_up_all(&*database.open().await).await, 0);
 }
 
 pub(super) async fn a_commit_cut_off_is_whole_or_absent(database: &Database) {
@@ -70,7 +69,7 @@ pub(super) async fn a_commit_cut_off_is_whole_or_absent(database: &Database) {
         ..Batch::default()
     };
     for round in 0..8 {
-        let store = database.open();
+        let store = database.open().await;
         let mut commit = store.commit(batch(round)).boxed();
         // Asked once, so that it is under way; then everything is dropped at a different moment each time.
         let first = futures::poll!(&mut commit);
@@ -78,7 +77,7 @@ pub(super) async fn a_commit_cut_off_is_whole_or_absent(database: &Database) {
         tokio::time::sleep(Duration::from_millis(u64::from(round))).await;
         drop(commit);
         drop(store);
-        let store = database.open();
+        let store = database.open().await;
         let known = store
             .terminals(&TerminalFilter::default())
             .await
@@ -88,6 +87,9 @@ pub(super) async fn a_commit_cut_off_is_whole_or_absent(database: &Database) {
         store.close().await;
     }
 }
+
+/// How the process below is told where the database is.
+const DATABASE: &str = "CLASSPULSE_TEST_DATABASE";
 
 /// What the process below commits in its n-th batch.
 fn numbered(n: u32) -> Batch {
@@ -106,12 +108,12 @@ pub(super) async fn a_killed_process_has_kept_all_that_it_was_told(database: &Da
         let path = "store_contract::durability::commits_until_it_is_killed";
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--nocapture", "--exact", path])
-            .current_dir(database.folder.path())
+            .env(DATABASE, database.name())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         // The other process writes while this one does.
-        let store = database.open();
+        let store = database.open().await;
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut numbers = lines.filter_map(|line| {
             line.unwrap()
@@ -148,7 +150,12 @@ pub(super) async fn a_killed_process_has_kept_all_that_it_was_told(database: &Da
 #[tokio::test]
 #[ignore = "the process that a_killed_process_has_kept_all_that_it_was_told starts and kills"]
 async fn commits_until_it_is_killed() {
-    let store = SqliteStore::open(Path::new("classpulse.db")).unwrap();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "told by the process that started this one"
+    )]
+    let name = std::env::var(DATABASE).unwrap();
+    let store = Database::open_by(&name).await;
     for n in 0..100_000 {
         store.commit(numbered(n)).await.unwrap();
         println!("committed {n}");
@@ -156,10 +163,10 @@ async fn commits_until_it_is_killed() {
 }
 
 pub(super) async fn committed_work_is_there_for_the_next_process(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     store.commit(day(1, TUESDAY, &used(1, 9))).await.unwrap();
     // Neither closed nor dropped: as if the process had been killed here.
-    let other = database.open();
+    let other = database.open().await;
     assert_eq!(
         other.terminal_days(&terminal(1), ALWAYS).await.unwrap(),
         [(TUESDAY, used(1, 9))]
@@ -174,7 +181,7 @@ pub(super) async fn committed_work_is_there_for_the_next_process(database: &Data
 }
 
 pub(super) async fn a_closed_store_says_so(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     store.commit(day(1, TUESDAY, &used(1, 9))).await.unwrap();
     store.pending_count().await.unwrap();
     futures::join!(store.close(), store.close());
@@ -192,11 +199,11 @@ pub(super) async fn a_closed_store_says_so(database: &Database) {
         store.school(&school(1)).await,
         Err(StoreError::Closed)
     ));
-    let store = database.open();
+    let store = database.open().await;
     let (commit, ()) = futures::join!(store.commit(day(1, TUESDAY, &used(9, 20))), store.close());
     assert!(matches!(commit, Ok(_) | Err(StoreError::Closed)));
     let end = if commit.is_ok() { 20 } else { 9 };
-    let store = database.open();
+    let store = database.open().await;
     assert_eq!(
         store.terminal_days(&terminal(1), ALWAYS).await.unwrap(),
         [(TUESDAY, used(1, end))]

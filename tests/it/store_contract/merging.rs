@@ -53,7 +53,7 @@ fn overlapping(rng: &mut ChaCha8Rng, batches: usize, rows: usize) -> Vec<Batch> 
 
 /// A registry in which half of the terminals stand in two schools.
 async fn county(database: &Database, model: &mut Model) {
-    let store = database.open();
+    let store = database.open().await;
     let mut changes = vec![schools([1, 2])];
     changes.extend((0..6).map(|number| placed(number, vec![since(1 + number % 2, TUESDAY)])));
     for change in changes {
@@ -75,7 +75,7 @@ pub(super) async fn reports_in_any_order_and_number_give_the_same_minutes(databa
     }
     let mut sent: Vec<_> = batches.iter().chain(&batches[..6]).collect();
     sent.shuffle(&mut rng);
-    let store = database.open();
+    let store = database.open().await;
     for (number, batch) in sent.into_iter().enumerate() {
         store.commit(batch.clone()).await.unwrap();
         // In between as well: a rolled-up day must become dirty again.
@@ -97,7 +97,7 @@ pub(super) async fn two_writers_at_once_lose_nothing(database: &Database) {
     for batch in &batches {
         model.commit(batch);
     }
-    let (a, b) = (database.open(), database.open());
+    let (a, b) = (database.open().await, database.open().await);
     let write = async |store: classpulse::store::SharedStore, skip: usize| {
         for batch in batches.iter().skip(skip).step_by(2).chain(&batches[..4]) {
             store.commit(batch.clone()).await.unwrap();
@@ -116,7 +116,7 @@ pub(super) async fn two_writers_at_once_lose_nothing(database: &Database) {
 }
 
 pub(super) async fn minutes_read_back_as_written(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     store.change_registry(schools([1])).await.unwrap();
     store
         .change_registry(placed(1, vec![since(1, TUESDAY)]))
@@ -183,7 +183,7 @@ pub(super) async fn minutes_read_back_as_written(database: &Database) {
 }
 
 pub(super) async fn later_contacts_win_whatever_the_order(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     let facts = Some(("1.2.0".to_owned(), "Windows 10".to_owned()));
     let contacts = [
         Contact {

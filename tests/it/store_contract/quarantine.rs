@@ -25,7 +25,7 @@ fn refused(quarantined: Vec<Refusal>) -> Batch {
 }
 
 pub(super) async fn the_same_mistake_is_one_entry(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     store
         .commit(refused(vec![refusal(1, 50), refusal(1, 70)]))
         .await
@@ -73,7 +73,7 @@ pub(super) async fn the_same_mistake_is_one_entry(database: &Database) {
 }
 
 pub(super) async fn a_full_day_refuses_more(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     let most = MAX_QUARANTINE_PER_TERMINAL_DAY;
     let many = (0..most + 2).map(|number| refusal(number, 10)).collect();
     let index = most as usize;
@@ -106,7 +106,7 @@ pub(super) async fn a_full_day_refuses_more(database: &Database) {
 }
 
 pub(super) async fn what_is_replayed_no_longer_waits(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     store
         .commit(refused(vec![refusal(1, 10), refusal(2, 10)]))
         .await

@@ -21,7 +21,7 @@ use super::{
 };
 
 pub(super) async fn a_terminal_is_unknown_then_pending_then_registered(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     let both = [terminal(2), terminal(1)];
     assert_eq!(
         store.standings(&both).await.unwrap(),
@@ -85,7 +85,7 @@ pub(super) async fn a_terminal_is_unknown_then_pending_then_registered(database:
 }
 
 pub(super) async fn what_is_missing_is_named_and_nothing_half_done(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     store.change_registry(schools([1])).await.unwrap();
     let version = store.registry_version().await.unwrap();
     let strange: County = County {
@@ -148,7 +148,7 @@ pub(super) async fn what_is_missing_is_named_and_nothing_half_done(database: &Da
 }
 
 pub(super) async fn a_history_that_contradicts_itself_is_refused(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     store.change_registry(schools([1, 2])).await.unwrap();
     let good = vec![between(1, TUESDAY, TUESDAY), since(2, TUESDAY + 1.day())];
     store
@@ -211,7 +211,7 @@ async fn ids(store: &dyn Store, filter: TerminalFilter) -> Vec<String> {
 }
 
 pub(super) async fn lists_are_sorted_filtered_and_paged(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     store.change_registry(schools([2, 1])).await.unwrap();
     let codes: Vec<_> = store
         .schools(&county())
@@ -293,7 +293,7 @@ pub(super) async fn lists_are_sorted_filtered_and_paged(database: &Database) {
 }
 
 pub(super) async fn equal_service_spans_are_counted_together(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     store.change_registry(schools([1, 2])).await.unwrap();
     let left = || vec![between(1, TUESDAY, TUESDAY + 9.days())];
     let rooms = |room: &str| {
@@ -335,7 +335,7 @@ pub(super) async fn equal_service_spans_are_counted_together(database: &Database
 }
 
 pub(super) async fn every_change_raises_the_version(database: &Database) {
-    let (store, other) = (database.open(), database.open());
+    let (store, other) = (database.open().await, database.open().await);
     let mut known = other.registry_version().await.unwrap();
     store.change_registry(schools([1])).await.unwrap();
     let changes = [

@@ -117,13 +117,10 @@ async fn step(rng: &mut ChaCha8Rng, stores: &[SharedStore], model: &mut Model) {
 pub(super) async fn random_histories_add_up_like_brute_force(like: &Database) {
     for seed in SEEDS.into_iter().chain([rand::random()]) {
         println!("seed {seed}");
-        let database = Database {
-            folder: tempfile::tempdir().unwrap(),
-            ..*like
-        };
+        let database = like.another();
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut model = Model::default();
-        let stores = [database.open(), database.open()];
+        let stores = [database.open().await, database.open().await];
         let mut start = schools(1..5);
         start.counties.push(County {
             code: other_county(),
@@ -165,7 +162,7 @@ async fn sums(store: &dyn Store) -> Vec<(SchoolCode, Minutes, u32)> {
 
 /// Two schools; terminal 1 in the first, used on three days from 8:00 to 9:00.
 async fn small_county(database: &Database) -> SharedStore {
-    let store = database.open();
+    let store = database.open().await;
     store.change_registry(schools([1, 2])).await.unwrap();
     store
         .set_calendar(&county(), &calendar(16), 0)
@@ -279,7 +276,7 @@ pub(super) async fn a_new_stage_counts_anew(database: &Database) {
 }
 
 pub(super) async fn without_a_calendar_nothing_counts_but_all_is_summed(database: &Database) {
-    let store = database.open();
+    let store = database.open().await;
     store.change_registry(schools([1])).await.unwrap();
     store
         .change_registry(placed(1, vec![since(1, TUESDAY)]))

@@ -1,0 +1,295 @@
+//! The PostgreSQL backend: for a city or a country, and for several aggregators at once.
+//!
+//! # Layout
+//! `connection` keeps connections, transactions and the locks that processes share; `commit`, `rollup`, `registry`,
+//! `calendars`, `terminals`, `usage` and `quarantine` work inside a transaction that this file opens. `partitions`
+//! makes months, `dirty` says what the rollup must do again, `migrations` owns the schema, `values` knows how minutes
+//! and days stand in columns, `failure` which errors are worth another try.
+//!
+//! Any number of processes may work on one database; none leads.
+
+mod calendars;
+mod commit;
+mod connection;
+mod dirty;
+mod failure;
+mod migrations;
+mod partitions;
+mod quarantine;
+mod registry;
+mod rollup;
+mod terminals;
+mod usage;
+mod values;
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use jiff::civil::Date;
+
+use self::{
+    commit::Keys,
+    connection::{Connections, On},
+    partitions::Months,
+};
+use super::{
+    Batch, Committed, County, Quarantined, RegistryChange, School, SchoolDay, SchoolSum,
+    ServiceSpan, Standing, Store, StoreError, StoredCalendar, Terminal, TerminalFilter,
+    counting::Calendars,
+};
+use crate::{
+    domain::{
+        ids::{CountyCode, SchoolCode, TerminalId},
+        minutes::DayMinutes,
+        usage::Period,
+    },
+    tls::TlsOptions,
+};
+
+/// How often a transaction that the server gave up for another's sake is tried again at once.
+const COLLISIONS: u32 = 10;
+
+/// First pause before that; it doubles each time.
+const COLLISION_PAUSE: Duration = Duration::from_millis(5);
+
+/// Which database, and as whom.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresOptions {
+    /// `postgres://user@host:port/database?…`, as libpq takes it. Over a network TLS is required unless `sslmode` is given.
+    pub url: String,
+    /// Instead of one in the URL.
+    pub password: Option<String>,
+    /// Whom to trust.
+    pub tls: TlsOptions,
+    /// Most connections at once; at least 2, so that questions are answered while a batch commits.
+    pub connections: usize,
+}
+
+/// A PostgreSQL database.
+///
+/// A failed connection is made anew for the next piece of work; a transaction that collided with another's is done again.
+pub struct PostgresStore {
+    connections: Connections,
+    keys: Keys,
+    months: Months,
+    /// Parsed once, for the rollup and for questions.
+    calendars: Calendars,
+}
+
+/// Does work in a transaction, and again where it collided. A macro, for no type can say yet that the future of an
+/// async closure over a borrowed transaction may move between threads.
+macro_rules! write {
+    ($self:ident, $doing:literal, |$on:ident| $work:expr) => {{
+        let mut pause = COLLISION_PAUSE;
+        let mut tries = 0;
+        loop {
+            let done = async {
+                let (mut connection, _permit) = $self.connections.get().await?;
+                let $on = On::write(&mut connection).await?;
+                let done = $work.await?;
+                $on.commit().await?;
+                Ok(done)
+            };
+            match done.await {
+                Ok(done) => break Ok(done),
+                Err(failure) => {
+                    let failure: failure::Failure = failure;
+                    tries += 1;
+                    if !failure.is_collision() || tries > COLLISIONS {
+                        break Err(failure.while_doing($doing));
+                    }
+                    tracing::debug!(doing = $doing, tries, "a transaction collided; again");
+                    tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+                    pause *= 2;
+                }
+            }
+        }
+    }};
+}
+
+/// Answers a question; all its statements see the same state of the database.
+macro_rules! read {
+    ($self:ident, $doing:literal, |$on:ident| $work:expr) => {{
+        let answer = async {
+            let (mut connection, _permit) = $self.connections.get().await?;
+            let $on = On::read(&mut connection).await?;
+            let answer = $work.await?;
+            $on.commit().await?;
+            Ok(answer)
+        };
+        answer
+            .await
+            .map_err(|failure: failure::Failure| failure.while_doing($doing))
+    }};
+}
+
+impl PostgresStore {
+    /// Connects, and brings the database's schema up to date.
+    ///
+    /// # Errors
+    /// `Driver` if the database can't be reached, `Conflict` if the options are wrong, or the database is another
+    /// program's or a newer program's: it is left as it was.
+    pub async fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
+        let store = Self {
+            connections: Connections::new(options)?,
+            keys: Keys::default(),
+            months: Months::default(),
+            calendars: Calendars::default(),
+        };
+        write!(store, "bring its schema up to date", |on| migrations::run(
+            &on
+        ))?;
+        Ok(store)
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn standings(&self, terminals: &[TerminalId]) -> Result<Vec<Standing>, StoreError> {
+        read!(self, "read where terminals stand", |on| {
+            terminals::standings(&on, terminals)
+        })
+    }
+
+    async fn pending_count(&self) -> Result<u64, StoreError> {
+        read!(self, "count pending terminals", |on| {
+            terminals::pending_count(&on)
+        })
+    }
+
+    async fn registry_version(&self) -> Result<i64, StoreError> {
+        read!(self, "read the registry's version", |on| registry::version(
+            &on
+        ))
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        self.months
+            .provide(&self.connections, batch.days.iter().map(|(_, day, _)| *day))
+            .await
+            .map_err(|failure| failure.while_doing("make a month's partition"))?;
+        let (committed, added) = write!(self, "commit a batch", |on| commit::commit(
+            &on, &self.keys, &batch
+        ))?;
+        self.keys.remember(added);
+        Ok(committed)
+    }
+
+    async fn roll_up(&self, limit: u32) -> Result<Vec<SchoolDay>, StoreError> {
+        write!(self, "roll up", |on| rollup::roll_up(
+            &on,
+            &self.calendars,
+            limit
+        ))
+    }
+
+    async fn mark_all_dirty(&self, county: &CountyCode, period: Period) -> Result<u64, StoreError> {
+        write!(self, "mark school-days", |on| dirty::mark_period(
+            &on, county, period
+        ))
+    }
+
+    async fn counties(&self) -> Result<Vec<County>, StoreError> {
+        read!(self, "list counties", |on| registry::counties(&on))
+    }
+
+    async fn schools(&self, county: &CountyCode) -> Result<Vec<School>, StoreError> {
+        read!(self, "list schools", |on| registry::schools(&on, county))
+    }
+
+    async fn school(&self, school: &SchoolCode) -> Result<Option<School>, StoreError> {
+        read!(self, "read a school", |on| registry::school(&on, school))
+    }
+
+    async fn terminals(&self, filter: &TerminalFilter) -> Result<Vec<Terminal>, StoreError> {
+        read!(self, "list terminals", |on| terminals::list(&on, filter))
+    }
+
+    async fn terminal(&self, terminal: &TerminalId) -> Result<Option<Terminal>, StoreError> {
+        read!(self, "read a terminal", |on| terminals::one(&on, terminal))
+    }
+
+    async fn change_registry(&self, change: RegistryChange) -> Result<(), StoreError> {
+        let added = write!(self, "change the registry", |on| registry::change(
+            &on, &self.keys, &change
+        ))?;
+        self.keys.remember(added);
+        Ok(())
+    }
+
+    async fn calendar(&self, county: &CountyCode) -> Result<Option<StoredCalendar>, StoreError> {
+        read!(self, "read a calendar", |on| async {
+            match registry::county_key(&on, county).await? {
+                Some(key) => calendars::in_force(&on, &self.calendars, key).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    async fn set_calendar(
+        &self,
+        county: &CountyCode,
+        text: &str,
+        at: i64,
+    ) -> Result<i64, StoreError> {
+        write!(self, "store a calendar", |on| calendars::set(
+            &on, county, text, at
+        ))
+    }
+
+    async fn service_spans(&self, county: &CountyCode) -> Result<Vec<ServiceSpan>, StoreError> {
+        read!(self, "read service spans", |on| registry::service_spans(
+            &on, county
+        ))
+    }
+
+    async fn school_sums(
+        &self,
+        county: &CountyCode,
+        period: Period,
+    ) -> Result<Vec<SchoolSum>, StoreError> {
+        read!(self, "sum up schools", |on| usage::school_sums(
+            &on, county, period
+        ))
+    }
+
+    async fn school_terminal_days(
+        &self,
+        school: &SchoolCode,
+        period: Period,
+    ) -> Result<Vec<(TerminalId, Date, DayMinutes)>, StoreError> {
+        read!(self, "read a school's days", |on| {
+            usage::school_terminal_days(&on, school, period)
+        })
+    }
+
+    async fn terminal_days(
+        &self,
+        terminal: &TerminalId,
+        period: Period,
+    ) -> Result<Vec<(Date, DayMinutes)>, StoreError> {
+        read!(self, "read a terminal's days", |on| usage::terminal_days(
+            &on, terminal, period
+        ))
+    }
+
+    async fn quarantine(&self, after: i64, limit: u32) -> Result<Vec<Quarantined>, StoreError> {
+        read!(self, "list the quarantine", |on| quarantine::list(
+            &on, after, limit
+        ))
+    }
+
+    async fn quarantine_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        read!(self, "count the quarantine", |on| quarantine::counts(&on))
+    }
+
+    async fn close(&self) {
+        self.connections.close().await;
+    }
+}
