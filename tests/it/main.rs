@@ -9,8 +9,10 @@
 
 mod agent_process;
 mod api;
+mod backpressure;
 mod demo;
 mod fake_store;
+mod faults;
 mod layers;
 mod outside;
 mod pipeline;

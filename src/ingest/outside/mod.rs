@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use classpulse_proto::topic::{self, Channel};
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use prost::Message as _;
@@ -254,7 +255,12 @@ impl<C: Connection> Polling<C> {
     }
 
     /// Waits for room, and reads nothing meanwhile: the broker holds the rest. False once nobody listens.
-    async fn arrived(&mut self, message: Message<<C::Client as Client>::Publish>) -> bool {
+    async fn arrived(&mut self, mut message: Message<<C::Client as Client>::Publish>) -> bool {
+        if message.payload.len() > MAX_PACKET as usize {
+            // Its beginning tells what it was; it is too large for a report either way.
+            warn!(topic = ?message.topic, bytes = message.payload.len(), "a message of no sensible size is cut short");
+            message.payload = Bytes::copy_from_slice(&message.payload[..MAX_PACKET as usize]);
+        }
         let epoch = *self.epoch.lock();
         let Ok(room) = self.intake.room(message.payload.len()).await else {
             return false;

@@ -65,9 +65,9 @@ impl Connection for Link {
                     Heard::Nothing
                 }
             }
-            Event::Incoming(Packet::Publish(publish)) => Heard::Message(Message {
-                topic: publish.topic.clone().into(),
-                payload: publish.payload.clone(),
+            Event::Incoming(Packet::Publish(mut publish)) => Heard::Message(Message {
+                topic: std::mem::take(&mut publish.topic).into(),
+                payload: std::mem::take(&mut publish.payload),
                 publish,
             }),
             _ => Heard::Nothing,

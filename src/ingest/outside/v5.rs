@@ -70,9 +70,9 @@ impl Connection for Link {
                 .map_or(Heard::Nothing, |code| {
                     Heard::NotSubscribed(format!("{code:?}"))
                 }),
-            Event::Incoming(Packet::Publish(publish)) => Heard::Message(Message {
-                topic: publish.topic.clone(),
-                payload: publish.payload.clone(),
+            Event::Incoming(Packet::Publish(mut publish)) => Heard::Message(Message {
+                topic: std::mem::take(&mut publish.topic),
+                payload: std::mem::take(&mut publish.payload),
                 publish,
             }),
             _ => Heard::Nothing,

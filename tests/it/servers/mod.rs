@@ -4,6 +4,7 @@
 
 pub(crate) mod mosquitto;
 pub(crate) mod postgres;
+pub(crate) mod process;
 
 use std::{
     net::{TcpListener, TcpStream},
