@@ -19,12 +19,13 @@ use crate::{
     config::{BrokerConfig, Config, OutsideBroker},
     ingest::{
         Intake, IntakeError, Pipeline,
-        outside::{self, Outside},
+        outside::{self, Outside, Version},
     },
     observe::{Metrics, chain},
     rollup,
     store::{SchoolDay, SharedStore},
     tasks::{self, Task},
+    tls::{self, TlsError},
 };
 
 /// Why the service could not start.
@@ -51,6 +52,9 @@ pub enum AppError {
         #[source]
         source: std::io::Error,
     },
+    /// TLS to the outside broker.
+    #[error("TLS to the outside broker")]
+    Tls(#[from] TlsError),
 }
 
 /// A running service.
@@ -134,7 +138,7 @@ impl App {
             }
             BrokerConfig::Outside(outside) => {
                 let outside = log_in(outside).await?;
-                let reading = outside::run(outside, intake, draining.clone());
+                let reading = outside::run(outside, intake, metrics.clone(), draining.clone());
                 (None, None, Some(tasks::start("outside", reading)))
             }
         };
@@ -239,9 +243,19 @@ async fn log_in(config: &OutsideBroker) -> Result<Outside, AppError> {
             Some((user.clone(), password.trim_end().to_owned()))
         }
     };
+    let tls = match &config.tls {
+        None => None,
+        Some(options) => Some(Arc::new(tls::client(options)?)),
+    };
     Ok(Outside {
         host: config.host.clone(),
         port: config.port,
+        version: if config.protocol == 3 {
+            Version::V3
+        } else {
+            Version::V5
+        },
+        tls,
         client_id: config.client_id.clone(),
         login,
         shared: config.shared,

@@ -105,10 +105,14 @@ pub struct OutsideBroker {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// The version of MQTT: 5, or 3 for MQTT 3.1.1.
+    pub protocol: u8,
     /// Keeps the session over restarts; each aggregator needs its own.
     pub client_id: String,
     /// User name, and the file with the password.
     pub login: Option<(String, PathBuf)>,
+    /// Encrypts the connection.
+    pub tls: Option<TlsOptions>,
     /// Whether several aggregators share the reports.
     pub shared: bool,
 }
@@ -149,7 +153,7 @@ impl std::fmt::Display for ConfigError {
 
 /// Every key, with the default that is used where neither file nor environment says otherwise.
 /// The environment's name for `broker.listen` is `CLASSPULSE_BROKER_LISTEN`.
-pub const KEYS: [(&str, &str, &str); 21] = [
+pub const KEYS: [(&str, &str, &str); 26] = [
     (
         "time_zone",
         "Asia/Shanghai",
@@ -191,6 +195,31 @@ pub const KEYS: [(&str, &str, &str); 21] = [
         "broker.port",
         "1883",
         "port of the outside broker, 1 to 65535",
+    ),
+    (
+        "broker.protocol",
+        "5",
+        "MQTT version at the outside broker: 5, or 3 for MQTT 3.1.1",
+    ),
+    (
+        "broker.tls",
+        "false",
+        "true for TLS to the outside broker (its port is often 8883)",
+    ),
+    (
+        "broker.ca_file",
+        "",
+        "with TLS: PEM of the authorities to trust; empty for the system's",
+    ),
+    (
+        "broker.client_cert_file",
+        "",
+        "with TLS: PEM of our own certificate, if the broker asks for one",
+    ),
+    (
+        "broker.client_key_file",
+        "",
+        "with TLS: PEM of its private key",
     ),
     (
         "broker.client_id",
@@ -478,6 +507,15 @@ impl Values {
                     self.parsed("broker.port", mistakes),
                     self.parsed("broker.shared", mistakes),
                 );
+                let protocol = match self.get("broker.protocol") {
+                    "5" => Some(5),
+                    "3" => Some(3),
+                    _ => {
+                        self.wrong("broker.protocol", mistakes);
+                        None
+                    }
+                };
+                let tls = self.broker_tls(mistakes);
                 let (user, file) = (self.get("broker.user"), self.get("broker.password_file"));
                 if user.is_empty() != file.is_empty() {
                     mistake(
@@ -494,8 +532,10 @@ impl Values {
                 Some(BrokerConfig::Outside(OutsideBroker {
                     host: self.get("broker.host").to_owned(),
                     port: port?,
+                    protocol: protocol?,
                     client_id: self.get("broker.client_id").to_owned(),
                     login: (!user.is_empty()).then(|| (user.to_owned(), file.into())),
+                    tls: tls?,
                     shared: shared?,
                 }))
             }
@@ -511,6 +551,37 @@ impl Values {
                 None
             }
         }
+    }
+}
+
+impl Values {
+    /// `Some(None)` without TLS.
+    fn broker_tls(&self, mistakes: &mut Vec<Mistake>) -> Option<Option<TlsOptions>> {
+        let on: bool = self.parsed("broker.tls", mistakes)?;
+        let file = |key: &str| Some(self.get(key)).filter(|path| !path.is_empty());
+        let (ca, cert, key) = (
+            file("broker.ca_file"),
+            file("broker.client_cert_file"),
+            file("broker.client_key_file"),
+        );
+        if !on && (ca.is_some() || cert.is_some() || key.is_some()) {
+            mistake(
+                mistakes,
+                "broker.tls",
+                "must be true where ca_file, client_cert_file or client_key_file is set",
+            );
+        }
+        if cert.is_some() != key.is_some() {
+            mistake(
+                mistakes,
+                "broker.client_cert_file",
+                "a certificate needs a client_key_file, and the other way round",
+            );
+        }
+        Some(on.then(|| TlsOptions {
+            ca_file: ca.map(Into::into),
+            identity: cert.zip(key).map(|(cert, key)| (cert.into(), key.into())),
+        }))
     }
 }
 
@@ -597,5 +668,31 @@ mod tests {
             ("b", 1883, true)
         );
         assert_eq!(outside.login, Some(("u".to_owned(), "p".into())));
+        assert_eq!((outside.protocol, outside.tls), (5, None));
+    }
+
+    #[test]
+    fn tls_to_a_broker_is_all_or_nothing() {
+        let with =
+            |more: &str| Config::parse(&format!("[broker]\nkind = \"outside\"\n{more}"), nothing);
+        let all = "protocol = 3\ntls = true\nca_file = \"ca\"\nclient_cert_file = \"c\"\nclient_key_file = \"k\"";
+        let BrokerConfig::Outside(outside) = with(all).unwrap().broker else {
+            panic!("outside")
+        };
+        assert_eq!(outside.protocol, 3);
+        let identity = Some(("c".into(), "k".into()));
+        let ca_file = Some("ca".into());
+        assert_eq!(outside.tls, Some(TlsOptions { ca_file, identity }));
+        for (text, key) in [
+            ("ca_file = \"ca\"", "broker.tls"),
+            (
+                "tls = true\nclient_key_file = \"k\"",
+                "broker.client_cert_file",
+            ),
+            ("tls = 1", "broker.tls"),
+            ("protocol = 4", "broker.protocol"),
+        ] {
+            assert_eq!(with(text).unwrap_err()[0].key, key, "{text}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     error::Error,
     fmt::Write as _,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -64,6 +64,15 @@ pub struct Metrics {
     unacknowledged: AtomicU64,
     store_failures: AtomicU64,
     broker_refusals: AtomicU64,
+    /// Reports that the embedded broker could not hand to ingest in time.
+    busy: AtomicU64,
+    /// Connections to an outside broker that were lost, or could not be made.
+    broker_losses: AtomicU64,
+    /// 1 while connected to an outside broker.
+    broker_connected: AtomicU64,
+    /// Reports in the intake, and their bytes: now.
+    waiting: AtomicU64,
+    waiting_bytes: AtomicU64,
     rolled_up: AtomicU64,
     refused: Mutex<BTreeMap<&'static str, u64>>,
     /// Arrival at the service to commit, microseconds.
@@ -82,12 +91,31 @@ impl Default for Metrics {
             unacknowledged: AtomicU64::default(),
             store_failures: AtomicU64::default(),
             broker_refusals: AtomicU64::default(),
+            busy: AtomicU64::default(),
+            broker_losses: AtomicU64::default(),
+            broker_connected: AtomicU64::default(),
+            waiting: AtomicU64::default(),
+            waiting_bytes: AtomicU64::default(),
             rolled_up: AtomicU64::default(),
             refused: Mutex::default(),
             latency: Mutex::new(histogram()),
             commit: Mutex::new(histogram()),
             batch: Mutex::new(histogram()),
         }
+    }
+}
+
+/// A report on its way through ingest, counted while it lives.
+#[derive(Debug)]
+pub struct Waiting {
+    metrics: Arc<Metrics>,
+    bytes: u64,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.metrics.waiting.fetch_sub(1, Relaxed);
+        self.metrics.waiting_bytes.fetch_sub(self.bytes, Relaxed);
     }
 }
 
@@ -145,6 +173,51 @@ impl Metrics {
         self.broker_refusals.fetch_add(1, Relaxed);
     }
 
+    /// The embedded broker sent a report away: ingest had no room or did not commit in time.
+    pub fn busy(&self) {
+        self.busy.fetch_add(1, Relaxed);
+    }
+
+    /// Reports sent away so far.
+    #[must_use]
+    pub fn busy_count(&self) -> u64 {
+        self.busy.load(Relaxed)
+    }
+
+    /// The connection to the outside broker was lost, or could not be made.
+    pub fn broker_lost(&self) {
+        self.broker_losses.fetch_add(1, Relaxed);
+        self.broker_connected(false);
+    }
+
+    /// Whether the outside broker is connected.
+    pub fn broker_connected(&self, connected: bool) {
+        self.broker_connected.store(connected.into(), Relaxed);
+    }
+
+    /// A report of so many bytes waits for its commit, as long as the answer lives.
+    #[must_use]
+    pub fn waiting(self: &Arc<Self>, bytes: usize) -> Waiting {
+        self.waiting.fetch_add(1, Relaxed);
+        self.waiting_bytes.fetch_add(bytes as u64, Relaxed);
+        Waiting {
+            metrics: Arc::clone(self),
+            bytes: bytes as u64,
+        }
+    }
+
+    /// Reports that wait for their commit now, and their bytes.
+    #[must_use]
+    pub fn waiting_now(&self) -> (u64, u64) {
+        (self.waiting.load(Relaxed), self.waiting_bytes.load(Relaxed))
+    }
+
+    /// Failed attempts on the store so far.
+    #[must_use]
+    pub fn store_failures(&self) -> u64 {
+        self.store_failures.load(Relaxed)
+    }
+
     /// So many school-days were brought up to date.
     pub fn rolled_up(&self, school_days: usize) {
         self.rolled_up.fetch_add(school_days as u64, Relaxed);
@@ -183,6 +256,16 @@ impl Metrics {
                 &self.broker_refusals,
             ),
             (
+                "busy",
+                "Reports that the embedded broker sent away because ingest was full or slow: they come again.",
+                &self.busy,
+            ),
+            (
+                "broker_losses",
+                "Connections to the outside broker that were lost or could not be made.",
+                &self.broker_losses,
+            ),
+            (
                 "rolled_up_school_days",
                 "School-days brought up to date.",
                 &self.rolled_up,
@@ -191,6 +274,27 @@ impl Metrics {
             let _ = writeln!(text, "# HELP classpulse_{name}_total {help}");
             let _ = writeln!(text, "# TYPE classpulse_{name}_total counter");
             let _ = writeln!(text, "classpulse_{name}_total {}", counter.load(Relaxed));
+        }
+        for (name, help, gauge) in [
+            (
+                "waiting_reports",
+                "Reports that wait for their commit now.",
+                &self.waiting,
+            ),
+            (
+                "waiting_bytes",
+                "Bytes of the reports that wait for their commit now.",
+                &self.waiting_bytes,
+            ),
+            (
+                "broker_connected",
+                "1 while connected to an outside broker.",
+                &self.broker_connected,
+            ),
+        ] {
+            let _ = writeln!(text, "# HELP classpulse_{name} {help}");
+            let _ = writeln!(text, "# TYPE classpulse_{name} gauge");
+            let _ = writeln!(text, "classpulse_{name} {}", gauge.load(Relaxed));
         }
         let _ = writeln!(
             text,

@@ -1,10 +1,13 @@
 //! The embedded MQTT broker: terminals log in, publish their reports, read their acknowledgements.
 //!
 //! Each report is handed to ingest from the publish hook, which the broker awaits before it answers: a PUBACK means
-//! committed, and a slow store slows the terminals, with no queue between. A terminal can speak only for itself.
+//! committed, and a slow store slows the terminals, with no queue between. A terminal can speak only for itself, and
+//! has few reports in ingest at once (`turns`). Where ingest takes too long the terminal is told to come again, so that
+//! its connection lives through the store's bad hour.
 //! Not responsible for judging reports (ingest) or for outside brokers (`ingest::outside`).
 
 mod retain;
+mod turns;
 
 use std::{net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
 
@@ -30,7 +33,9 @@ use tracing::{debug, info};
 use crate::{
     ingest::{Intake, assemble::Outcome},
     observe::Metrics,
+    tasks,
 };
+use turns::Turns;
 
 /// Largest MQTT packet. Well above the largest report, so that a report that is too large lands in quarantine.
 const MAX_PACKET: u32 = 256 * 1024;
@@ -40,6 +45,13 @@ const MAX_SESSIONS: isize = 25_000;
 
 /// Messages that may wait for one terminal: acknowledgements only, which may be lost without harm.
 const MAX_QUEUE: usize = 1_000;
+
+/// How long a report may wait for its room in ingest, and then for its commit, before the terminal is told to come
+/// again. Well below half of what clients wait for the answer to a ping: meanwhile the connection answers nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// MQTT 3.1.1's protocol level: it can't refuse a publish other than by ending the connection.
+const MQTT_3: u8 = 4;
 
 /// Publishes that a terminal may have unanswered; each is answered after its commit.
 const MAX_INFLIGHT: NonZeroU16 = NonZeroU16::new(64).unwrap();
@@ -89,6 +101,7 @@ impl Broker {
             intake,
             metrics,
             draining,
+            turns: Turns::default(),
         };
         *context.extends.retain_mut().await = Box::new(retain::Latest::default());
         let hooks = context.extends.hook_mgr().register();
@@ -147,6 +160,7 @@ struct Gate {
     intake: Intake,
     metrics: Arc<Metrics>,
     draining: CancellationToken,
+    turns: Turns,
 }
 
 #[expect(
@@ -246,17 +260,52 @@ impl Gate {
         payload: Bytes,
     ) -> PublishAclResult {
         if self.draining.is_cancelled() {
-            return send_away();
+            return send_away("the service is stopping");
         }
-        match self.intake.accept(Some(terminal), payload).await {
-            Ok(outcome) => {
-                self.acknowledge(&session.id, outcome).await;
-                PublishAclResult::allow()
+        let Some(turn) = self.turns.take(&terminal) else {
+            return self.come_again(session).await;
+        };
+        let room = self.intake.room(payload.len());
+        let Ok(room) = tokio::time::timeout(PATIENCE, room).await else {
+            return self.come_again(session).await;
+        };
+        let (gate, to) = (self.clone(), session.id.clone());
+        let mut taking = Box::pin(async move {
+            let accepted = match room {
+                Ok(room) => gate.intake.accept_in(room, Some(terminal), payload).await,
+                Err(closed) => Err(closed),
+            };
+            drop(turn);
+            match accepted {
+                Ok(outcome) => gate.acknowledge(&to, outcome).await,
+                Err(error) => {
+                    debug!(%error, "a report was not taken");
+                    return false;
+                }
             }
-            Err(error) => {
-                debug!(%error, "a report was not taken");
-                send_away()
+            true
+        });
+        match tokio::time::timeout(PATIENCE, &mut taking).await {
+            Ok(true) => PublishAclResult::allow(),
+            Ok(false) => send_away("the service is stopping"),
+            Err(_elapsed) => {
+                // It stands in the queue and is acknowledged to the terminal once it is committed.
+                drop(tasks::start("late report", async move {
+                    taking.await;
+                }));
+                self.come_again(session).await
             }
+        }
+    }
+
+    /// Ingest is full or slow: the terminal keeps what it has and reports again.
+    async fn come_again(&self, session: &Session) -> PublishAclResult {
+        const WHY: &str = "the service is busy, report again later";
+        self.metrics.busy();
+        debug!(client = %session.id.client_id, "a report was told to come again");
+        match session.protocol().await {
+            Ok(version) if version > MQTT_3 => refuse(PublishAckReason::QuotaExceeded, WHY),
+            _ => send_away(WHY),
         }
     }
 
@@ -288,11 +337,7 @@ fn refuse(code: PublishAckReason, why: &'static str) -> PublishAclResult {
 }
 
 /// Refuses a publish and ends the connection, so that the terminal looks for a service that takes reports.
-fn send_away() -> PublishAclResult {
+fn send_away(why: &'static str) -> PublishAclResult {
     let code = PublishAckReason::ImplementationSpecificError;
-    PublishAclResult(PublishResult::reason_code(
-        code,
-        Some("the service is stopping".into()),
-        true,
-    ))
+    PublishAclResult(PublishResult::reason_code(code, Some(why.into()), true))
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use classpulse_proto::v1::Settings;
 use jiff::{Timestamp, tz::TimeZone};
 use rand::{RngExt as _, SeedableRng as _};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -17,12 +17,19 @@ use super::assemble::{Assembly, Decoded, Incoming, Known, Outcome, open};
 use crate::{
     clock::SharedClock,
     domain::ids::TerminalId,
-    observe::Metrics,
+    observe::{Metrics, Waiting},
     store::{Batch, Committed, SharedStore, Standing, StoreError},
 };
 
 /// Reports that may wait for the next batch. Beyond it senders wait, and their broker with them.
 pub const QUEUE: usize = 20_000;
+
+/// Bytes of reports that may wait or be in the commit that is under way; a report costs its length and
+/// [`OVERHEAD`]. Beyond it senders wait as well.
+pub const QUEUE_BYTES: usize = 64 << 20;
+
+/// What a report costs beside its payload, bytes: names, channels, places in lists.
+pub const OVERHEAD: usize = 512;
 
 /// Most reports in one commit.
 pub const MAX_BATCH: usize = 20_000;
@@ -40,6 +47,22 @@ struct Delivery {
     incoming: Incoming,
     arrived: Timestamp,
     done: oneshot::Sender<Outcome>,
+    /// Given back when the report's outcome is known.
+    _held: Held,
+}
+
+/// A report's share of [`QUEUE_BYTES`].
+#[derive(Debug)]
+struct Held {
+    _bytes: OwnedSemaphorePermit,
+    _waiting: Waiting,
+}
+
+/// Room in the intake for one report; given back where it is not used.
+#[derive(Debug)]
+pub struct Room {
+    slot: mpsc::OwnedPermit<Delivery>,
+    held: Held,
 }
 
 /// Why a report was not taken.
@@ -57,6 +80,8 @@ pub enum IntakeError {
 #[derive(Debug, Clone)]
 pub struct Intake {
     queue: mpsc::Sender<Delivery>,
+    bytes: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
     clock: SharedClock,
 }
 
@@ -78,12 +103,35 @@ impl Intake {
         topic_terminal: Option<String>,
         payload: Bytes,
     ) -> Result<Outcome, IntakeError> {
-        let (delivery, outcome) = self.delivery(topic_terminal, payload, None);
-        self.queue
-            .send(delivery)
+        let room = self.room(payload.len()).await?;
+        self.accept_in(room, topic_terminal, payload).await
+    }
+
+    /// Waits for room for a report of so many bytes; those who wait get it in the order in which they came.
+    ///
+    /// # Errors
+    /// `Closed` when the pipeline has stopped.
+    pub async fn room(&self, bytes: usize) -> Result<Room, IntakeError> {
+        let permits = Arc::clone(&self.bytes).acquire_many_owned(cost(bytes));
+        let permits = permits.await.map_err(|_closed| IntakeError::Closed)?;
+        let slot = self.queue.clone().reserve_owned().await;
+        let slot = slot.map_err(|_closed| IntakeError::Closed)?;
+        Ok(self.hold(slot, permits, bytes))
+    }
+
+    /// Hands in a report that has its room, and waits until it is committed.
+    ///
+    /// # Errors
+    /// As [`Intake::accept`].
+    pub async fn accept_in(
+        &self,
+        room: Room,
+        topic_terminal: Option<String>,
+        payload: Bytes,
+    ) -> Result<Outcome, IntakeError> {
+        self.deliver(room, topic_terminal, payload)
             .await
-            .map_err(|_closed| IntakeError::Closed)?;
-        outcome.await.map_err(|_closed| IntakeError::Closed)
+            .map_err(|_closed| IntakeError::Closed)
     }
 
     /// The same without waiting for room.
@@ -91,20 +139,38 @@ impl Intake {
     /// # Errors
     /// `Full` at once where there is no room, else as [`Intake::accept`].
     pub async fn try_accept(&self, payload: Bytes) -> Result<Outcome, IntakeError> {
-        let (delivery, outcome) = self.delivery(None, payload, None);
-        self.queue.try_send(delivery).map_err(|error| match error {
+        let permits = Arc::clone(&self.bytes).try_acquire_many_owned(cost(payload.len()));
+        let permits = permits.map_err(|_full| IntakeError::Full)?;
+        let slot = self.queue.clone().try_reserve_owned();
+        let slot = slot.map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => IntakeError::Full,
             mpsc::error::TrySendError::Closed(_) => IntakeError::Closed,
         })?;
-        outcome.await.map_err(|_closed| IntakeError::Closed)
+        let room = self.hold(slot, permits, payload.len());
+        self.accept_in(room, None, payload).await
     }
 
-    fn delivery(
+    fn hold(
         &self,
+        slot: mpsc::OwnedPermit<Delivery>,
+        bytes: OwnedSemaphorePermit,
+        length: usize,
+    ) -> Room {
+        let waiting = self.metrics.waiting(length);
+        let held = Held {
+            _bytes: bytes,
+            _waiting: waiting,
+        };
+        Room { slot, held }
+    }
+
+    /// Puts a report into the queue at once; its outcome comes with its commit.
+    fn deliver(
+        &self,
+        room: Room,
         topic_terminal: Option<String>,
         payload: Bytes,
-        replay_of: Option<i64>,
-    ) -> (Delivery, oneshot::Receiver<Outcome>) {
+    ) -> oneshot::Receiver<Outcome> {
         let (done, outcome) = oneshot::channel();
         let arrived = self.clock.now();
         let received_at = arrived.as_second();
@@ -112,17 +178,22 @@ impl Intake {
             topic_terminal,
             payload,
             received_at,
-            replay_of,
+            replay_of: None,
         };
-        (
-            Delivery {
-                incoming,
-                arrived,
-                done,
-            },
-            outcome,
-        )
+        room.slot.send(Delivery {
+            incoming,
+            arrived,
+            done,
+            _held: room.held,
+        });
+        outcome
     }
+}
+
+/// What a report of so many bytes takes from [`QUEUE_BYTES`]: never more than there is.
+fn cost(bytes: usize) -> u32 {
+    let cost = bytes.saturating_add(OVERHEAD).min(QUEUE_BYTES);
+    u32::try_from(cost).unwrap_or(u32::MAX)
 }
 
 /// What the pipeline works with.
@@ -151,6 +222,8 @@ impl Pipeline {
         let (queue, reports) = mpsc::channel(QUEUE);
         let intake = Intake {
             queue,
+            bytes: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            metrics: self.metrics.clone(),
             clock: self.clock.clone(),
         };
         let worker = Worker {

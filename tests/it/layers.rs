@@ -19,7 +19,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
         &["domain", "store", "clock", "observe", "tasks", "tls"],
     ),
     ("observe", &[]),
-    ("broker", &["ingest", "observe"]),
+    ("broker", &["ingest", "observe", "tasks"]),
     ("backup", &["store"]),
     ("rollup", &["observe", "store"]),
     ("config", &["observe", "tls"]),

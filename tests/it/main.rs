@@ -9,9 +9,11 @@
 
 mod agent_process;
 mod api;
+mod backpressure;
 mod backup;
 mod demo;
 mod fake_store;
+mod faults;
 mod layers;
 mod outside;
 mod pipeline;

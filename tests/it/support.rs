@@ -1,6 +1,14 @@
 //! What integration tests share: a service on free ports with its own folder, and terminals that speak MQTT.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use classpulse::{
     app::App,
@@ -167,6 +175,7 @@ pub(crate) fn used(number: u32, start: i64, end: i64) -> Session {
 pub(crate) struct Link {
     pub client: AsyncClient,
     acks: tokio::sync::mpsc::UnboundedReceiver<Ack>,
+    losses: Arc<AtomicU32>,
     poll: tokio::task::JoinHandle<()>,
 }
 
@@ -178,21 +187,40 @@ impl Drop for Link {
 
 impl Link {
     pub(crate) async fn connect(broker: SocketAddr, name: &str) -> Self {
+        Self::connect_with(broker, name, 4_096, u16::MAX).await
+    }
+
+    /// The same with little memory, for many.
+    pub(crate) async fn connect_small(broker: SocketAddr, name: &str) -> Self {
+        Self::connect_with(broker, name, 8, 8).await
+    }
+
+    async fn connect_with(broker: SocketAddr, name: &str, requests: usize, inflight: u16) -> Self {
         let mut options = MqttOptions::new(name, broker.ip().to_string(), broker.port());
         options.set_credentials(name, "");
         options.set_max_packet_size(Some(1 << 20));
-        let (client, mut events) = AsyncClient::new(options, 4_096);
+        options.set_outgoing_inflight_upper_limit(inflight);
+        options.set_connection_timeout(30);
+        let (client, mut events) = AsyncClient::new(options, requests);
+        let losses = Arc::new(AtomicU32::new(0));
+        let lost = losses.clone();
         client
             .subscribe(topic::of(name, Channel::Ack), QoS::AtLeastOnce)
             .await
             .unwrap();
         let (send, acks) = tokio::sync::mpsc::unbounded_channel();
+        let (resubscribe, acks_topic) = (client.clone(), topic::of(name, Channel::Ack));
         let (ready, subscribed) = tokio::sync::oneshot::channel();
         let mut ready = Some(ready);
         #[expect(clippy::disallowed_methods, reason = "a test's own task")]
         let poll = tokio::spawn(async move {
+            let mut again = false;
             loop {
                 match events.poll().await {
+                    Ok(Event::Incoming(Packet::ConnAck(_))) if again => {
+                        again = false;
+                        drop(resubscribe.try_subscribe(acks_topic.clone(), QoS::AtLeastOnce));
+                    }
                     Ok(Event::Incoming(Packet::SubAck(_))) => {
                         if let Some(ready) = ready.take() {
                             ready.send(()).ok();
@@ -202,7 +230,12 @@ impl Link {
                         drop(send.send(Ack::decode(publish.payload).unwrap()));
                     }
                     Ok(_) => {}
-                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    Err(_) => {
+                        lost.fetch_add(1, Relaxed);
+                        // The broker forgets subscriptions of a session that is not kept.
+                        again = true;
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
                 }
             }
         });
@@ -210,7 +243,12 @@ impl Link {
             .await
             .unwrap()
             .unwrap();
-        Self { client, acks, poll }
+        Self {
+            client,
+            acks,
+            losses,
+            poll,
+        }
     }
 
     pub(crate) async fn publish(&self, name: &str, payload: Vec<u8>) {
@@ -237,6 +275,16 @@ impl Link {
                 waiting.remove(&sequence);
             }
         }
+    }
+
+    /// How often its connection was lost or could not be made.
+    pub(crate) fn losses(&self) -> u32 {
+        self.losses.load(Relaxed)
+    }
+
+    /// An Ack that is there already.
+    pub(crate) fn ack_now(&mut self) -> Option<Ack> {
+        self.acks.try_recv().ok()
     }
 
     pub(crate) async fn ack(&mut self) -> Ack {

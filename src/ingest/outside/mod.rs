@@ -1,0 +1,347 @@
+//! Reports from an outside broker (Mosquitto, EMQX, RMQTT …), acknowledged by hand.
+//!
+//! A message is acknowledged to the broker only after its commit; what is unacknowledged at a crash comes again, and
+//! what the broker itself forgets the terminals repeat. All of rumqttc stands in this folder, behind `link`'s seam.
+//! Not responsible for judging reports.
+
+mod link;
+mod v4;
+mod v5;
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use classpulse_proto::topic::{self, Channel};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use self::link::{Client, Connection, Heard, Message};
+use super::{Intake, IntakeError, assemble::Outcome, decode::MAX_REPORT_BYTES, pipeline::Room};
+use crate::{observe::Metrics, tasks};
+
+/// Reports that the broker may have handed over without our acknowledgement (MQTT 5's Receive Maximum). In MQTT 3.1.1
+/// the broker's own window holds.
+pub const RECEIVE_MAXIMUM: u16 = 10_000;
+
+/// Messages that no broker can exceed without our acknowledgement: each has a packet id of its own.
+const UNANSWERED: usize = u16::MAX as usize;
+
+/// Acknowledgements, of both kinds, that may wait for the connection.
+const REQUESTS: usize = 2 * UNANSWERED;
+
+/// Largest packet that an MQTT 5 broker may send: as in the embedded broker, well above the largest report.
+const MAX_PACKET: u32 = 4 * MAX_REPORT_BYTES as u32;
+
+/// How often a silent connection is tried.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// How long an MQTT 5 broker keeps reports for an aggregator that is away.
+const SESSION_ALONE: Duration = Duration::from_hours(24);
+
+/// The same where others share the reports: brokers go on dealing an absent one its share, which the terminals must
+/// then report again. Long enough for a restart. In MQTT 3.1.1 the session ends with the connection instead.
+const SESSION_SHARED: Duration = Duration::from_secs(30);
+
+/// First and longest pause before connecting again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// A connection that held so long was a good one: after it, the pauses begin with the first again.
+const GOOD: Duration = Duration::from_secs(10);
+
+/// How often acknowledgements that found no room are tried again.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// Which version of MQTT to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// MQTT 5: the broker is told how much we take.
+    V5,
+    /// MQTT 3.1.1, for brokers that know no other.
+    V3,
+}
+
+/// Which broker, and as whom.
+#[derive(Clone)]
+pub struct Outside {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The version of MQTT.
+    pub version: Version,
+    /// Client id: the same one after a restart finds the same session, and what it held back.
+    pub client_id: String,
+    /// User name and password.
+    pub login: Option<(String, String)>,
+    /// Encrypts the connection and checks who answers.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Whether several aggregators share the reports.
+    pub shared: bool,
+}
+
+/// Without the password.
+impl std::fmt::Debug for Outside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outside")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("version", &self.version)
+            .field("client_id", &self.client_id)
+            .field("user", &self.login.as_ref().map(|(user, _)| user))
+            .field("tls", &self.tls.is_some())
+            .field("shared", &self.shared)
+            .finish()
+    }
+}
+
+/// Reads reports until `stop`, then finishes those in hand and leaves the session to the broker.
+pub async fn run(outside: Outside, intake: Intake, metrics: Arc<Metrics>, stop: CancellationToken) {
+    match outside.version {
+        Version::V5 => {
+            let (client, link) = v5::connect(&outside);
+            read(outside, client, link, intake, metrics, stop).await;
+        }
+        Version::V3 => {
+            let (client, link) = v4::connect(&outside);
+            read(outside, client, link, intake, metrics, stop).await;
+        }
+    }
+}
+
+async fn read<C: Connection>(
+    outside: Outside,
+    client: C::Client,
+    link: C,
+    intake: Intake,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
+    let (arrivals, arrived) = mpsc::channel(UNANSWERED);
+    let epoch = Epoch::default();
+    let polling = Polling {
+        link,
+        client: client.clone(),
+        intake: intake.clone(),
+        arrivals,
+        epoch: epoch.clone(),
+        metrics,
+        stop,
+        outside,
+    };
+    let poll = tasks::start("outside broker", polling.run());
+    work(arrived, &client, &intake, &epoch).await;
+    poll.finish(Duration::from_secs(3)).await;
+}
+
+/// Which connection this is: an acknowledgement belongs to its own only. Held while one is queued, so that none slips
+/// from a connection that is gone into the next.
+#[derive(Debug, Clone, Default)]
+struct Epoch(Arc<Mutex<u64>>);
+
+impl Epoch {
+    /// A number is whole at any moment.
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A report, the connection it came over, and its room in the intake.
+struct Arrived<P> {
+    epoch: u64,
+    message: Message<P>,
+    room: Room,
+}
+
+/// Polls the connection in a task of its own: polling is not documented as safe to cancel.
+struct Polling<C: Connection> {
+    link: C,
+    client: C::Client,
+    intake: Intake,
+    arrivals: mpsc::Sender<Arrived<<C::Client as Client>::Publish>>,
+    epoch: Epoch,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+    outside: Outside,
+}
+
+impl<C: Connection> Polling<C> {
+    async fn run(mut self) {
+        let stopper = {
+            let (client, stop) = (self.client.clone(), self.stop.clone());
+            let filter = self.filter();
+            let shared = self.outside.shared;
+            tasks::start("outside broker's end", async move {
+                stop.cancelled().await;
+                // The others take it all from now on.
+                client.leave(shared.then_some(filter)).await;
+            })
+        };
+        let mut pause = RETRY.0;
+        let mut since: Option<tokio::time::Instant> = None;
+        loop {
+            match self.link.next().await {
+                Ok(Heard::Connected { resumed }) => {
+                    since = Some(tokio::time::Instant::now());
+                    self.connected(resumed);
+                }
+                Ok(Heard::Message(message)) => {
+                    if !self.arrived(message).await {
+                        break;
+                    }
+                }
+                Ok(Heard::NotSubscribed(why)) => {
+                    error!(
+                        why,
+                        "the outside broker refuses the subscription: no report can come; check its access list"
+                    );
+                }
+                Ok(Heard::Nothing) => {}
+                Err(why) => {
+                    let held = since.take();
+                    self.lost();
+                    if self.stop.is_cancelled() {
+                        break;
+                    }
+                    if held.is_some_and(|since| since.elapsed() >= GOOD) {
+                        pause = RETRY.0;
+                    }
+                    warn!(
+                        host = self.outside.host,
+                        port = self.outside.port,
+                        why,
+                        ?pause,
+                        "no connection to the outside broker; trying again"
+                    );
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.stop.cancelled() => break,
+                    }
+                    pause = (pause * 2).min(RETRY.1);
+                }
+            }
+        }
+        self.metrics.broker_connected(false);
+        stopper.stop();
+    }
+
+    /// Subscribes on every connection: a broker that forgot our session forgot the subscription too, and one that did
+    /// not is asked for what it does already.
+    fn connected(&self, resumed: bool) {
+        info!(
+            host = self.outside.host,
+            port = self.outside.port,
+            resumed,
+            "connected to the outside broker"
+        );
+        self.metrics.broker_connected(true);
+        if !self.client.subscribe(self.filter()) {
+            error!("no room for the subscription: no report can come");
+        }
+    }
+
+    fn filter(&self) -> &'static str {
+        if self.outside.shared {
+            topic::SHARED_REPORTS
+        } else {
+            topic::ALL_REPORTS
+        }
+    }
+
+    /// Waits for room, and reads nothing meanwhile: the broker holds the rest. False once nobody listens.
+    async fn arrived(&mut self, mut message: Message<<C::Client as Client>::Publish>) -> bool {
+        if message.payload.len() > MAX_PACKET as usize {
+            // Its beginning tells what it was; it is too large for a report either way.
+            warn!(topic = ?message.topic, bytes = message.payload.len(), "a message of no sensible size is cut short");
+            message.payload = Bytes::copy_from_slice(&message.payload[..MAX_PACKET as usize]);
+        }
+        let epoch = *self.epoch.lock();
+        let Ok(room) = self.intake.room(message.payload.len()).await else {
+            return false;
+        };
+        let arrived = Arrived {
+            epoch,
+            message,
+            room,
+        };
+        self.arrivals.send(arrived).await.is_ok()
+    }
+
+    /// What was read before the loss belongs to a connection that is gone; the broker sends it again.
+    fn lost(&mut self) {
+        let mut epoch = self.epoch.lock();
+        *epoch += 1;
+        self.link.forget();
+        self.metrics.broker_lost();
+    }
+}
+
+/// Hands arrivals to ingest, all at once, and answers each after its commit. Never waits for the connection: the
+/// connection may be waiting for room that only these commits make.
+async fn work<K: Client>(
+    mut arrived: mpsc::Receiver<Arrived<K::Publish>>,
+    client: &K,
+    intake: &Intake,
+    epoch: &Epoch,
+) {
+    let mut in_hand = FuturesUnordered::new();
+    let mut owed = VecDeque::new();
+    let mut open = true;
+    while open || !in_hand.is_empty() {
+        tokio::select! {
+            next = arrived.recv(), if open => match next {
+                Some(next) => in_hand.push(accept(intake, next)),
+                None => open = false,
+            },
+            Some((its, publish, outcome)) = in_hand.next() => {
+                let Ok(outcome) = outcome else { continue };
+                tell(client, outcome);
+                owed.push_back((its, publish));
+                pay(client, &mut owed, epoch);
+            }
+            () = tokio::time::sleep(AGAIN), if !owed.is_empty() => pay(client, &mut owed, epoch),
+        }
+    }
+}
+
+async fn accept<P>(intake: &Intake, arrived: Arrived<P>) -> (u64, P, Result<Outcome, IntakeError>) {
+    let Arrived {
+        epoch,
+        message,
+        room,
+    } = arrived;
+    let terminal = std::str::from_utf8(&message.topic)
+        .ok()
+        .and_then(topic::parse)
+        .filter(|(_, channel)| *channel == Channel::Report)
+        .map(|(name, _)| name.to_owned());
+    let outcome = intake.accept_in(room, terminal, message.payload).await;
+    (epoch, message.publish, outcome)
+}
+
+/// The terminal's acknowledgement. One that is lost is harmless: the terminal reports again.
+fn tell<K: Client>(client: &K, outcome: Outcome) {
+    if let (Some(terminal), Some(ack)) = (outcome.terminal, outcome.ack) {
+        let topic = topic::of(terminal.as_str(), Channel::Ack);
+        if !client.tell(topic, ack.encode_to_vec()) {
+            debug!(%terminal, "an acknowledgement was lost");
+        }
+    }
+}
+
+/// The broker's acknowledgements, as far as there is room for them. At most as many are owed as packets have ids.
+fn pay<K: Client>(client: &K, owed: &mut VecDeque<(u64, K::Publish)>, epoch: &Epoch) {
+    let now = epoch.lock();
+    while let Some((its, publish)) = owed.front() {
+        if *its == *now && !client.acknowledge(publish) {
+            return;
+        }
+        owed.pop_front();
+    }
+}
