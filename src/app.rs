@@ -22,7 +22,7 @@ use crate::{
         outside::{self, Outside, Version},
     },
     observe::{Metrics, chain},
-    rollup,
+    retention, rollup,
     store::{SchoolDay, SharedStore},
     tasks::{self, Task},
     tls::{self, TlsError},
@@ -82,6 +82,8 @@ pub struct App {
     broker_task: Option<Task>,
     ingest: Task,
     rollup: Task,
+    /// Lets old minutes go, where that is configured.
+    retention: Option<Task>,
     api_task: Task,
 }
 
@@ -155,6 +157,10 @@ impl App {
                 ..Limits::default()
             },
         };
+        let retaining = config.retention.map(|days| {
+            let (store, zone) = (store.clone(), config.zone.clone());
+            retention::run(store, clock.clone(), zone, days, ending.clone())
+        });
         let rolling = rollup::run(
             store.clone(),
             changes.clone(),
@@ -173,6 +179,7 @@ impl App {
             broker_task,
             ingest: tasks::start("ingest", ingesting),
             rollup: tasks::start("rollup", rolling),
+            retention: retaining.map(|work| tasks::start("retention", work)),
             api_task: tasks::start("api", serve(listener, parts, ending.clone())),
             draining,
             committed,
@@ -192,6 +199,9 @@ impl App {
         self.ending.cancel();
         self.api_task.finish(step).await;
         self.rollup.finish(step).await;
+        if let Some(retention) = self.retention {
+            retention.finish(step).await;
+        }
         if let Some(broker) = self.broker_task {
             broker.stop();
         }

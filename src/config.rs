@@ -32,6 +32,8 @@ pub struct Config {
     pub idle_seconds: u32,
     /// How often school-days are brought up to date in the background.
     pub rollup: Duration,
+    /// Least age in days at which terminal-days may go; `None` keeps all.
+    pub retention: Option<u32>,
     /// How long a stopping service may take.
     pub shutdown: Duration,
     /// What is logged, in `tracing`'s words.
@@ -153,7 +155,7 @@ impl std::fmt::Display for ConfigError {
 
 /// Every key, with the default that is used where neither file nor environment says otherwise.
 /// The environment's name for `broker.listen` is `CLASSPULSE_BROKER_LISTEN`.
-pub const KEYS: [(&str, &str, &str); 26] = [
+pub const KEYS: [(&str, &str, &str); 27] = [
     (
         "time_zone",
         "Asia/Shanghai",
@@ -183,6 +185,11 @@ pub const KEYS: [(&str, &str, &str); 26] = [
         "api.listen",
         "127.0.0.1:50051",
         "address and port of gRPC, gRPC-Web and /metrics",
+    ),
+    (
+        "retention.days",
+        "0",
+        "age in days at which minutes go, once a frozen evaluation holds their period: 90 to 7300, or 0 for never",
     ),
     ("broker.kind", "embedded", "embedded or outside"),
     (
@@ -403,13 +410,19 @@ impl Values {
         value
     }
 
-    /// A terminal's setting: 0, or from `low` to an hour.
-    fn zero_or(&self, key: &'static str, low: u32, mistakes: &mut Vec<Mistake>) -> Option<u32> {
+    /// 0, or from `low` to `high`.
+    fn zero_or(
+        &self,
+        key: &'static str,
+        low: u32,
+        high: u32,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<u32> {
         let value = self
             .get(key)
             .parse()
             .ok()
-            .filter(|value| *value == 0 || (low..=3_600).contains(value));
+            .filter(|value| *value == 0 || (low..=high).contains(value));
         if value.is_none() {
             self.wrong(key, mistakes);
         }
@@ -438,8 +451,9 @@ impl Values {
         let broker = self.broker(mistakes);
         let linger = self.between("ingest.linger_ms", 0, 2_000, mistakes);
         let rollup = self.between("rollup.interval_ms", 100, 60_000, mistakes);
-        let heartbeat = self.zero_or("terminals.heartbeat_s", 15, mistakes);
-        let idle = self.zero_or("terminals.idle_s", 30, mistakes);
+        let heartbeat = self.zero_or("terminals.heartbeat_s", 15, 3_600, mistakes);
+        let idle = self.zero_or("terminals.idle_s", 30, 3_600, mistakes);
+        let retention = self.zero_or("retention.days", 90, 7_300, mistakes);
         let shutdown = self.between("shutdown_s", 1, 300, mistakes);
         let log_filter = self.get("log.filter").to_owned();
         if tracing_subscriber::EnvFilter::try_new(&log_filter).is_err() {
@@ -462,6 +476,7 @@ impl Values {
             heartbeat_seconds: heartbeat?,
             idle_seconds: idle?,
             rollup: Duration::from_millis(rollup?),
+            retention: Some(retention?).filter(|days| *days > 0),
             shutdown: Duration::from_secs(shutdown?),
             log_filter,
             log_format: log_format?,

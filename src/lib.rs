@@ -9,7 +9,7 @@
 //! - [`ingest`]: reports in, minutes committed, acknowledgements out; [`broker`] carries them.
 //! - [`query`], [`registry`]: questions about usage; changes of who is who.
 //! - [`backup`]: everything in a file, and back.
-//! - [`rollup`]: keeps school-days fresh. [`api`]: gRPC and HTTP.
+//! - [`rollup`]: keeps school-days fresh. [`retention`]: lets old minutes go. [`api`]: gRPC and HTTP.
 //! - [`app`]: the composition root. [`cli`], [`demo`]: the ways to run it.
 //! - [`clock`], [`config`], [`observe`], [`tasks`], [`tls`]: the only homes of time, environment, logging, spawning and trust.
 
@@ -26,6 +26,7 @@ pub mod ingest;
 pub mod observe;
 pub mod query;
 pub mod registry;
+pub mod retention;
 pub mod rollup;
 pub mod store;
 pub mod tasks;

@@ -37,13 +37,15 @@ pub enum Reason {
     BeforeService,
     /// The session lies after the terminal's service ended, or between two services.
     AfterService,
+    /// The session lies on a day whose sums are final: its minutes are no longer kept.
+    NoLongerKept,
     /// The database refuses the report, though it passed every check.
     Unstorable,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Undecodable,
         Self::TooLarge,
         Self::BadTerminal,
@@ -59,6 +61,7 @@ impl Reason {
         Self::ClockUnset,
         Self::BeforeService,
         Self::AfterService,
+        Self::NoLongerKept,
         Self::Unstorable,
     ];
 
@@ -81,6 +84,7 @@ impl Reason {
             Self::ClockUnset => "clock_unset",
             Self::BeforeService => "before_service",
             Self::AfterService => "after_service",
+            Self::NoLongerKept => "no_longer_kept",
             Self::Unstorable => "unstorable",
         }
     }
@@ -96,7 +100,9 @@ impl Reason {
             Self::TooManySessions => "sessions",
             Self::UnknownKind => "sessions.kind",
             Self::EndsBeforeStart | Self::TooLong | Self::InFuture => "sessions.end",
-            Self::ClockUnset | Self::BeforeService | Self::AfterService => "sessions.start",
+            Self::ClockUnset | Self::BeforeService | Self::AfterService | Self::NoLongerKept => {
+                "sessions.start"
+            }
         }
     }
 }

@@ -66,6 +66,17 @@ pub enum StoreError {
     Closed,
 }
 
+impl StoreError {
+    /// Minutes came for a day whose sums are final.
+    fn no_longer_kept(day: Date, kept_from: Date) -> Self {
+        let said = format!("minutes on {day}, kept from {kept_from} on");
+        Self::Unfit {
+            doing: "commit a batch",
+            source: said.into(),
+        }
+    }
+}
+
 /// An error with its causes, for messages that hold no error.
 fn said(error: &dyn std::error::Error) -> String {
     let mut said = error.to_string();
@@ -311,6 +322,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Writes a batch: merges minutes (OR, in the database), marks touched school-days as dirty, keeps contacts
     /// and quarantine entries. All in one transaction.
+    ///
+    /// # Errors
+    /// `Unfit` where the same batch would be refused again, as for a day before [`Store::kept_from`].
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError>;
 
     /// Brings up to `limit` dirty school-days up to date, oldest mark first. Marks vanish in the same transaction
@@ -382,6 +396,29 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// How many quarantine entries wait, by reason.
     async fn quarantine_counts(&self) -> Result<Vec<(String, u64)>, StoreError>;
+
+    /// The first day whose minutes are kept; earlier days take no more minutes and their sums are final. `None` while all
+    /// days are kept.
+    async fn kept_from(&self) -> Result<Option<Date>, StoreError>;
+
+    /// The first day that has minutes.
+    async fn first_day(&self) -> Result<Option<Date>, StoreError>;
+
+    /// From now on keeps minutes from this day on only; a day before the one that holds changes nothing. Raises the
+    /// registry's version.
+    ///
+    /// # Errors
+    /// `Conflict` while a school-day before it is dirty.
+    async fn keep_from(&self, day: Date) -> Result<(), StoreError>;
+
+    /// Removes some of the terminal-days before [`Store::kept_from`]; returns how many, 0 when none are left.
+    async fn sweep(&self) -> Result<u64, StoreError>;
+
+    /// Notes that a period of a county stands in a frozen evaluation: its minutes may go when they are old enough.
+    async fn note_evaluated(&self, county: &CountyCode, period: Period) -> Result<(), StoreError>;
+
+    /// A county's evaluated periods, by first and last day.
+    async fn evaluated(&self, county: &CountyCode) -> Result<Vec<Period>, StoreError>;
 
     /// Everything that is kept, as it is at one moment, in pages: counties, schools, calendars, terminals, terminal-days,
     /// quarantine; each by code or name, so that two stores with the same content say the same. Sums are left out: they

@@ -390,6 +390,30 @@ impl Store for FakeStore {
         Err(StoreError::Closed)
     }
 
+    async fn kept_from(&self) -> Result<Option<Date>, StoreError> {
+        Ok(None)
+    }
+
+    async fn first_day(&self) -> Result<Option<Date>, StoreError> {
+        Ok(None)
+    }
+
+    async fn keep_from(&self, _: Date) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn note_evaluated(&self, _: &CountyCode, _: Period) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn evaluated(&self, _: &CountyCode) -> Result<Vec<Period>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn export(&self, _: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError> {
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
@@ -21,13 +21,23 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("observe", &[]),
     ("broker", &["ingest", "observe", "tasks"]),
     ("backup", &["store"]),
+    ("retention", &["clock", "domain", "observe", "store"]),
     ("rollup", &["observe", "store"]),
     ("config", &["observe", "tls"]),
     ("api", &["domain", "store", "query", "registry"]),
     (
         "app",
         &[
-            "api", "broker", "clock", "config", "ingest", "observe", "rollup", "store", "tasks",
+            "api",
+            "broker",
+            "clock",
+            "config",
+            "ingest",
+            "observe",
+            "retention",
+            "rollup",
+            "store",
+            "tasks",
             "tls",
         ],
     ),

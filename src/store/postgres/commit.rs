@@ -9,7 +9,7 @@ use std::{
 use super::{
     connection::{Lock, On},
     failure::Failure,
-    quarantine,
+    quarantine, retention,
     values::{Bits, Day},
 };
 use crate::{
@@ -115,6 +115,11 @@ pub(super) async fn commit(
     batch: &Batch,
 ) -> Result<(Committed, Added), Failure> {
     on.share(Lock::Registry).await?;
+    if let Some(kept) = retention::kept_from(on).await?
+        && let Some((_, day, _)) = batch.days.iter().find(|(_, day, _)| *day < kept)
+    {
+        return Err(StoreError::no_longer_kept(*day, kept).into());
+    }
     let mut names: Vec<&TerminalId> = batch
         .contacts
         .iter()

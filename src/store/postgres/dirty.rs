@@ -10,9 +10,12 @@
 use super::{
     connection::On,
     failure::Failure,
+    retention,
     values::{Day, unsigned},
 };
 use crate::domain::{ids::CountyCode, usage::Period};
+
+// Days before `meta.kept_from` are never marked: their minutes may be gone, and their sums are final.
 
 /// Marks the school-days on which these terminals have minutes, under the placements that they have now.
 pub(super) async fn mark_terminals(on: &On<'_>, terminals: &[i32]) -> Result<(), Failure> {
@@ -20,7 +23,7 @@ pub(super) async fn mark_terminals(on: &On<'_>, terminals: &[i32]) -> Result<(),
         "INSERT INTO dirty_school_day (school, day)
          SELECT DISTINCT p.school, d.day
          FROM placement p JOIN terminal_day d ON d.terminal = p.terminal AND d.day BETWEEN p.from_day AND p.to_day
-         WHERE p.terminal = ANY ($1)",
+         WHERE p.terminal = ANY ($1) AND d.day >= coalesce((SELECT kept_from FROM meta), d.day)",
         &[&terminals],
     )
     .await?;
@@ -31,8 +34,10 @@ pub(super) async fn mark_terminals(on: &On<'_>, terminals: &[i32]) -> Result<(),
 pub(super) async fn mark_school(on: &On<'_>, school: i32) -> Result<(), Failure> {
     on.execute(
         "INSERT INTO dirty_school_day (school, day)
-         SELECT school, day FROM school_day WHERE school = $1
-         UNION SELECT school, day FROM dirty_school_day WHERE school = $1",
+         SELECT school, day FROM (
+            SELECT school, day FROM school_day WHERE school = $1
+            UNION SELECT school, day FROM dirty_school_day WHERE school = $1) d
+         WHERE d.day >= coalesce((SELECT kept_from FROM meta), d.day)",
         &[&school],
     )
     .await?;
@@ -43,8 +48,11 @@ pub(super) async fn mark_school(on: &On<'_>, school: i32) -> Result<(), Failure>
 pub(super) async fn mark_county(on: &On<'_>, county: i32) -> Result<(), Failure> {
     on.execute(
         "INSERT INTO dirty_school_day (school, day)
-         SELECT d.school, d.day FROM school s JOIN school_day d ON d.school = s.id WHERE s.county = $1
-         UNION SELECT d.school, d.day FROM school s JOIN dirty_school_day d ON d.school = s.id WHERE s.county = $1",
+         SELECT school, day FROM (
+            SELECT d.school, d.day FROM school s JOIN school_day d ON d.school = s.id WHERE s.county = $1
+            UNION
+            SELECT d.school, d.day FROM school s JOIN dirty_school_day d ON d.school = s.id WHERE s.county = $1) d
+         WHERE d.day >= coalesce((SELECT kept_from FROM meta), d.day)",
         &[&county],
     )
     .await?;
@@ -60,7 +68,9 @@ pub(super) async fn mark_period(
     county: &CountyCode,
     period: Period,
 ) -> Result<u64, Failure> {
-    let (county, first, last) = (county.as_str(), Day(period.first), Day(period.last));
+    let kept = retention::kept_from(on).await?.unwrap_or(period.first);
+    let (first, last) = (Day(period.first.max(kept)), Day(period.last));
+    let county = county.as_str();
     on.execute(
         "INSERT INTO dirty_school_day (school, day)
          SELECT DISTINCT p.school, d.day

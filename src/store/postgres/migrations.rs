@@ -16,10 +16,16 @@ struct Migration {
 }
 
 /// In order; the first has number 1.
-const MIGRATIONS: [Migration; 1] = [Migration {
-    name: "minutes",
-    sql: include_str!("migrations/0001_minutes.sql"),
-}];
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        name: "minutes",
+        sql: include_str!("migrations/0001_minutes.sql"),
+    },
+    Migration {
+        name: "retention",
+        sql: include_str!("migrations/0002_retention.sql"),
+    },
+];
 
 /// Brings a database up to date, all steps in one transaction.
 ///

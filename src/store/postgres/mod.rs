@@ -17,6 +17,7 @@ mod migrations;
 mod partitions;
 mod quarantine;
 mod registry;
+mod retention;
 mod rollup;
 mod terminals;
 mod transfer;
@@ -294,6 +295,38 @@ impl Store for PostgresStore {
 
     async fn quarantine_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         read!(self, "count the quarantine", |on| quarantine::counts(&on))
+    }
+
+    async fn kept_from(&self) -> Result<Option<Date>, StoreError> {
+        read!(self, "read from when minutes are kept", |on| {
+            retention::kept_from(&on)
+        })
+    }
+
+    async fn first_day(&self) -> Result<Option<Date>, StoreError> {
+        read!(self, "read the first day", |on| retention::first_day(&on))
+    }
+
+    async fn keep_from(&self, day: Date) -> Result<(), StoreError> {
+        write!(self, "set from when minutes are kept", |on| {
+            retention::keep_from(&on, day)
+        })
+    }
+
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        write!(self, "remove old minutes", |on| retention::sweep(&on))
+    }
+
+    async fn note_evaluated(&self, county: &CountyCode, period: Period) -> Result<(), StoreError> {
+        write!(self, "note an evaluated period", |on| {
+            retention::note_evaluated(&on, county, period)
+        })
+    }
+
+    async fn evaluated(&self, county: &CountyCode) -> Result<Vec<Period>, StoreError> {
+        read!(self, "read evaluated periods", |on| retention::evaluated(
+            &on, county
+        ))
     }
 
     async fn export(&self, pages: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError> {

@@ -8,12 +8,12 @@ use rusqlite::{Connection, OptionalExtension, Statement};
 use super::{
     dirty::Marks,
     failure::Failure,
-    quarantine,
+    quarantine, retention,
     values::{Bits, Day},
 };
 use crate::{
     domain::{ids::TerminalId, minutes::DayMinutes},
-    store::{Batch, Committed, Contact},
+    store::{Batch, Committed, Contact, StoreError},
 };
 
 /// Writes a batch.
@@ -101,8 +101,12 @@ fn merge_days<'n>(
     days: &'n [(TerminalId, Date, DayMinutes)],
     terminals: &mut Terminals<'_, 'n>,
 ) -> Result<(), Failure> {
+    let kept = retention::kept_from(connection)?;
     let mut rows = Vec::with_capacity(days.len());
     for (terminal, day, minutes) in days {
+        if let Some(kept) = kept.filter(|kept| day < kept) {
+            return Err(StoreError::no_longer_kept(*day, kept).into());
+        }
         let key = terminals.key(terminal)?;
         // A row stands for at least one minute: `school_sums` counts reporting terminals by their rows.
         if !minutes.powered.is_empty() || !minutes.used.is_empty() {

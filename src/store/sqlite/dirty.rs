@@ -8,9 +8,12 @@ use rusqlite::{Connection, Statement};
 
 use super::{
     failure::Failure,
+    retention,
     values::{Day, unsigned},
 };
 use crate::domain::{ids::CountyCode, usage::Period};
+
+// Days before `meta.kept_from` are never marked: their minutes may be gone, and their sums are final.
 
 /// Adds marks; an older mark of the same school-day keeps its place.
 pub(super) struct Marks<'c>(Statement<'c>);
@@ -37,6 +40,7 @@ pub(super) fn mark_terminal(connection: &Connection, terminal: i64) -> Result<()
          SELECT p.school, d.day
          FROM placement p CROSS JOIN terminal_day d
          WHERE p.terminal = ?1 AND d.terminal = ?1 AND d.day BETWEEN p.from_day AND p.to_day
+            AND d.day >= coalesce((SELECT kept_from FROM meta), d.day)
          ON CONFLICT (school, day) DO NOTHING",
         [terminal],
     )?;
@@ -47,7 +51,8 @@ pub(super) fn mark_terminal(connection: &Connection, terminal: i64) -> Result<()
 pub(super) fn mark_school(connection: &Connection, school: i64) -> Result<(), Failure> {
     connection.execute(
         "INSERT INTO dirty_school_day (school, day)
-         SELECT school, day FROM school_day WHERE school = ?1
+         SELECT school, day FROM school_day
+         WHERE school = ?1 AND day >= coalesce((SELECT kept_from FROM meta), day)
          ON CONFLICT (school, day) DO NOTHING",
         [school],
     )?;
@@ -60,7 +65,7 @@ pub(super) fn mark_county(connection: &Connection, county: i64) -> Result<(), Fa
         "INSERT INTO dirty_school_day (school, day)
          SELECT d.school, d.day
          FROM school s CROSS JOIN school_day d
-         WHERE s.county = ?1 AND d.school = s.id
+         WHERE s.county = ?1 AND d.school = s.id AND d.day >= coalesce((SELECT kept_from FROM meta), d.day)
          ON CONFLICT (school, day) DO NOTHING",
         [county],
     )?;
@@ -76,7 +81,12 @@ pub(super) fn mark_period(
     county: &CountyCode,
     period: Period,
 ) -> Result<u64, Failure> {
-    let bounds = (county.as_str(), Day(period.first), Day(period.last));
+    let kept = retention::kept_from(connection)?.unwrap_or(period.first);
+    let bounds = (
+        county.as_str(),
+        Day(period.first.max(kept)),
+        Day(period.last),
+    );
     connection.execute(
         "INSERT INTO dirty_school_day (school, day)
          SELECT DISTINCT p.school, d.day

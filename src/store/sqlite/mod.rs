@@ -20,6 +20,7 @@ mod migrations;
 mod quarantine;
 mod readers;
 mod registry;
+mod retention;
 mod rollup;
 mod terminals;
 mod transfer;
@@ -261,6 +262,50 @@ impl Store for SqliteStore {
     async fn quarantine_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.readers
             .run("count the quarantine", quarantine::counts)
+            .await
+    }
+
+    async fn kept_from(&self) -> Result<Option<Date>, StoreError> {
+        self.readers
+            .run("read from when minutes are kept", retention::kept_from)
+            .await
+    }
+
+    async fn first_day(&self) -> Result<Option<Date>, StoreError> {
+        self.readers
+            .run("read the first day", retention::first_day)
+            .await
+    }
+
+    async fn keep_from(&self, day: Date) -> Result<(), StoreError> {
+        self.writer
+            .run("set from when minutes are kept", move |on| {
+                retention::keep_from(on, day)
+            })
+            .await
+    }
+
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        self.writer
+            .run("remove old minutes", retention::sweep)
+            .await
+    }
+
+    async fn note_evaluated(&self, county: &CountyCode, period: Period) -> Result<(), StoreError> {
+        let county = county.clone();
+        self.writer
+            .run("note an evaluated period", move |on| {
+                retention::note_evaluated(on, &county, period)
+            })
+            .await
+    }
+
+    async fn evaluated(&self, county: &CountyCode) -> Result<Vec<Period>, StoreError> {
+        let county = county.clone();
+        self.readers
+            .run("read evaluated periods", move |on| {
+                retention::evaluated(on, &county)
+            })
             .await
     }
 
