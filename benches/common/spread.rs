@@ -38,20 +38,6 @@ impl Spread {
             max: figures[figures.len() - 1],
         }
     }
-
-    /// Does the work `times` times; `unit` says what fraction of a second the figures count, such as 1e-9.
-    /// What the work answers must not be lost: a compiler leaves out what nobody asks for.
-    pub(crate) fn time<T>(times: usize, unit: f64, mut work: impl FnMut() -> T) -> (Self, T) {
-        let mut last = None;
-        let figures: Vec<f64> = (0..times.max(1))
-            .map(|_| {
-                let begun = now();
-                last = Some(std::hint::black_box(work()));
-                seconds(begun.elapsed()) / unit
-            })
-            .collect();
-        (Self::of(figures), last.expect("the work was done"))
-    }
 }
 
 impl fmt::Display for Spread {

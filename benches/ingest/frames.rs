@@ -157,8 +157,5 @@ pub(crate) fn check() {
     let suback = [0x90, 5, 0, 1, 0, 1, 0x87];
     assert_eq!(next(&suback), Some((Frame::SubAck { worst: 0x87 }, 7)));
     let puback = [0x40, 2, 1, 2];
-    assert_eq!(
-        next(&puback),
-        Some((Frame::PubAck { id: 258, code: 0 }, 4))
-    );
+    assert_eq!(next(&puback), Some((Frame::PubAck { id: 258, code: 0 }, 4)));
 }

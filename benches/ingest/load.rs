@@ -138,7 +138,11 @@ struct System {
 /// Measures, prints, compares.
 pub(crate) fn run(arguments: &LoadArgs, common: &Common) {
     crate::raise_open_files();
-    let arguments = if common.test { arguments.quick() } else { arguments.clone() };
+    let arguments = if common.test {
+        arguments.quick()
+    } else {
+        arguments.clone()
+    };
     let aggregators = arguments.aggregators;
     assert!(
         aggregators == 1 || (aggregators > 1 && arguments.broker == Broker::Mosquitto),
@@ -149,9 +153,18 @@ pub(crate) fn run(arguments: &LoadArgs, common: &Common) {
     let mut terminals = Terminals::new(plan);
     terminals.connect(PATIENCE);
     terminals.run(Duration::from_secs(arguments.warm_up));
-    let recording = arguments.perf.as_ref().map(|folder| record(&system, folder, &arguments));
+    let recording = arguments
+        .perf
+        .as_ref()
+        .map(|folder| record(&system, folder, &arguments));
     let windows: Vec<Window> = (0..arguments.repeat.max(1))
-        .map(|_| window(&mut terminals, &system, Duration::from_secs(arguments.seconds)))
+        .map(|_| {
+            window(
+                &mut terminals,
+                &system,
+                Duration::from_secs(arguments.seconds),
+            )
+        })
         .collect();
     let rest = terminals.drain(PATIENCE);
     for mut child in recording.into_iter().flatten() {
@@ -184,21 +197,29 @@ fn start(arguments: &LoadArgs) -> (Rig, System) {
     };
     let broker = setup::free_port().expect("a port");
     if arguments.broker == Broker::Mosquitto {
-        parts.push(servers::mosquitto(folder.path(), broker, arguments.persistence));
+        parts.push(servers::mosquitto(
+            folder.path(),
+            broker,
+            arguments.persistence,
+        ));
     }
     let all: Vec<Settings> = (1..=arguments.aggregators)
         .map(|number| Settings {
             store: store.clone(),
             api: setup::free_port().expect("a port"),
             broker,
-            outside: (arguments.broker == Broker::Mosquitto).then_some((number, arguments.aggregators)),
+            outside: (arguments.broker == Broker::Mosquitto)
+                .then_some((number, arguments.aggregators)),
             linger: arguments.linger,
         })
         .collect();
     let rig = Rig::new(arguments.form, all[0].clone(), folder);
     rig.register(arguments.terminals);
     let outside = parts.len();
-    parts.extend(all.iter().map(|settings| servers::service(rig.folder.path(), settings)));
+    parts.extend(
+        all.iter()
+            .map(|settings| servers::service(rig.folder.path(), settings)),
+    );
     let system = System {
         parts,
         outside,
@@ -214,13 +235,18 @@ impl System {
             let name = aggregator.name.clone();
             println!("  {name}: {}", aggregator.stop(Signal::TERM));
         }
-        self.parts.push(servers::service(rig.folder.path(), &self.settings[0]));
+        self.parts
+            .push(servers::service(rig.folder.path(), &self.settings[0]));
     }
 
     /// Aggregators first; PostgreSQL ends fast on SIGINT.
     fn stop(self) {
         for part in self.parts.into_iter().rev() {
-            let signal = if part.name == "PostgreSQL" { Signal::INT } else { Signal::TERM };
+            let signal = if part.name == "PostgreSQL" {
+                Signal::INT
+            } else {
+                Signal::TERM
+            };
             part.stop(signal);
         }
     }
@@ -228,8 +254,11 @@ impl System {
 
 /// The parts, then the generator.
 fn costs(system: &System) -> Vec<(String, Cost)> {
-    let mut costs: Vec<_> =
-        system.parts.iter().map(|part| (part.name.clone(), part.cost())).collect();
+    let mut costs: Vec<_> = system
+        .parts
+        .iter()
+        .map(|part| (part.name.clone(), part.cost()))
+        .collect();
     costs.push(("load generator".to_owned(), servers::own_cost()));
     costs
 }
@@ -238,11 +267,19 @@ fn window(terminals: &mut Terminals, system: &System, time: Duration) -> Window 
     let before = costs(system);
     let seen = terminals.run(time);
     let after = costs(system);
-    let cpu = before.iter().zip(&after).map(|(before, after)| after.1.cpu - before.1.cpu).collect();
+    let cpu = before
+        .iter()
+        .zip(&after)
+        .map(|(before, after)| after.1.cpu - before.1.cpu)
+        .collect();
     Window { seen, cpu }
 }
 
-fn record(system: &System, folder: &std::path::Path, arguments: &LoadArgs) -> Vec<std::process::Child> {
+fn record(
+    system: &System,
+    folder: &std::path::Path,
+    arguments: &LoadArgs,
+) -> Vec<std::process::Child> {
     std::fs::create_dir_all(folder).expect("a folder for perf");
     let time = arguments.seconds * arguments.repeat.max(1) as u64;
     let start = |part: &Server| {
@@ -263,7 +300,13 @@ fn per_second(seen: &Seen) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn print(arguments: &LoadArgs, plan: &Plan, windows: &[Window], costs: &[(String, Cost)], late_again: u64) {
+fn print(
+    arguments: &LoadArgs,
+    plan: &Plan,
+    windows: &[Window],
+    costs: &[(String, Cost)],
+    late_again: u64,
+) {
     let (broker, store, form) = (arguments.broker, arguments.store, arguments.form);
     println!(
         "{broker:?} + {store:?}, {form:?}, {} aggregator(s); {} terminals, {} connections, {} in flight each, {}; {} × {} s",
@@ -271,7 +314,11 @@ fn print(arguments: &LoadArgs, plan: &Plan, windows: &[Window], costs: &[(String
         plan.terminals,
         plan.connections,
         plan.inflight,
-        if plan.rate == 0 { "as fast as possible".to_owned() } else { format!("{} reports/s asked", plan.rate) },
+        if plan.rate == 0 {
+            "as fast as possible".to_owned()
+        } else {
+            format!("{} reports/s asked", plan.rate)
+        },
         windows.len(),
         arguments.seconds,
     );
@@ -283,7 +330,10 @@ fn print(arguments: &LoadArgs, plan: &Plan, windows: &[Window], costs: &[(String
         _ => None,
     };
     if let (Some(goal), 0) = (goal, plan.rate) {
-        println!("    of the goal {goal:.0}                 {:.2}", rate.median / goal);
+        println!(
+            "    of the goal {goal:.0}                 {:.2}",
+            rate.median / goal
+        );
     }
     println!("  CPU seconds for 100,000 reports, and peak memory:");
     let mut all = vec![0.0; windows.len()];
@@ -295,10 +345,15 @@ fn print(arguments: &LoadArgs, plan: &Plan, windows: &[Window], costs: &[(String
         for (sum, one) in all.iter_mut().zip(&each) {
             *sum += one;
         }
-        println!("    {name:<24} {:.2}   {:.0} MB", Spread::of(each), cost.megabytes);
+        println!(
+            "    {name:<24} {:.2}   {:.0} MB",
+            Spread::of(each),
+            cost.megabytes
+        );
     }
     println!("    {:<24} {:.2}", "all", Spread::of(all));
-    let mut latency = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3).expect("constant bounds");
+    let mut latency =
+        Histogram::<u64>::new_with_bounds(1, 600_000_000, 3).expect("constant bounds");
     let mut again = late_again;
     for window in windows {
         latency.add(&window.seen.latency).expect("the same bounds");

@@ -111,7 +111,8 @@ fn raise_open_files() -> u64 {
         current: now.maximum,
         maximum: now.maximum,
     };
-    drop(setrlimit(Resource::Nofile, wanted));
+    // The limit in force is read back, whatever became of this.
+    setrlimit(Resource::Nofile, wanted).ok();
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 

@@ -85,8 +85,7 @@ impl Reports {
             "a terminal has told all its days: give more terminals or fewer seconds"
         );
         let day = i64::try_from(day).expect("checked");
-        let start =
-            self.midnight + day * 86_400 + i64::from(first_minute(place.terminal)) * 60;
+        let start = self.midnight + day * 86_400 + i64::from(first_minute(place.terminal)) * 60;
         (
             start,
             start + 60 * (i64::try_from(minute).expect("small") + 1),
@@ -147,7 +146,9 @@ impl Reports {
         let start = first_minute(terminal);
         let run = |start, end| {
             let some = start < end;
-            some.then_some(MinuteRun { start, end }).into_iter().collect()
+            some.then_some(MinuteRun { start, end })
+                .into_iter()
+                .collect()
         };
         (0..count.div_ceil(DAY))
             .map(|day| {
@@ -235,13 +236,11 @@ fn field(out: &mut Vec<u8>, tag: u8, mut value: u64) {
 }
 
 fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
-    const LETTERS: &[u8; 64] =
-        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for three in bytes.chunks(3) {
-        let bits = three
-            .iter()
-            .enumerate()
-            .fold(0_u32, |bits, (at, byte)| bits | u32::from(*byte) << (16 - 8 * at));
+        let bits = three.iter().enumerate().fold(0_u32, |bits, (at, byte)| {
+            bits | u32::from(*byte) << (16 - 8 * at)
+        });
         for at in 0..4 {
             let letter = LETTERS[(bits >> (18 - 6 * at) & 63) as usize];
             out.push(if at <= three.len() { letter } else { b'=' });

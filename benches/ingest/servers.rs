@@ -91,7 +91,8 @@ impl Server {
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            drop(kill_process(pid, signal));
+            // It may have ended already.
+            kill_process(pid, signal).ok();
         }
     }
 
@@ -162,7 +163,11 @@ fn cpu(pid: u32, with_children: bool) -> Option<f64> {
     // utime, stime, then those of children that have ended.
     let fields = stat(pid)?;
     let wanted = if with_children { 11..15 } else { 11..13 };
-    let ticks: u32 = fields.get(wanted)?.iter().filter_map(|one| one.parse::<u32>().ok()).sum();
+    let ticks: u32 = fields
+        .get(wanted)?
+        .iter()
+        .filter_map(|one| one.parse::<u32>().ok())
+        .sum();
     let per_second = u32::try_from(rustix::param::clock_ticks_per_second()).ok()?;
     Some(f64::from(ticks) / f64::from(per_second))
 }
@@ -187,14 +192,22 @@ pub(crate) fn mosquitto(folder: &Path, port: u16, persistence: bool) -> Server {
          max_queued_messages 1000000\nmax_inflight_messages 10000\nset_tcp_nodelay true\nsys_interval 0\n\
          connection_messages false\nlog_type error\nlog_type warning\n{}",
         folder.display(),
-        if rustix::process::getuid().is_root() { "user root\n" } else { "" },
+        if rustix::process::getuid().is_root() {
+            "user root\n"
+        } else {
+            ""
+        },
     );
     let file = folder.join("mosquitto.conf");
     fs::write(&file, text).expect("a configuration");
-    let program = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"]
-        .into_iter()
-        .find(|path| Path::new(path).exists())
-        .expect("mosquitto must be installed");
+    let program = [
+        "/usr/sbin/mosquitto",
+        "/usr/bin/mosquitto",
+        "/usr/local/sbin/mosquitto",
+    ]
+    .into_iter()
+    .find(|path| Path::new(path).exists())
+    .expect("mosquitto must be installed");
     let mut command = Command::new(program);
     command.arg("-c").arg(file);
     Server::start("Mosquitto", folder.join("mosquitto.log"), &mut command).listens(port)
@@ -203,7 +216,10 @@ pub(crate) fn mosquitto(folder: &Path, port: u16, persistence: bool) -> Server {
 /// A cluster of its own, durable as in production. Returns the server and the store's URL.
 pub(crate) fn postgres(folder: &Path) -> (Server, String) {
     let programs = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL must be installed");
-    let mut versions: Vec<_> = programs.flatten().map(|entry| entry.path().join("bin")).collect();
+    let mut versions: Vec<_> = programs
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .collect();
     versions.sort();
     let programs = versions.pop().expect("PostgreSQL must be installed");
     let (data, port) = (folder.join("pg"), setup::free_port().expect("a port"));
@@ -212,8 +228,14 @@ pub(crate) fn postgres(folder: &Path) -> (Server, String) {
     if root {
         // PostgreSQL refuses to be root, and its user must reach its folder.
         let id = |kind| {
-            let found = Command::new("id").args([kind, "postgres"]).output().expect("id");
-            String::from_utf8_lossy(&found.stdout).trim().parse::<u32>().expect("the user postgres")
+            let found = Command::new("id")
+                .args([kind, "postgres"])
+                .output()
+                .expect("id");
+            String::from_utf8_lossy(&found.stdout)
+                .trim()
+                .parse::<u32>()
+                .expect("the user postgres")
         };
         chown(&data, Some(id("-u")), Some(id("-g"))).expect("to be root");
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("our folder");
@@ -222,19 +244,32 @@ pub(crate) fn postgres(folder: &Path) -> (Server, String) {
         let path = programs.join(program);
         if root {
             let mut command = Command::new("setpriv");
-            command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(path);
+            command
+                .args(["--reuid=postgres", "--regid=postgres", "--init-groups"])
+                .arg(path);
             command
         } else {
             Command::new(path)
         }
     };
     let made = run("initdb")
-        .args(["--username=classpulse", "--auth=trust", "--encoding=UTF8", "--no-sync", "--locale=C", "-D"])
+        .args([
+            "--username=classpulse",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--no-sync",
+            "--locale=C",
+            "-D",
+        ])
         .arg(&data)
         .current_dir("/")
         .output()
         .expect("initdb");
-    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    assert!(
+        made.status.success(),
+        "initdb: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     let mut server = run("postgres");
     server.arg("-D").arg(&data).current_dir("/");
     for setting in [
@@ -249,8 +284,12 @@ pub(crate) fn postgres(folder: &Path) -> (Server, String) {
     ] {
         server.args(["-c", setting]);
     }
-    let server = Server::start("PostgreSQL", folder.join("postgres.log"), &mut server).listens(port);
-    (server, format!("postgres://classpulse@127.0.0.1:{port}/postgres"))
+    let server =
+        Server::start("PostgreSQL", folder.join("postgres.log"), &mut server).listens(port);
+    (
+        server,
+        format!("postgres://classpulse@127.0.0.1:{port}/postgres"),
+    )
 }
 
 /// Writes the configuration and imports the tables into the store.
@@ -293,7 +332,11 @@ pub(crate) fn service(folder: &Path, settings: &Settings) -> Server {
             // Reports that are published before the subscription stands would be lost to it.
             let begun = now();
             while !server.said().contains("connected to the outside broker") {
-                assert!(begun.elapsed() < PATIENCE, "no connection to the broker: {}", server.said());
+                assert!(
+                    begun.elapsed() < PATIENCE,
+                    "no connection to the broker: {}",
+                    server.said()
+                );
                 std::thread::sleep(Duration::from_millis(10));
             }
             std::thread::sleep(Duration::from_millis(300));

@@ -32,7 +32,9 @@ pub(crate) fn free_port() -> io::Result<u16> {
 pub(crate) fn tables(folder: &Path, terminals: usize, first_day: Date) -> io::Result<[String; 3]> {
     let mut schools = "区县代码,区县名称,乡镇,学校标识码,学校名称,学段\n".to_owned();
     let mut rows = "终端编号,学校标识码,教室,启用日期,停用日期\n".to_owned();
-    let in_service = first_day.checked_sub(1.day()).expect("a day of our calendar");
+    let in_service = first_day
+        .checked_sub(1.day())
+        .expect("a day of our calendar");
     for index in 0..terminals {
         let school = index / PER_SCHOOL;
         let code = 2_123_000_000 + school;
@@ -41,7 +43,9 @@ pub(crate) fn tables(folder: &Path, terminals: usize, first_day: Date) -> io::Re
         }
         let _ = writeln!(rows, "{},{code},{index},{in_service},", terminal(index));
     }
-    let last = first_day.checked_add(300.days()).expect("a day of our calendar");
+    let last = first_day
+        .checked_add(300.days())
+        .expect("a day of our calendar");
     let calendar = format!(
         "name = \"试验\"\n[[term]]\nname = \"第一学期\"\nfirst = \"{first_day}\"\nlast = \"{last}\"\n\
          [[timetable]]\nlessons = [\"08:00-08:40\", \"09:00-09:40\", \"10:00-10:40\", \"13:30-14:10\", \"14:30-15:10\"]\n"

@@ -30,7 +30,11 @@ pub(crate) struct StormArgs {
 
 /// Connects all, restarts the service, connects all again; prints times and memory.
 pub(crate) fn run(arguments: &StormArgs, common: &Common) {
-    let wanted = if common.test { 300 } else { arguments.terminals };
+    let wanted = if common.test {
+        300
+    } else {
+        arguments.terminals
+    };
     // The service and this process hold each connection's two ends, and some files besides.
     let room = crate::raise_open_files().saturating_sub(300);
     let count = wanted.min(usize::try_from(room).unwrap_or(usize::MAX));
@@ -52,9 +56,18 @@ pub(crate) fn run(arguments: &StormArgs, common: &Common) {
     let at_first = terminals.connect(PATIENCE);
     let first_reports = terminals.one_each(PATIENCE);
     println!("{count} terminals on the embedded broker, SQLite");
-    println!("  connected and subscribed            {:.2} s", seconds(at_first));
-    println!("  a report of each, committed         {:.2} s", seconds(first_reports));
-    println!("  memory of the service, peak         {:.0} MB", service.cost().megabytes);
+    println!(
+        "  connected and subscribed            {:.2} s",
+        seconds(at_first)
+    );
+    println!(
+        "  a report of each, committed         {:.2} s",
+        seconds(first_reports)
+    );
+    println!(
+        "  memory of the service, peak         {:.0} MB",
+        service.cost().megabytes
+    );
     let (mut through, mut told) = (Vec::new(), Vec::new());
     for _ in 0..arguments.repeat.max(1) {
         service.stop(Signal::TERM);
@@ -63,9 +76,18 @@ pub(crate) fn run(arguments: &StormArgs, common: &Common) {
         through.push(seconds(terminals.connect(PATIENCE)));
         told.push(seconds(terminals.one_each(PATIENCE)));
     }
-    println!("  after a restart: all connected      {:.2} s", Spread::of(through));
-    println!("  then a report of each, committed    {:.2} s", Spread::of(told));
-    println!("  memory of the service, peak         {:.0} MB", service.cost().megabytes);
+    println!(
+        "  after a restart: all connected      {:.2} s",
+        Spread::of(through)
+    );
+    println!(
+        "  then a report of each, committed    {:.2} s",
+        Spread::of(told)
+    );
+    println!(
+        "  memory of the service, peak         {:.0} MB",
+        service.cost().megabytes
+    );
     let sent = terminals.sent();
     let minutes = crate::verify::everything(settings.api, &rig.reports, &sent);
     println!("  verified: {minutes} minutes of {count} terminals, exactly as sent");

@@ -145,7 +145,10 @@ fn histogram() -> Histogram<u64> {
 
 impl Terminals {
     pub(crate) fn new(plan: Plan) -> Self {
-        assert!((1..=MAX_INFLIGHT).contains(&plan.inflight), "in flight: 1 to 64");
+        assert!(
+            (1..=MAX_INFLIGHT).contains(&plan.inflight),
+            "in flight: 1 to 64"
+        );
         assert!((1..=plan.terminals).contains(&plan.connections));
         let share = |index: usize| index * plan.terminals / plan.connections;
         let connections: Vec<_> = (0..plan.connections)
@@ -195,7 +198,10 @@ impl Terminals {
 
     /// How many reports each terminal has sent.
     pub(crate) fn sent(&self) -> Vec<u64> {
-        self.terminals.iter().map(|terminal| terminal.next).collect()
+        self.terminals
+            .iter()
+            .map(|terminal| terminal.next)
+            .collect()
     }
 
     /// Connects all, as often as it takes, until each has subscribed to its acknowledgements.
@@ -351,9 +357,8 @@ impl Terminals {
             SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.plan.port),
         );
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket =
-            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
-                .expect("a socket; is the limit of open files too low?");
+        let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
+            .expect("a socket; is the limit of open files too low?");
         rustix::net::bind(&socket, &from).expect("a free port");
         match rustix::net::connect(&socket, &to) {
             Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
@@ -588,9 +593,7 @@ impl Terminals {
         connection.next_id = if usize::from(id) == last { 1 } else { id + 1 };
         connection.ids[usize::from(id) % ids] = Some(place);
         self.payload.clear();
-        self.plan
-            .reports
-            .write(&mut self.payload, place, self.wall);
+        self.plan.reports.write(&mut self.payload, place, self.wall);
         let topic = &self.terminals[place.terminal].topic;
         frames::publish(&mut connection.outbox, id, topic, &self.payload);
     }

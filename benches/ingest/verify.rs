@@ -16,9 +16,14 @@ const AT_ONCE: usize = 32;
 /// Compares everything with what was sent; `sent` is how many reports each terminal has sent.
 /// Returns how many minutes were compared.
 pub(crate) fn everything(api: u16, reports: &Reports, sent: &[u64]) -> u64 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
-        let client = UsageClient::connect(format!("http://127.0.0.1:{api}")).await.expect("the service");
+        let client = UsageClient::connect(format!("http://127.0.0.1:{api}"))
+            .await
+            .expect("the service");
         let wanted = sent.iter().enumerate().flat_map(|(terminal, count)| {
             let days = reports.expected(terminal, *count);
             days.into_iter().map(move |day| (terminal, day))
@@ -30,10 +35,16 @@ pub(crate) fn everything(api: u16, reports: &Reports, sent: &[u64]) -> u64 {
                 let name = setup::terminal(terminal);
                 assert_eq!(found.0, powered, "powered minutes of {name} on {date}");
                 assert_eq!(found.1, used, "used minutes of {name} on {date}");
-                powered.iter().map(|run| u64::from(run.end - run.start)).sum::<u64>()
+                powered
+                    .iter()
+                    .map(|run| u64::from(run.end - run.start))
+                    .sum::<u64>()
             }
         });
-        checks.buffer_unordered(AT_ONCE).fold(0, |sum, minutes| async move { sum + minutes }).await
+        checks
+            .buffer_unordered(AT_ONCE)
+            .fold(0, |sum, minutes| async move { sum + minutes })
+            .await
     })
 }
 
