@@ -22,7 +22,7 @@ mod storm;
 mod terminals;
 mod verify;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::PathBuf, sync::OnceLock};
 
 use clap::{Parser, Subcommand};
 use jiff::{Timestamp, tz};
@@ -54,6 +54,9 @@ struct Common {
     /// A quick run with little of everything: shows that it works, measures nothing.
     #[arg(long, global = true)]
     test: bool,
+    /// Another build of the service to measure, such as an earlier one.
+    #[arg(long, global = true, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,6 +107,14 @@ impl Rig {
     }
 }
 
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// The service's program that is measured.
+fn program() -> PathBuf {
+    let built = || PathBuf::from(env!("CARGO_BIN_EXE_classpulse"));
+    PROGRAM.get().cloned().unwrap_or_else(built)
+}
+
 /// As many open files as the system lets us have; children inherit it.
 fn raise_open_files() -> u64 {
     let now = getrlimit(Resource::Nofile);
@@ -120,6 +131,9 @@ fn main() {
     // Cargo says `--bench` to every bench; only to some of them it means anything.
     let arguments = std::env::args_os().filter(|argument| *argument != OsString::from("--bench"));
     let cli = Cli::parse_from(arguments);
+    if let Some(program) = &cli.common.program {
+        PROGRAM.get_or_init(|| program.clone());
+    }
     frames::check();
     match cli.command {
         None => load::run(&cli.load, &cli.common),

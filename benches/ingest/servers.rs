@@ -296,7 +296,7 @@ pub(crate) fn postgres(folder: &Path) -> (Server, String) {
 pub(crate) fn import(folder: &Path, settings: &Settings, tables: &[String]) {
     let config = configure(folder, settings, "import");
     for table in tables {
-        let done = Command::new(env!("CARGO_BIN_EXE_classpulse"))
+        let done = Command::new(crate::program())
             .arg("--config")
             .arg(&config)
             .args(["import", table])
@@ -318,7 +318,7 @@ pub(crate) fn service(folder: &Path, settings: &Settings) -> Server {
     let number = settings.outside.map_or(1, |(number, _)| number);
     let config = configure(folder, settings, &format!("service-{number}"));
     let log = folder.join(format!("service-{number}.log"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_classpulse"));
+    let mut command = Command::new(crate::program());
     command.arg("--config").arg(config).arg("serve");
     let name = match settings.outside {
         Some((number, of)) if of > 1 => format!("aggregator {number}"),
