@@ -21,9 +21,9 @@ use rmqtt::{
     hook::{Handler, HookResult, Parameter, ReturnType, Type},
     net::Builder,
     server::MqttServer,
-    session::{Session, SessionState},
+    session::Session,
     types::{
-        AuthResult, CodecPublish, ConnectInfo, From, Id, LastWill, Publish, PublishAclResult,
+        AuthResult, CodecPublish, ConnectInfo, From, LastWill, Publish, PublishAclResult,
         PublishResult, QoS, Subscribe, SubscribeAclResult,
     },
 };
@@ -269,7 +269,7 @@ impl Gate {
         let Ok(room) = tokio::time::timeout(PATIENCE, room).await else {
             return self.come_again(session).await;
         };
-        let (gate, to) = (self.clone(), session.id.clone());
+        let (gate, to) = (self.clone(), session.clone());
         let mut taking = Box::pin(async move {
             let accepted = match room {
                 Ok(room) => gate.intake.accept_in(room, Some(terminal), payload).await,
@@ -286,7 +286,7 @@ impl Gate {
             true
         });
         match tokio::time::timeout(PATIENCE, &mut taking).await {
-            Ok(true) => PublishAclResult::allow(),
+            Ok(true) => taken(),
             Ok(false) => send_away("the service is stopping"),
             Err(_elapsed) => {
                 // It stands in the queue and is acknowledged to the terminal once it is committed.
@@ -309,26 +309,45 @@ impl Gate {
         }
     }
 
-    async fn acknowledge(&self, to: &Id, outcome: Outcome) {
+    /// Straight to the terminal's connection, without a search through all subscriptions: a session can have subscribed
+    /// to nothing but its own acknowledgements.
+    async fn acknowledge(&self, session: &Session, outcome: Outcome) {
         let (Some(terminal), Some(ack)) = (outcome.terminal, outcome.ack) else {
             return;
         };
+        match session.subscriptions().await {
+            Ok(subscriptions) if !subscriptions.is_empty().await => {}
+            _ => return,
+        }
         let publish = CodecPublish {
             dup: false,
             retain: false,
-            qos: QoS::AtLeastOnce,
+            // A session ends with its connection, so that a higher QoS could not bring an Ack over a new one either.
+            qos: QoS::AtMostOnce,
             topic: topic::of(terminal.as_str(), Channel::Ack).into(),
             packet_id: None,
             payload: ack.encode_to_vec().into(),
             properties: Some(rmqtt::codec::v5::PublishProperties::default()),
         };
-        let from = From::from_system(to.clone());
-        let sent = SessionState::forwards(&self.context, from, publish.into(), false, None).await;
-        if let Err(error) = sent {
+        let from = From::from_system(session.id.clone());
+        let entry = self
+            .context
+            .extends
+            .shared()
+            .await
+            .entry(session.id.clone());
+        if let Err((_, _, error)) = entry.publish(from, publish.into()).await {
             // Harmless: the terminal reports again.
             debug!(%terminal, %error, "an acknowledgement was lost");
         }
     }
+}
+
+/// A report that is safe. MQTT's word for "accepted, and nobody else gets it" spares the search for subscribers;
+/// below 0x80 it is a success to every client, and a client of MQTT 3.1.1 sees no code at all.
+fn taken() -> PublishAclResult {
+    let code = PublishAckReason::NoMatchingSubscribers;
+    PublishAclResult(PublishResult::reason_code(code, None, false))
 }
 
 /// Refuses a publish; the terminal stays connected.
