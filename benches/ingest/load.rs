@@ -56,7 +56,7 @@ pub(crate) struct LoadArgs {
     /// Connections. With the embedded broker one a terminal; with Mosquitto 200 unless given.
     #[arg(long)]
     connections: Option<usize>,
-    /// Unanswered reports a connection, 1 to 64. Unless given, 2 with the embedded broker and 50 with Mosquitto.
+    /// Unanswered reports a connection, 1 to 1,000 (embedded broker: 64). Unless given, 2 with the embedded broker and 50 with Mosquitto.
     #[arg(long)]
     inflight: Option<usize>,
     /// Reports a second; 0 for as many as possible.
@@ -368,6 +368,6 @@ fn print(
         Duration::from_micros(latency.max())
     );
     if again > 0 {
-        println!("  reports sent again for want of an acknowledgement: {again}");
+        println!("  reports that had to be sent again: {again}");
     }
 }

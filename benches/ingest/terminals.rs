@@ -29,14 +29,17 @@ use crate::{
     spread::now,
 };
 
-/// Most reports that a connection may have unanswered.
-pub(crate) const MAX_INFLIGHT: usize = 64;
+/// Most reports that a connection may have unanswered. (With the embedded broker 64.)
+pub(crate) const MAX_INFLIGHT: usize = 1_000;
 
 /// Connections from one source address: well below the number of free ports.
 const PER_ADDRESS: usize = 10_000;
 
 /// When an application acknowledgement is taken for lost, and the report sent again, as agents do.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// "Quota exceeded": ingest is full, and the report is to come again.
+const BUSY: u8 = 0x97;
 
 /// Pause before a refused connection is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -113,7 +116,7 @@ pub(crate) struct Seen {
     pub time: Duration,
     /// From due to answered, microseconds.
     pub latency: Histogram<u64>,
-    /// Reports sent again for want of an acknowledgement.
+    /// Reports sent again: told to come again, or without an acknowledgement for too long.
     pub again: u64,
 }
 
@@ -147,7 +150,7 @@ impl Terminals {
     pub(crate) fn new(plan: Plan) -> Self {
         assert!(
             (1..=MAX_INFLIGHT).contains(&plan.inflight),
-            "in flight: 1 to 64"
+            "in flight: 1 to 1,000"
         );
         assert!((1..=plan.terminals).contains(&plan.connections));
         let share = |index: usize| index * plan.terminals / plan.connections;
@@ -481,9 +484,14 @@ impl Terminals {
                 self.ready += 1;
             }
             Frame::PubAck { id, code } => {
-                assert!(code < 0x80, "a report was refused with code {code:#x}");
                 let slot = usize::from(id) % connection.ids.len();
                 let place = connection.ids[slot].take();
+                if let (BUSY, Some(place)) = (code, place) {
+                    self.again += 1;
+                    self.put(index, place);
+                    return true;
+                }
+                assert!(code < 0x80, "a report was refused with code {code:#x}");
                 if let (Answer::PubAck, Some(place)) = (self.plan.answer, place) {
                     self.answered(place);
                 }

@@ -23,7 +23,7 @@ use rmqtt::{
     server::MqttServer,
     session::Session,
     types::{
-        AuthResult, CodecPublish, ConnectInfo, From, LastWill, Publish, PublishAclResult,
+        AuthResult, CodecPublish, ConnectInfo, From, Id, LastWill, Publish, PublishAclResult,
         PublishResult, QoS, Subscribe, SubscribeAclResult,
     },
 };
@@ -269,7 +269,7 @@ impl Gate {
         let Ok(room) = tokio::time::timeout(PATIENCE, room).await else {
             return self.come_again(session).await;
         };
-        let (gate, to) = (self.clone(), session.clone());
+        let (gate, to) = (self.clone(), session.id.clone());
         let mut taking = Box::pin(async move {
             let accepted = match room {
                 Ok(room) => gate.intake.accept_in(room, Some(terminal), payload).await,
@@ -309,14 +309,19 @@ impl Gate {
         }
     }
 
-    /// Straight to the terminal's connection, without a search through all subscriptions: a session can have subscribed
-    /// to nothing but its own acknowledgements.
-    async fn acknowledge(&self, session: &Session, outcome: Outcome) {
+    /// Straight to the terminal's connection (the one it has now), without a search through all subscriptions: a session
+    /// can have subscribed to nothing but its own acknowledgements.
+    async fn acknowledge(&self, to: &Id, outcome: Outcome) {
         let (Some(terminal), Some(ack)) = (outcome.terminal, outcome.ack) else {
             return;
         };
-        match session.subscriptions().await {
-            Ok(subscriptions) if !subscriptions.is_empty().await => {}
+        let entry = self.context.extends.shared().await.entry(to.clone());
+        let subscriptions = match entry.session() {
+            Some(session) => session.subscriptions().await.ok(),
+            None => None,
+        };
+        match subscriptions {
+            Some(subscriptions) if !subscriptions.is_empty().await => {}
             _ => return,
         }
         let publish = CodecPublish {
@@ -329,13 +334,7 @@ impl Gate {
             payload: ack.encode_to_vec().into(),
             properties: Some(rmqtt::codec::v5::PublishProperties::default()),
         };
-        let from = From::from_system(session.id.clone());
-        let entry = self
-            .context
-            .extends
-            .shared()
-            .await
-            .entry(session.id.clone());
+        let from = From::from_system(to.clone());
         if let Err((_, _, error)) = entry.publish(from, publish.into()).await {
             // Harmless: the terminal reports again.
             debug!(%terminal, %error, "an acknowledgement was lost");
