@@ -21,7 +21,7 @@ pub const SHARED_REPORTS: &str = "$share/classpulse/classpulse/v1/+/report";
 pub enum Channel {
     /// Up: a `Report`, QoS 1.
     Report,
-    /// Down: an `Ack`, QoS 1.
+    /// Down: an `Ack`. One that is lost does no harm: the report comes again.
     Ack,
     /// Up, retained: a `State`, also the Last Will.
     State,

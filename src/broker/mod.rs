@@ -21,7 +21,7 @@ use rmqtt::{
     hook::{Handler, HookResult, Parameter, ReturnType, Type},
     net::Builder,
     server::MqttServer,
-    session::{Session, SessionState},
+    session::Session,
     types::{
         AuthResult, CodecPublish, ConnectInfo, From, Id, LastWill, Publish, PublishAclResult,
         PublishResult, QoS, Subscribe, SubscribeAclResult,
@@ -286,7 +286,7 @@ impl Gate {
             true
         });
         match tokio::time::timeout(PATIENCE, &mut taking).await {
-            Ok(true) => PublishAclResult::allow(),
+            Ok(true) => taken(),
             Ok(false) => send_away("the service is stopping"),
             Err(_elapsed) => {
                 // It stands in the queue and is acknowledged to the terminal once it is committed.
@@ -309,26 +309,44 @@ impl Gate {
         }
     }
 
+    /// Straight to the terminal's connection (the one it has now), without a search through all subscriptions: a session
+    /// can have subscribed to nothing but its own acknowledgements.
     async fn acknowledge(&self, to: &Id, outcome: Outcome) {
         let (Some(terminal), Some(ack)) = (outcome.terminal, outcome.ack) else {
             return;
         };
+        let entry = self.context.extends.shared().await.entry(to.clone());
+        let subscriptions = match entry.session() {
+            Some(session) => session.subscriptions().await.ok(),
+            None => None,
+        };
+        match subscriptions {
+            Some(subscriptions) if !subscriptions.is_empty().await => {}
+            _ => return,
+        }
         let publish = CodecPublish {
             dup: false,
             retain: false,
-            qos: QoS::AtLeastOnce,
+            // A session ends with its connection, so that a higher QoS could not bring an Ack over a new one either.
+            qos: QoS::AtMostOnce,
             topic: topic::of(terminal.as_str(), Channel::Ack).into(),
             packet_id: None,
             payload: ack.encode_to_vec().into(),
             properties: Some(rmqtt::codec::v5::PublishProperties::default()),
         };
         let from = From::from_system(to.clone());
-        let sent = SessionState::forwards(&self.context, from, publish.into(), false, None).await;
-        if let Err(error) = sent {
+        if let Err((_, _, error)) = entry.publish(from, publish.into()).await {
             // Harmless: the terminal reports again.
             debug!(%terminal, %error, "an acknowledgement was lost");
         }
     }
+}
+
+/// A report that is safe. MQTT's word for "accepted, and nobody else gets it" spares the search for subscribers;
+/// below 0x80 it is a success to every client, and a client of MQTT 3.1.1 sees no code at all.
+fn taken() -> PublishAclResult {
+    let code = PublishAckReason::NoMatchingSubscribers;
+    PublishAclResult(PublishResult::reason_code(code, None, false))
 }
 
 /// Refuses a publish; the terminal stays connected.

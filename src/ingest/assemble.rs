@@ -2,7 +2,7 @@
 //!
 //! Not responsible for queues, commits and acknowledgements (`pipeline`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use classpulse_proto::v1::{Ack, Report, Settings};
@@ -36,7 +36,11 @@ pub struct Incoming {
 pub struct Outcome {
     /// Whom the acknowledgement is for; `None` where nobody could be made out.
     pub terminal: Option<TerminalId>,
-    /// What to tell the terminal; `None` where the report could not be kept whole, so that it must come again.
+    /// Whether all of the report is safe: its minutes are committed, its refusals are in quarantine. Else it must come
+    /// again.
+    pub kept: bool,
+    /// What to tell the terminal. `None` where the report was not kept, and where the acknowledgement of a later report in
+    /// the same commit speaks for this one too.
     pub ack: Option<Ack>,
     /// Sessions that were believed.
     pub accepted: usize,
@@ -82,13 +86,26 @@ fn received<'a>(incoming: &'a Incoming, zone: &'a TimeZone) -> Received<'a> {
 /// Reports on their way into one commit.
 #[derive(Debug, Default)]
 pub struct Assembly {
-    days: BTreeMap<(TerminalId, Date), DayMinutes>,
-    contacts: BTreeMap<TerminalId, Contact>,
+    /// Where in `speakers` a terminal stands.
+    places: HashMap<TerminalId, usize>,
+    speakers: Vec<Speaker>,
     quarantined: Vec<Refusal>,
     replayed: Vec<i64>,
     /// For each report, which of `quarantined` are its own.
     spans: Vec<std::ops::Range<usize>>,
     outcomes: Vec<Outcome>,
+    /// For each report, whether it came over MQTT, where one message can answer for several.
+    over_mqtt: Vec<bool>,
+}
+
+/// What a batch holds of one terminal.
+#[derive(Debug)]
+struct Speaker {
+    terminal: TerminalId,
+    /// Few: nearly all reports speak of one day.
+    days: Vec<(Date, DayMinutes)>,
+    /// `None` while only replays speak for it.
+    contact: Option<Contact>,
 }
 
 /// What the aggregator knows of the terminals in a batch, and how many more unknown ones it takes.
@@ -125,6 +142,8 @@ impl Assembly {
             }
         }
         self.spans.push(from..self.quarantined.len());
+        self.over_mqtt
+            .push(incoming.topic_terminal.is_some() && incoming.replay_of.is_none());
         self.outcomes.push(outcome);
     }
 
@@ -164,6 +183,8 @@ impl Assembly {
         self.quarantined.push(refusal);
         Outcome {
             terminal,
+            // Where no room is found for it in quarantine, `finish` says so.
+            kept: true,
             ack,
             accepted: 0,
             refused,
@@ -181,7 +202,7 @@ impl Assembly {
         let received = received(incoming, zone);
         let ack = Some(ack(report, incoming.received_at));
         let standing = known.standings.get(&terminal).unwrap_or(&Standing::Unknown);
-        if *standing == Standing::Unknown && !self.contacts.contains_key(&terminal) {
+        if *standing == Standing::Unknown && !self.is_known(&terminal) {
             if known.room_for_unknown == 0 {
                 let detail =
                     "nobody knows this terminal, and the list for approval is full".to_owned();
@@ -198,12 +219,6 @@ impl Assembly {
             known.room_for_unknown -= 1;
         }
         let checked = check::check(report, &terminal, standing, received);
-        for part in checked.painted {
-            self.days
-                .entry((terminal.clone(), part.day))
-                .or_default()
-                .merge(&part.minutes);
-        }
         let refused: Vec<_> = checked
             .refusals
             .iter()
@@ -211,56 +226,69 @@ impl Assembly {
             .collect();
         self.quarantined
             .extend(checked.refusals.into_iter().map(|(_, refusal)| refusal));
+        let speaker = self.speaker(&terminal);
+        for part in checked.painted {
+            speaker.paint(part.day, &part.minutes);
+        }
         if incoming.replay_of.is_none() {
-            self.hear(&terminal, report, incoming.received_at);
+            speaker.hear(report, incoming.received_at);
         }
         let accepted = report.sessions.len() - refused.len();
         Outcome {
             terminal: Some(terminal),
+            kept: true,
             ack,
             accepted,
             refused,
         }
     }
 
-    fn hear(&mut self, terminal: &TerminalId, report: &Report, at: i64) {
-        let mut boot_id = [0; 16];
-        boot_id.copy_from_slice(&report.boot_id);
-        let facts = report
-            .facts
-            .as_ref()
-            .map(|facts| (bounded(&facts.version, 64), bounded(&facts.os, 128)));
-        let new = Contact {
-            terminal: terminal.clone(),
-            received_at: at,
-            clock_offset: report.sent_at.saturating_sub(at),
-            boot_id,
-            facts,
-        };
-        match self.contacts.get_mut(terminal) {
-            Some(old) => {
-                let facts = new.facts.clone().or(old.facts.take());
-                *old = Contact { facts, ..new };
-            }
-            None => {
-                self.contacts.insert(terminal.clone(), new);
-            }
-        }
+    /// Whether the batch puts the terminal on the list for approval already.
+    fn is_known(&self, terminal: &TerminalId) -> bool {
+        self.places
+            .get(terminal)
+            .is_some_and(|place| self.speakers[*place].contact.is_some())
     }
 
-    /// The batch to commit: sorted, one row a key.
+    fn speaker(&mut self, terminal: &TerminalId) -> &mut Speaker {
+        let place = match self.places.get(terminal) {
+            Some(place) => *place,
+            None => {
+                let place = self.speakers.len();
+                self.places.insert(terminal.clone(), place);
+                self.speakers.push(Speaker {
+                    terminal: terminal.clone(),
+                    days: Vec::with_capacity(1),
+                    contact: None,
+                });
+                place
+            }
+        };
+        &mut self.speakers[place]
+    }
+
+    /// Takes out the batch to commit: sorted, one row a key. What remains waits for [`Assembly::finish`].
     #[must_use]
-    pub fn batch(&self) -> Batch {
-        Batch {
-            days: self
-                .days
-                .iter()
-                .map(|((terminal, day), minutes)| (terminal.clone(), *day, *minutes))
-                .collect(),
-            contacts: self.contacts.values().cloned().collect(),
-            quarantined: self.quarantined.clone(),
-            replayed: self.replayed.clone(),
+    pub fn batch(&mut self) -> Batch {
+        self.places.clear();
+        self.speakers
+            .sort_unstable_by(|a, b| a.terminal.cmp(&b.terminal));
+        let mut batch = Batch {
+            days: Vec::with_capacity(self.speakers.len()),
+            contacts: Vec::with_capacity(self.speakers.len()),
+            quarantined: std::mem::take(&mut self.quarantined),
+            replayed: std::mem::take(&mut self.replayed),
+        };
+        for speaker in self.speakers.drain(..) {
+            let mut days = speaker.days;
+            days.sort_unstable_by_key(|(day, _)| *day);
+            let rows = days
+                .into_iter()
+                .map(|(day, minutes)| (speaker.terminal.clone(), day, minutes));
+            batch.days.extend(rows);
+            batch.contacts.extend(speaker.contact);
         }
+        batch
     }
 
     /// The outcomes once the batch is committed, in the order in which reports were added.
@@ -273,13 +301,67 @@ impl Assembly {
                 .iter()
                 .any(|index| span.contains(index))
             {
+                outcome.kept = false;
                 outcome.ack = None;
             }
             if let Some(ack) = &mut outcome.ack {
                 ack.settings = settings;
             }
         }
+        speak_once(&self.over_mqtt, &mut self.outcomes);
         self.outcomes
+    }
+}
+
+/// Lets the last of a boot's reports over MQTT speak for all of them: a terminal that catches up, or one batch of a busy
+/// second, is answered with one message.
+fn speak_once(over_mqtt: &[bool], outcomes: &mut [Outcome]) {
+    let mut latest: HashMap<(&TerminalId, &[u8]), usize> = HashMap::with_capacity(outcomes.len());
+    let mut earlier = Vec::new();
+    for (index, outcome) in outcomes.iter().enumerate() {
+        if let (true, Some(terminal), Some(ack)) =
+            (over_mqtt[index], &outcome.terminal, &outcome.ack)
+            && let Some(before) = latest.insert((terminal, &ack.boot_id), index)
+        {
+            earlier.push((before, index));
+        }
+    }
+    // In the order of the reports, so that what was handed on is handed on again.
+    for (from, to) in earlier {
+        let Some(handed) = outcomes[from].ack.take() else {
+            continue;
+        };
+        if let Some(ack) = &mut outcomes[to].ack {
+            ack.sequences.extend(handed.sequences);
+            ack.sequences.sort_unstable();
+            ack.sequences.dedup();
+        }
+    }
+}
+
+impl Speaker {
+    fn paint(&mut self, day: Date, minutes: &DayMinutes) {
+        match self.days.iter_mut().find(|(known, _)| *known == day) {
+            Some((_, known)) => known.merge(minutes),
+            None => self.days.push((day, *minutes)),
+        }
+    }
+
+    fn hear(&mut self, report: &Report, at: i64) {
+        let mut boot_id = [0; 16];
+        boot_id.copy_from_slice(&report.boot_id);
+        let said = report
+            .facts
+            .as_ref()
+            .map(|facts| (bounded(&facts.version, 64), bounded(&facts.os, 128)));
+        let facts = said.or_else(|| self.contact.take().and_then(|earlier| earlier.facts));
+        self.contact = Some(Contact {
+            terminal: self.terminal.clone(),
+            received_at: at,
+            clock_offset: report.sent_at.saturating_sub(at),
+            boot_id,
+            facts,
+        });
     }
 }
 
@@ -352,7 +434,7 @@ mod tests {
             incoming("a", vec![(NOW - 600, NOW - 540)]),
             incoming("b", vec![(NOW - 600, NOW - 300)]),
         ];
-        let assembly = assemble(&all, 10);
+        let mut assembly = assemble(&all, 10);
         let batch = assembly.batch();
         let rows: Vec<_> = batch
             .days
@@ -362,11 +444,60 @@ mod tests {
         assert_eq!(rows, [("a", 1), ("b", 5)]);
         assert_eq!(batch.contacts.len(), 2);
         let outcomes = assembly.finish(&Committed::default(), None);
-        assert!(
-            outcomes
-                .iter()
-                .all(|one| one.ack.as_ref().unwrap().sequences == [5])
+        assert!(outcomes.iter().all(|one| one.kept));
+        let sequences = |index: usize| outcomes[index].ack.as_ref().map(|ack| &ack.sequences[..]);
+        assert_eq!(
+            [sequences(0), sequences(1), sequences(2)],
+            [None, Some(&[5][..]), Some(&[5][..])],
+            "the later report's acknowledgement speaks for both"
         );
+    }
+
+    #[test]
+    fn one_acknowledgement_speaks_for_a_boots_kept_reports_and_no_others() {
+        let good = vec![(NOW - 600, NOW - 540)];
+        let mut all = Vec::new();
+        for (sequence, boot, over_mqtt, sessions) in [
+            (7_u64, 1_u8, true, good.clone()),
+            (6, 1, true, good.clone()),
+            (8, 1, true, vec![(NOW, NOW - 1)]),
+            (9, 2, true, good.clone()),
+            (4, 1, false, good.clone()),
+            (3, 1, true, good),
+        ] {
+            let mut one = incoming("a", sessions);
+            let mut report = Report::decode(&one.payload[..]).unwrap();
+            report.boot_id = vec![boot; 16];
+            report.sequence = sequence;
+            if !over_mqtt {
+                "a".clone_into(&mut report.terminal);
+                one.topic_terminal = None;
+            }
+            one.payload = report.encode_to_vec().into();
+            all.push(one);
+        }
+        let mut assembly = assemble(&all, 1);
+        assert_eq!(assembly.batch().quarantined.len(), 1);
+        let full = Committed {
+            overflowed: vec![0],
+        };
+        let outcomes = assembly.finish(&full, None);
+        let told: Vec<_> = outcomes
+            .iter()
+            .map(|one| {
+                let sequences = one.ack.as_ref().map(|ack| ack.sequences.clone());
+                (one.kept, sequences.unwrap_or_default())
+            })
+            .collect();
+        let expected = [
+            (true, vec![]),
+            (true, vec![]),
+            (false, vec![]),
+            (true, vec![9]),
+            (true, vec![4]),
+            (true, vec![3, 6, 7]),
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]
@@ -376,7 +507,7 @@ mod tests {
             incoming("b", vec![(NOW - 600, NOW)]),
             incoming("a", vec![(NOW, NOW - 1)]),
         ];
-        let assembly = assemble(&all, 1);
+        let mut assembly = assemble(&all, 1);
         assert_eq!(assembly.batch().quarantined.len(), 2);
         let outcomes = assembly.finish(
             &Committed {
@@ -398,7 +529,7 @@ mod tests {
         good.replay_of = Some(7);
         let mut bad = incoming("a", vec![(NOW, NOW - 1)]);
         bad.replay_of = Some(8);
-        let assembly = assemble(&[good, bad], 9);
+        let mut assembly = assemble(&[good, bad], 9);
         let batch = assembly.batch();
         assert_eq!(batch.replayed, [7]);
         assert!(batch.quarantined.is_empty() && batch.contacts.is_empty());

@@ -341,7 +341,7 @@ impl Worker {
             let latency = now.duration_since(delivery.arrived).unsigned_abs();
             self.parts
                 .metrics
-                .report(outcome.accepted, outcome.ack.is_some(), latency);
+                .report(outcome.accepted, outcome.kept, latency);
             for (reason, detail) in &outcome.refused {
                 let terminal = outcome.terminal.as_ref().map(TerminalId::as_str);
                 self.parts.metrics.refused(reason.key());
