@@ -144,6 +144,10 @@ impl App {
                 (None, None, Some(tasks::start("outside", reading)))
             }
         };
+        let retaining = config.retention.map(|days| {
+            let (store, zone) = (store.clone(), config.zone.clone());
+            retention::run(store, clock.clone(), zone, days, ending.clone())
+        });
         let parts = Parts {
             store: store.clone(),
             zone: config.zone.clone(),
@@ -157,10 +161,6 @@ impl App {
                 ..Limits::default()
             },
         };
-        let retaining = config.retention.map(|days| {
-            let (store, zone) = (store.clone(), config.zone.clone());
-            retention::run(store, clock.clone(), zone, days, ending.clone())
-        });
         let rolling = rollup::run(
             store.clone(),
             changes.clone(),
