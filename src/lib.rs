@@ -10,6 +10,7 @@
 //! - [`query`], [`registry`]: questions about usage; changes of who is who.
 //! - [`rollup`]: keeps school-days fresh. [`api`]: gRPC and HTTP.
 //! - [`app`]: the composition root. [`cli`], [`demo`]: the ways to run it.
+//! - [`simulate`]: the whole in virtual time, with faults and a truth to compare with.
 //! - [`clock`], [`config`], [`observe`], [`tasks`]: the only homes of time, environment, logging and spawning.
 
 pub mod api;
@@ -25,5 +26,6 @@ pub mod observe;
 pub mod query;
 pub mod registry;
 pub mod rollup;
+pub mod simulate;
 pub mod store;
 pub mod tasks;

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
@@ -31,11 +31,12 @@ const ALLOWED: [(&str, &[&str]); 15] = [
             "app", "clock", "config", "domain", "observe", "query", "store", "tasks",
         ],
     ),
+    ("simulate", &["domain", "ingest", "store"]),
     (
         "cli",
         &[
             "app", "clock", "config", "demo", "domain", "ingest", "observe", "query", "registry",
-            "store", "tasks",
+            "simulate", "store", "tasks",
         ],
     ),
 ];

@@ -15,6 +15,7 @@ mod layers;
 mod outside;
 mod pipeline;
 mod query;
+mod simulation;
 mod stock_client;
 mod store_contract;
 mod support;

@@ -1,0 +1,661 @@
+//! A machine with its clock, disk and people, and the agent's driver on it: the same order of steps as `publish`.
+//!
+//! Not responsible for what the agent's core decides.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use classpulse_agent::core::{BootId, Core, CoreConfig, JournalState, Now, Observation};
+use classpulse_proto::v1::{Ack, AgentFacts};
+use prost::Message as _;
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    Sabotage,
+    disk::{Disk, Tear},
+    plan::{self, Ending, Habits, HardwareClock, IDLE, Plan},
+    report::Fault,
+    truth::TAIL,
+    world::{BEGIN, DAY, Event, World},
+};
+
+/// Between two looks, seconds: the longest that the agent allows.
+const LOOK: i64 = 15;
+/// An answer that came so fast must be believed, ms.
+const FAST: i64 = 5_000;
+
+/// A machine under some terminal's identity.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) terminal: usize,
+    habits: Habits,
+    pub(super) disk: Disk,
+    /// An older image of the disk.
+    image: Option<Disk>,
+    /// Today's boots to come.
+    plans: VecDeque<Plan>,
+    /// Until when its plans reach.
+    free: i64,
+    on: Option<On>,
+    boots: u32,
+    processes: u32,
+}
+
+/// While the power is on.
+#[derive(Debug)]
+struct On {
+    plan: Plan,
+    id: BootId,
+    /// Which boot of the truth.
+    truth: usize,
+    slept_ms: i64,
+    asleep: bool,
+    /// Seconds awake to the next look, while asleep.
+    rest: i64,
+    /// Input before this second is from before a sleep.
+    woke: i64,
+    next_input: usize,
+    error: i64,
+    /// Whether the system vouches for its clock.
+    synced: bool,
+    agent: Option<Agent>,
+    /// The last look of an agent that is no more.
+    last_look: Option<i64>,
+    /// The next write is torn by a power cut.
+    tear: Option<Tear>,
+}
+
+#[derive(Debug)]
+struct Agent {
+    process: u32,
+    core: Core,
+    up: bool,
+    last_look: i64,
+    /// Reports of this boot and when they were sent, ms.
+    sent: BTreeMap<u64, i64>,
+}
+
+impl Machine {
+    pub(super) fn new(terminal: usize, random: &mut ChaCha8Rng) -> Self {
+        Self {
+            terminal,
+            habits: Habits::draw(random),
+            disk: Disk::default(),
+            image: None,
+            plans: VecDeque::new(),
+            free: i64::MIN,
+            on: None,
+            boots: 0,
+            processes: 0,
+        }
+    }
+}
+
+impl On {
+    fn now(&self, now_ms: i64) -> Now {
+        let mono = now_ms - self.plan.on * 1_000;
+        Now {
+            mono_ms: mono.unsigned_abs(),
+            awake_ms: (mono - self.slept_ms).unsigned_abs(),
+            wall_ms: now_ms + self.error * 1_000,
+            wall_synced: self.synced,
+        }
+    }
+
+    /// What the sensors say, and the moment of use that it shows.
+    fn sense(&mut self, second: i64) -> (Observation, Option<i64>) {
+        while self
+            .plan
+            .inputs
+            .get(self.next_input)
+            .is_some_and(|at| *at <= second)
+        {
+            self.next_input += 1;
+        }
+        let input = self.next_input.checked_sub(1);
+        let input = input.and_then(|at| self.plan.inputs.get(at).copied());
+        let films = &self.plan.films;
+        let playing = films
+            .iter()
+            .any(|(from, until)| (*from..*until).contains(&second));
+        let seen = if playing { Some(second) } else { input };
+        let observation = Observation {
+            last_input_mono_ms: input.map(|at| ((at - self.plan.on) * 1_000).unsigned_abs()),
+            playing,
+        };
+        (observation, seen.filter(|at| *at >= self.woke))
+    }
+
+    fn agent_of(&mut self, process: u32) -> Option<&mut Agent> {
+        self.agent
+            .as_mut()
+            .filter(|agent| agent.process == process)
+    }
+}
+
+/// Days and power.
+impl World<'_> {
+    fn on(&mut self, machine: usize, boot: u32) -> Option<&mut On> {
+        let machine = &mut self.machines[machine];
+        if machine.boots != boot {
+            return None;
+        }
+        machine.on.as_mut()
+    }
+
+    pub(super) fn dawn(&mut self, day: i64) {
+        self.clone_a_disk(day);
+        let midnight = BEGIN + day * DAY;
+        let last = day + 1 == i64::from(self.options.days);
+        for index in 0..self.machines.len() {
+            let machine = &mut self.machines[index];
+            let plans = plan::day(
+                &mut self.random,
+                machine.habits,
+                midnight,
+                day % 7 >= 5,
+                machine.free,
+                last,
+            );
+            for plan in plans {
+                let on = plan.on;
+                self.machines[index].free = plan.off + 2 * LOOK + 10;
+                self.machines[index].plans.push_back(plan);
+                self.at(on, Event::Boot(index));
+            }
+        }
+    }
+
+    /// Somebody puts a terminal's disk image into another machine, before school.
+    fn clone_a_disk(&mut self, day: i64) {
+        let many = self.machines.len() > self.names.len();
+        if day == 0 || many || !self.random.random_bool(0.15) {
+            return;
+        }
+        let index = self.random.random_range(0..self.machines.len());
+        let original = &self.machines[index];
+        if original.on.is_some() {
+            return;
+        }
+        let (terminal, disk) = (original.terminal, original.disk.clone());
+        let mut clone = Machine::new(terminal, &mut self.random);
+        clone.disk = disk;
+        self.machines.push(clone);
+        self.faults.note(Fault::Clone);
+    }
+
+    pub(super) fn boot(&mut self, index: usize) {
+        let machine = &mut self.machines[index];
+        let Some(plan) = machine.plans.pop_front().filter(|_| machine.on.is_none()) else {
+            return;
+        };
+        machine.boots += 1;
+        let (boots, terminal) = (machine.boots, machine.terminal);
+        self.restore(index);
+        let id: BootId = self.random.random();
+        let truth = self.truth.begin(id, index, terminal, boots, plan.on);
+        let error = match plan.clock {
+            HardwareClock::Right => 0,
+            HardwareClock::Off(by) => by,
+            // Whole minutes, so that what it paints is what it would have painted.
+            HardwareClock::Reset(to) => to + plan.on % 60 - plan.on,
+        };
+        match plan.clock {
+            HardwareClock::Right => {}
+            HardwareClock::Off(_) => self.faults.note(Fault::ClockOff),
+            HardwareClock::Reset(_) => self.faults.note(Fault::ClockDead),
+        }
+        self.truth.boots[truth].errors.insert(error);
+        self.schedule(index, boots, &plan);
+        self.machines[index].on = Some(On {
+            id,
+            truth,
+            slept_ms: 0,
+            asleep: false,
+            rest: 0,
+            woke: plan.on,
+            next_input: 0,
+            error,
+            synced: false,
+            agent: None,
+            last_look: None,
+            tear: None,
+            plan,
+        });
+    }
+
+    fn schedule(&mut self, index: usize, boot: u32, plan: &Plan) {
+        self.at(plan.on + plan.agent_after, Event::Start(index, boot));
+        self.at(plan.off, Event::PowerOff(index, boot));
+        if let Some(at) = plan.network_time {
+            self.at(at, Event::NetworkTime(index, boot));
+        }
+        if let Some((at, by)) = plan.jump {
+            self.at(at, Event::Jump(index, boot, by));
+        }
+        if let Some((at, seconds)) = plan.kill {
+            self.at(at, Event::Kill(index, boot, seconds));
+        }
+        if let Some((from, until)) = plan.sleep {
+            self.at(from, Event::Sleep(index, boot, until));
+        }
+    }
+
+    /// A card, or a person, sets the disk back.
+    fn restore(&mut self, index: usize) {
+        let often = if self.machines[index].habits.card { 0.6 } else { 0.01 };
+        if !self.random.random_bool(often) {
+            return;
+        }
+        let emptied = self.random.random_bool(0.3);
+        let machine = &mut self.machines[index];
+        let image = match &machine.image {
+            Some(image) if !emptied => {
+                self.faults.note(Fault::Restored);
+                image.clone()
+            }
+            _ => {
+                self.faults.note(Fault::Emptied);
+                Disk::default()
+            }
+        };
+        let before = machine.disk.look();
+        let after = image.look();
+        machine.disk = image;
+        let terminal = machine.terminal;
+        self.verdict
+            .gone(terminal, before.as_slice(), after.as_ref(), &self.zone);
+    }
+
+    pub(super) fn power_off(&mut self, index: usize, boot: u32) {
+        let now = self.now_s();
+        let Some(on) = self.on(index, boot) else {
+            return;
+        };
+        let ending = on.plan.ending;
+        match ending {
+            Ending::CutInWrite(tear) if on.agent.is_some() && !on.asleep => {
+                on.tear = Some(tear);
+                return;
+            }
+            Ending::Orderly if on.agent.is_some() => {
+                self.last_words(index);
+                self.end_boot(index, now, "switched off");
+            }
+            _ => {
+                self.faults.note(Fault::Cut);
+                let on = self.machines[index].on.as_ref();
+                let known = on.and_then(|on| match (&on.agent, on.last_look) {
+                    (Some(_), _) => Some(now - TAIL),
+                    (None, last) => last.map(|last| last - TAIL),
+                });
+                let written = known.unwrap_or(i64::MIN);
+                self.end_boot(index, written, "power cut");
+            }
+        }
+    }
+
+    /// Power is gone; everything until `written` must be in the journal.
+    fn end_boot(&mut self, index: usize, written: i64, ending: &'static str) {
+        let now = self.now_s();
+        let machine = &mut self.machines[index];
+        let Some(on) = machine.on.take() else { return };
+        let terminal = machine.terminal;
+        self.truth.boots[on.truth].end(now, written, ending);
+        if let Some(state) = machine.disk.look() {
+            self.truth.dated(on.truth, &state);
+        }
+        if self.random.random_bool(0.08) {
+            machine.image = Some(machine.disk.clone());
+        }
+        self.unlink(terminal, index);
+    }
+
+    pub(super) fn sleep(&mut self, index: usize, boot: u32, until: i64) {
+        let now = self.now_s();
+        let Some(on) = self.on(index, boot) else {
+            return;
+        };
+        let Some(agent) = &on.agent else { return };
+        if on.asleep || until - now < 60 || on.tear.is_some() {
+            return;
+        }
+        on.rest = (agent.last_look + LOOK - now).clamp(0, LOOK);
+        on.asleep = true;
+        on.plan.inputs.retain(|at| *at <= now || *at >= until);
+        on.slept_ms += (until - now) * 1_000;
+        let truth = on.truth;
+        let terminal = self.machines[index].terminal;
+        self.faults.note(Fault::Suspend);
+        self.truth.boots[truth].sleep(now);
+        self.unlink(terminal, index);
+        self.at(until, Event::Wake(index, boot));
+    }
+
+    pub(super) fn wake(&mut self, index: usize, boot: u32) {
+        let now = self.now_s();
+        let Some(on) = self.on(index, boot) else {
+            return;
+        };
+        on.asleep = false;
+        on.woke = now;
+        let truth = on.truth;
+        // The pending look comes when its time awake has passed.
+        let next = on.agent.as_ref().map(|agent| (agent.process, now + on.rest));
+        self.truth.boots[truth].wake(now);
+        if let Some((process, at)) = next {
+            self.at(at, Event::Look(index, process));
+        }
+        self.lose_link(index);
+    }
+
+    pub(super) fn network_time(&mut self, index: usize, boot: u32) {
+        let now = self.now_s();
+        let away = self.network.away_until[self.machines[index].terminal];
+        let Some(on) = self.on(index, boot) else {
+            return;
+        };
+        if away > now || on.asleep {
+            let again = away.max(now) + 60;
+            self.at(again, Event::NetworkTime(index, boot));
+            return;
+        }
+        (on.error, on.synced) = (0, true);
+    }
+
+    pub(super) fn jump(&mut self, index: usize, boot: u32, by: i64) {
+        let now = self.now_s();
+        let back = now + self.random.random_range(60..1_800);
+        let Some(on) = self.on(index, boot) else {
+            return;
+        };
+        if on.error != 0 || on.asleep {
+            return;
+        }
+        (on.error, on.synced) = (by, false);
+        let (truth, asks) = (on.truth, on.plan.network_time.is_some());
+        if self.truth.boots[truth].vouched.is_none() {
+            self.truth.boots[truth].errors.insert(by);
+        }
+        self.faults.note(Fault::Jump);
+        if asks {
+            self.at(back, Event::NetworkTime(index, boot));
+        }
+    }
+}
+
+/// The agent's process.
+impl World<'_> {
+    pub(super) fn start(&mut self, index: usize, boot: u32) {
+        let now_ms = self.now_ms;
+        let heartbeat = self.service.heartbeat;
+        let gullible = self.sabotaged(Sabotage::TornAccepted);
+        let machine = &mut self.machines[index];
+        if machine.boots != boot {
+            return;
+        }
+        let Some(on) = machine.on.as_mut().filter(|on| on.agent.is_none()) else {
+            return;
+        };
+        machine.processes += 1;
+        let process = machine.processes;
+        let journal = machine.disk.load(gullible);
+        if let Some(state) = &journal {
+            self.truth.loaded(state, Some(on.truth));
+        }
+        let now = on.now(now_ms);
+        let config = CoreConfig {
+            terminal: self.names[machine.terminal].as_str().to_owned(),
+            facts: AgentFacts {
+                version: "0".to_owned(),
+                booted_at: now.wall_ms.div_euclid(1_000),
+                ..AgentFacts::default()
+            },
+            heartbeat_seconds: heartbeat,
+            idle_seconds: IDLE.unsigned_abs().try_into().unwrap_or(u32::MAX),
+        };
+        on.agent = Some(Agent {
+            process,
+            core: Core::start(on.id, now, config, journal),
+            up: false,
+            last_look: now_ms.div_euclid(1_000),
+            sent: BTreeMap::new(),
+        });
+        self.look(index, process);
+        self.retry(index, process);
+    }
+
+    pub(super) fn kill(&mut self, index: usize, boot: u32, seconds: i64) {
+        let Some(on) = self.on(index, boot) else {
+            return;
+        };
+        if on.asleep || on.tear.is_some() {
+            return;
+        }
+        let Some(agent) = on.agent.take() else { return };
+        on.last_look = Some(agent.last_look);
+        let (truth, again) = (on.truth, agent.last_look - TAIL);
+        self.truth.boots[truth].soften(again);
+        self.faults.note(Fault::Killed);
+        let terminal = self.machines[index].terminal;
+        self.unlink(terminal, index);
+        let again = self.now_s() + seconds;
+        self.at(again, Event::Start(index, boot));
+    }
+
+    /// A look at the machine, and what the driver does after it.
+    pub(super) fn look(&mut self, index: usize, process: u32) {
+        if self.see(index, process) {
+            self.settle(index);
+            self.at(self.now_s() + LOOK, Event::Look(index, process));
+        }
+    }
+
+    fn see(&mut self, index: usize, process: u32) -> bool {
+        let (now_ms, second) = (self.now_ms, self.now_s());
+        let Some(on) = self.machines[index].on.as_mut().filter(|on| !on.asleep) else {
+            return false;
+        };
+        if on.agent_of(process).is_none() {
+            return false;
+        }
+        let (observation, seen) = on.sense(second);
+        let (now, truth, synced) = (on.now(now_ms), on.truth, on.synced);
+        let Some(agent) = on.agent_of(process) else {
+            return false;
+        };
+        agent.core.observe(now, observation);
+        agent.last_look = second;
+        let boot = &mut self.truth.boots[truth];
+        if let Some(at) = seen {
+            boot.saw(at, second);
+        }
+        if synced {
+            boot.vouched.get_or_insert(second);
+        }
+        true
+    }
+
+    /// Writes what is due, then sends what is due.
+    fn settle(&mut self, index: usize) {
+        let now_ms = self.now_ms;
+        let Some(on) = self.machines[index].on.as_mut() else {
+            return;
+        };
+        let now = on.now(now_ms);
+        let Some(agent) = on.agent.as_mut() else {
+            return;
+        };
+        let due = agent.core.journal_due(now);
+        if let Some(state) = due
+            && !self.save(index, state)
+        {
+            return;
+        }
+        self.send(index);
+    }
+
+    /// Writes the journal; false where the power went meanwhile.
+    fn save(&mut self, index: usize, state: JournalState) -> bool {
+        let unwritten = self.sabotaged(Sabotage::JournalNotWritten);
+        let machine = &mut self.machines[index];
+        let tear = machine.on.as_ref().and_then(|on| on.tear);
+        let Some(tear) = tear else {
+            if !unwritten {
+                machine.disk.save(state);
+            }
+            return true;
+        };
+        let before = machine.disk.look();
+        machine.disk.tear(&state, tear, &mut self.random);
+        let after = machine.disk.look();
+        let (terminal, truth) = (machine.terminal, machine.on.as_ref().map(|on| on.truth));
+        self.faults.note(match tear {
+            Tear::BeforeRename => Fault::TornNew,
+            Tear::WithBak => Fault::TornKept,
+            Tear::WithoutBak => Fault::TornGone,
+        });
+        let written = self.now_s() - TAIL;
+        self.end_boot(index, written, "power cut while the journal was written");
+        if tear == Tear::WithoutBak {
+            let held: Vec<JournalState> = before.into_iter().chain([state]).collect();
+            if let (Some(truth), Some(state)) = (truth, held.first()) {
+                self.truth.dated(truth, state);
+            }
+            self.verdict
+                .gone(terminal, &held, after.as_ref(), &self.zone);
+        }
+        false
+    }
+
+    fn send(&mut self, index: usize) {
+        let now_ms = self.now_ms;
+        let forget = self.sabotaged(Sabotage::ForgetEarly);
+        loop {
+            let machine = &mut self.machines[index];
+            let Some(on) = machine.on.as_mut() else {
+                return;
+            };
+            let now = on.now(now_ms);
+            let Some(agent) = on.agent.as_mut() else {
+                return;
+            };
+            drop(agent.core.take_events());
+            let Some(report) = agent.core.poll(now) else {
+                return;
+            };
+            if report.boot_id == on.id {
+                agent.sent.insert(report.sequence, now_ms);
+                if agent.sent.len() > 32 {
+                    agent.sent.pop_first();
+                }
+            }
+            if forget {
+                let ack = Ack {
+                    boot_id: report.boot_id.clone(),
+                    sequences: vec![report.sequence],
+                    ..Ack::default()
+                };
+                agent.core.acknowledged(now, &ack);
+            }
+            let terminal = machine.terminal;
+            self.send_report(terminal, report.encode_to_vec().into());
+        }
+    }
+
+    fn last_words(&mut self, index: usize) {
+        let now_ms = self.now_ms;
+        let process = self.machines[index].processes;
+        if !self.see(index, process) {
+            return;
+        }
+        let Some(on) = self.machines[index].on.as_mut() else {
+            return;
+        };
+        let now = on.now(now_ms);
+        let Some(agent) = on.agent.as_mut() else {
+            return;
+        };
+        agent.core.report_now();
+        let state = agent.core.flush(now);
+        if self.save(index, state) {
+            self.send(index);
+        }
+    }
+
+    pub(super) fn connect(&mut self, index: usize, process: u32) {
+        let now_ms = self.now_ms;
+        let terminal = self.machines[index].terminal;
+        if self.network.away_until[terminal] > self.now_s() {
+            self.retry(index, process);
+            return;
+        }
+        let Some(on) = self.machines[index].on.as_mut().filter(|on| !on.asleep) else {
+            return;
+        };
+        let now = on.now(now_ms);
+        let Some(agent) = on.agent_of(process).filter(|agent| !agent.up) else {
+            return;
+        };
+        agent.up = true;
+        agent.core.connected(now);
+        self.link(terminal, index);
+        self.settle(index);
+    }
+
+    /// Tries to connect after a while, or when the network is back.
+    fn retry(&mut self, index: usize, process: u32) {
+        let away = self.network.away_until[self.machines[index].terminal];
+        let pause = self.random.random_range(200..60_000);
+        let at = self.now_ms.max(away.saturating_mul(1_000)) + pause;
+        self.at_ms(at, Event::Connect(index, process));
+    }
+
+    /// The connection is gone.
+    pub(super) fn lose_link(&mut self, index: usize) {
+        let now_ms = self.now_ms;
+        let Some(on) = self.machines[index].on.as_mut() else {
+            return;
+        };
+        let now = on.now(now_ms);
+        let Some(agent) = on.agent.as_mut() else {
+            return;
+        };
+        agent.up = false;
+        agent.core.disconnected(now);
+        let process = agent.process;
+        self.retry(index, process);
+    }
+
+    pub(super) fn acknowledge(&mut self, index: usize, bytes: &[u8]) {
+        let (now_ms, second) = (self.now_ms, self.now_s());
+        let Ok(ack) = Ack::decode(bytes) else { return };
+        let Some(on) = self.machines[index].on.as_mut().filter(|on| !on.asleep) else {
+            return;
+        };
+        let now = on.now(now_ms);
+        let Some(agent) = on.agent.as_mut() else {
+            return;
+        };
+        if ack.boot_id == on.id {
+            let ages = ack.sequences.iter().filter_map(|one| agent.sent.remove(one));
+            if ages.map(|sent| now_ms - sent).any(|age| age <= FAST) {
+                self.truth.boots[on.truth].vouched.get_or_insert(second);
+            }
+        }
+        agent.core.acknowledged(now, &ack);
+        self.settle(index);
+    }
+
+    /// Sabotage: every report of this boot up to the highest, as a high-water mark would read.
+    pub(super) fn sent_before(&self, terminal: usize, boot: &[u8], highest: u64) -> Vec<u64> {
+        let machine = self.network.links[terminal].map(|index| &self.machines[index]);
+        let on = machine.and_then(|machine| machine.on.as_ref());
+        let agent = on
+            .filter(|on| on.id == boot)
+            .and_then(|on| on.agent.as_ref());
+        let earlier = agent.map(|agent| agent.sent.range(..highest));
+        let earlier = earlier.into_iter().flatten().map(|(sequence, _)| *sequence);
+        earlier.chain([highest]).collect()
+    }
+}
