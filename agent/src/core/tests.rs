@@ -271,3 +271,54 @@ fn the_journal_is_written_every_15_seconds_and_at_once_when_time_becomes_known()
     assert_eq!(journal.last_ack_ms, EPOCH_MS + 17_000);
     assert!(core.journal_due(dead(40)).is_none(), "nothing changed");
 }
+
+/// Looks every `tick` seconds; the most seconds of power that no journal knew at any moment.
+fn most_unwritten(tick: u64, forced: &[u64]) -> u64 {
+    let dead = |second: u64| Now {
+        wall_ms: 946_684_800_000,
+        wall_synced: false,
+        ..at(second)
+    };
+    let mut core = Core::start(BOOT, dead(0), config(), None);
+    core.connected(dead(0));
+    let (mut known, mut most) = (0, 0);
+    for second in 0..600 {
+        most = most.max(second - known);
+        if second % tick == 0 {
+            core.observe(dead(second), NOTHING);
+        }
+        if forced.contains(&second) {
+            // An answer says a new time, which is written at once.
+            core.report_now();
+            let report = core.poll(dead(second)).unwrap();
+            let server_time_ms = EPOCH_MS + i64::try_from(second * 10_000).unwrap();
+            let timely = Ack {
+                server_time_ms,
+                ..ack(&report)
+            };
+            core.acknowledged(dead(second), &timely);
+        }
+        if core.journal_due(dead(second)).is_some() {
+            known = second - second % tick;
+        }
+    }
+    most
+}
+
+#[test]
+fn no_more_than_15_seconds_are_unwritten_whatever_else_is_written() {
+    for tick in 1..=15 {
+        for forced in [
+            vec![],
+            vec![7],
+            vec![20, 31, 52],
+            (0..600).step_by(11).collect(),
+        ] {
+            let most = most_unwritten(tick, &forced);
+            assert!(
+                most <= 15,
+                "looks every {tick} s, forced {forced:?}: {most}"
+            );
+        }
+    }
+}
