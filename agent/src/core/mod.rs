@@ -75,6 +75,9 @@ const JOURNAL_MS: u64 = 15_000;
 const JITTER_MS: u64 = 500;
 /// A server clock nearer than this is not worth a correction.
 const CLOCK_TOLERANCE_MS: u64 = 2_000;
+/// An answer that took longer says too little about the time now: it must stay below what paints a minute. The next
+/// report's answer will tell.
+const ANSWER_MS: u64 = 15_000;
 /// What a service's clock can say, Unix ms: 2020 to 2200. Anything else is no time, and dates no session.
 const SERVER_TIME_MS: std::ops::Range<i64> = 1_577_836_800_000..7_258_118_400_000;
 
@@ -240,7 +243,7 @@ impl Core {
         self.older.retain(|old| !old.sessions.is_empty());
         if SERVER_TIME_MS.contains(&ack.server_time_ms) {
             self.last_ack_ms = ack.server_time_ms;
-            if ack.boot_id.as_slice() == self.current.id {
+            if ack.boot_id.as_slice() == self.current.id && age <= ANSWER_MS {
                 let offset = ack.server_time_ms.saturating_sub(as_signed(now.mono_ms));
                 self.date(offset, age);
             }

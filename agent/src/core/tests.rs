@@ -163,6 +163,36 @@ fn a_clock_that_nobody_vouches_for_dates_nothing_until_the_service_does() {
 }
 
 #[test]
+fn an_answer_that_was_long_under_way_dates_nothing() {
+    let dead = |second: u64| Now {
+        wall_ms: 946_684_800_000 + i64::try_from(second).unwrap() * 1_000,
+        wall_synced: false,
+        ..at(second)
+    };
+    let mut core = Core::start(BOOT, dead(0), config(), None);
+    core.connected(dead(0));
+    let first = core.poll(dead(0)).unwrap();
+    // Received at second 1; the commit waited for the store, so that the answer came a quarter of an hour later.
+    let late = Ack {
+        server_time_ms: EPOCH_MS + 1_000,
+        ..ack(&first)
+    };
+    core.observe(dead(900), input(890));
+    core.acknowledged(dead(900), &late);
+    let second = core.poll(dead(900)).unwrap();
+    assert_eq!(second.clock(), v1::ClockState::Unsynced);
+    assert!(second.sessions.is_empty());
+    let timely = Ack {
+        server_time_ms: EPOCH_MS + 901_000,
+        ..ack(&second)
+    };
+    core.acknowledged(dead(901), &timely);
+    let third = core.poll(dead(901)).unwrap();
+    assert_eq!(third.clock(), v1::ClockState::Synced);
+    assert_eq!(third.sessions[0].start, EPOCH_MS / 1_000);
+}
+
+#[test]
 fn a_boot_that_ends_undated_is_reported_by_its_own_clock_and_said_so() {
     let dead = |second: u64| Now {
         wall_ms: 946_684_800_000 + i64::try_from(second).unwrap() * 1_000,
