@@ -127,7 +127,10 @@ fn tell(sum: &Sum, count: u64) {
 }
 
 fn said(failed: &Failed) -> String {
-    let mut lines = vec![format!("seed {} failed; again: {}", failed.seed, failed.repeat)];
+    let mut lines = vec![format!(
+        "seed {} failed; again: {}",
+        failed.seed, failed.repeat
+    )];
     let shown = failed.differences.iter().take(SHOWN);
     lines.extend(shown.map(|difference| format!("  {difference}")));
     let more = failed.differences.len().saturating_sub(SHOWN);

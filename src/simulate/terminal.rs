@@ -127,9 +127,7 @@ impl On {
     }
 
     fn agent_of(&mut self, process: u32) -> Option<&mut Agent> {
-        self.agent
-            .as_mut()
-            .filter(|agent| agent.process == process)
+        self.agent.as_mut().filter(|agent| agent.process == process)
     }
 }
 
@@ -243,7 +241,11 @@ impl World<'_> {
 
     /// A card, or a person, sets the disk back.
     fn restore(&mut self, index: usize) {
-        let often = if self.machines[index].habits.card { 0.6 } else { 0.01 };
+        let often = if self.machines[index].habits.card {
+            0.6
+        } else {
+            0.01
+        };
         if !self.random.random_bool(often) {
             return;
         }
@@ -341,7 +343,10 @@ impl World<'_> {
         on.woke = now;
         let truth = on.truth;
         // The pending look comes when its time awake has passed.
-        let next = on.agent.as_ref().map(|agent| (agent.process, now + on.rest));
+        let next = on
+            .agent
+            .as_ref()
+            .map(|agent| (agent.process, now + on.rest));
         self.truth.boots[truth].wake(now);
         if let Some((process, at)) = next {
             self.at(at, Event::Look(index, process));
@@ -638,7 +643,10 @@ impl World<'_> {
             return;
         };
         if ack.boot_id == on.id {
-            let ages = ack.sequences.iter().filter_map(|one| agent.sent.remove(one));
+            let ages = ack
+                .sequences
+                .iter()
+                .filter_map(|one| agent.sent.remove(one));
             if ages.map(|sent| now_ms - sent).any(|age| age <= FAST) {
                 self.truth.boots[on.truth].vouched.get_or_insert(second);
             }

@@ -72,7 +72,9 @@ impl Line {
 
     fn count(&self) -> u64 {
         let days = self.0.values();
-        days.flatten().map(|byte| u64::from(byte.count_ones())).sum()
+        days.flatten()
+            .map(|byte| u64::from(byte.count_ones()))
+            .sum()
     }
 
     fn first(&self) -> Option<(Date, u16)> {
@@ -286,7 +288,9 @@ impl World<'_> {
         let at = midnight + i64::from(minute) * 60;
         let boots = self.truth.boots.iter();
         let near: Vec<String> = boots
-            .filter(|boot| boot.terminal == terminal && boot.on - 3_700 < at && at < boot.off + 3_700)
+            .filter(|boot| {
+                boot.terminal == terminal && boot.on - 3_700 < at && at < boot.off + 3_700
+            })
             .map(|boot| self.describe(boot))
             .collect();
         if near.is_empty() {
@@ -300,7 +304,12 @@ impl World<'_> {
         let time = |at: i64| {
             Timestamp::from_second(at).map_or_else(
                 |_| at.to_string(),
-                |at| self.zone.to_datetime(at).strftime("%m-%d %H:%M:%S").to_string(),
+                |at| {
+                    self.zone
+                        .to_datetime(at)
+                        .strftime("%m-%d %H:%M:%S")
+                        .to_string()
+                },
             )
         };
         let used: Vec<String> = boot
