@@ -60,8 +60,6 @@ pub enum Sabotage {
     JournalNotWritten,
     /// A torn journal is taken for an empty one instead of falling back to the last good one.
     TornAccepted,
-    /// An acknowledgement is read as covering every earlier report too.
-    HighWater,
     /// The agent says after a report that it was acknowledged, before anything came back.
     ForgetEarly,
     /// Minutes are added that nobody used.

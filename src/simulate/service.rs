@@ -198,15 +198,10 @@ impl World<'_> {
     }
 
     fn answer(&mut self, batch: &[Waiting], outcomes: Vec<Outcome>) {
-        let high_water = self.sabotaged(Sabotage::HighWater);
         for (one, outcome) in batch.iter().zip(outcomes) {
-            let Some(mut ack) = outcome.ack else {
-                continue;
-            };
-            if high_water && let Some(highest) = ack.sequences.last().copied() {
-                ack.sequences = self.sent_before(one.terminal, &ack.boot_id, highest);
+            if let Some(ack) = outcome.ack {
+                self.send_ack(one.terminal, ack.encode_to_vec().into());
             }
-            self.send_ack(one.terminal, ack.encode_to_vec().into());
         }
     }
 
@@ -238,7 +233,7 @@ impl World<'_> {
     }
 }
 
-/// Sabotage: the first session ends ten minutes later than it did.
+/// Sabotage: the first session begins ten minutes before it did.
 fn invent(bytes: &Bytes) -> Bytes {
     let Ok(mut report) = Report::decode(bytes.clone()) else {
         return bytes.clone();

@@ -291,7 +291,7 @@ impl World<'_> {
                     (Some(_), _) => Some(now - TAIL),
                     (None, last) => last.map(|last| last - TAIL),
                 });
-                let written = known.unwrap_or(i64::MIN);
+                let written = known.unwrap_or(0);
                 self.end_boot(index, written, "power cut");
             }
         }
@@ -653,17 +653,5 @@ impl World<'_> {
         }
         agent.core.acknowledged(now, &ack);
         self.settle(index);
-    }
-
-    /// Sabotage: every report of this boot up to the highest, as a high-water mark would read.
-    pub(super) fn sent_before(&self, terminal: usize, boot: &[u8], highest: u64) -> Vec<u64> {
-        let machine = self.network.links[terminal].map(|index| &self.machines[index]);
-        let on = machine.and_then(|machine| machine.on.as_ref());
-        let agent = on
-            .filter(|on| on.id == boot)
-            .and_then(|on| on.agent.as_ref());
-        let earlier = agent.map(|agent| agent.sent.range(..highest));
-        let earlier = earlier.into_iter().flatten().map(|(sequence, _)| *sequence);
-        earlier.chain([highest]).collect()
     }
 }
