@@ -112,6 +112,21 @@ fn a_sleep_is_neither_power_nor_use() {
 }
 
 #[test]
+fn long_sessions_are_cut_on_a_whole_minute() {
+    let booted = |second: u64| Now {
+        wall_ms: EPOCH_MS + 26_500 + i64::try_from(second * 1_000).unwrap(),
+        ..at(second)
+    };
+    let mut core = Core::start(BOOT, booted(0), config(), None);
+    for second in (0..=43_240).step_by(20) {
+        core.observe(booted(second), NOTHING);
+    }
+    // On at 8:00:26, off at 20:01:06: the minute of 20:00 belongs to one piece alone.
+    let found: Vec<_> = seen(&core).iter().map(|one| (one.1, one.2)).collect();
+    assert_eq!(found, [(26, 43_199), (43_200, 43_266)]);
+}
+
+#[test]
 fn long_sessions_are_cut_without_a_gap() {
     let mut core = Core::start(BOOT, at(0), config(), None);
     for second in (0..=100_000).step_by(200) {
