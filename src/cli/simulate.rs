@@ -57,10 +57,10 @@ pub(super) fn simulate(arguments: &SimulateArgs, json: bool) -> Result<(), Failu
                     if index >= count {
                         return;
                     }
-                    let played = play(first.saturating_add(index), &options);
+                    let played = play(first.saturating_add(index), options);
                     let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
                     match played {
-                        Ok(outcome) => sum.0.add(outcome, &options),
+                        Ok(outcome) => sum.0.add(outcome, options),
                         Err(failure) => sum.1.push(failure),
                     }
                     tell(&sum.0, count);
@@ -87,13 +87,13 @@ pub(super) fn simulate(arguments: &SimulateArgs, json: bool) -> Result<(), Failu
     ))
 }
 
-fn play(seed: u64, options: &Options) -> Result<Outcome, Failure> {
+fn play(seed: u64, options: Options) -> Result<Outcome, Failure> {
     let mut store = MemoryStore::new(options.sabotage == Some(Sabotage::LastWriterWins));
-    simulate::run(seed, options, &mut store).map_err(|error| Failure::said(FAILED, chain(&error)))
+    simulate::run(seed, &options, &mut store).map_err(|error| Failure::said(FAILED, chain(&error)))
 }
 
 impl Sum {
-    fn add(&mut self, outcome: Outcome, options: &Options) {
+    fn add(&mut self, outcome: Outcome, options: Options) {
         self.figures += &outcome.figures;
         self.faults += &outcome.faults;
         if outcome.differences.is_empty() {

@@ -4,7 +4,7 @@
 //! Not responsible for sockets, tasks and files: those have tests of their own.
 //!
 //! # Layout
-//! [`world`] the queue and the events; `terminal` a machine and its agent's driver; `plan` what people do with it;
+//! [`world`] the queue and the events; `terminal` a machine and on it the agent's driver; `plan` what people do with it;
 //! `disk` the journal's files; `network` messages and what befalls them; `service` the aggregator; [`memory`] a store;
 //! `truth` what really happened; `verdict` the comparison; [`report`] the figures.
 //!

@@ -418,9 +418,12 @@ fn add_boot(should: &mut Should, boot: &Boot, zone: &TimeZone) {
     let mut shifts: Vec<(i64, i64)> = boot
         .datings
         .iter()
-        .map(|dating| match dating.vouched {
-            true => (0, self::slack(boot)),
-            false => (dating.error_ms.div_euclid(1_000), 0),
+        .map(|dating| {
+            if dating.vouched {
+                (0, self::slack(boot))
+            } else {
+                (dating.error_ms.div_euclid(1_000), 0)
+            }
         })
         .collect();
     shifts.push((shift, slack));

@@ -21,9 +21,9 @@ const SHORT: Options = Options {
     sabotage: None,
 };
 
-fn play(seed: u64, options: &Options) -> Outcome {
+fn play(seed: u64, options: Options) -> Outcome {
     let mut store = MemoryStore::new(options.sabotage == Some(Sabotage::LastWriterWins));
-    simulate::run(seed, options, &mut store).unwrap()
+    simulate::run(seed, &options, &mut store).unwrap()
 }
 
 fn assert_whole(outcome: &Outcome) {
@@ -49,7 +49,7 @@ fn assert_whole(outcome: &Outcome) {
 fn no_minute_is_lost_or_counted_twice() {
     let (mut figures, mut faults) = (Figures::default(), Faults::default());
     for seed in 1..=30 {
-        let outcome = play(seed, &SHORT);
+        let outcome = play(seed, SHORT);
         assert_whole(&outcome);
         figures += &outcome.figures;
         faults += &outcome.faults;
@@ -70,8 +70,8 @@ fn no_minute_is_lost_or_counted_twice() {
 
 #[test]
 fn the_same_seed_plays_the_same_world_and_another_one_does_not() {
-    assert_eq!(play(7, &SHORT), play(7, &SHORT));
-    assert_ne!(play(7, &SHORT).digest, play(8, &SHORT).digest);
+    assert_eq!(play(7, SHORT), play(7, SHORT));
+    assert_ne!(play(7, SHORT).digest, play(8, SHORT).digest);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn the_checker_finds_every_built_in_fault() {
             sabotage: Some(sabotage),
             ..SHORT
         };
-        let found = (1..=20).any(|seed| !play(seed, &options).differences.is_empty());
+        let found = (1..=20).any(|seed| !play(seed, options).differences.is_empty());
         assert!(found, "{sabotage:?} was not found in 20 seeds");
     }
 }
