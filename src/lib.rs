@@ -11,6 +11,7 @@
 //! - [`backup`]: everything in a file, and back.
 //! - [`rollup`]: keeps school-days fresh. [`retention`]: lets old minutes go. [`api`]: gRPC and HTTP.
 //! - [`app`]: the composition root. [`cli`], [`demo`]: the ways to run it.
+//! - [`simulate`]: the whole in virtual time, with faults and a truth to compare with.
 //! - [`clock`], [`config`], [`observe`], [`tasks`], [`tls`]: the only homes of time, environment, logging, spawning and trust.
 
 pub mod api;
@@ -28,6 +29,7 @@ pub mod query;
 pub mod registry;
 pub mod retention;
 pub mod rollup;
+pub mod simulate;
 pub mod store;
 pub mod tasks;
 pub mod tls;

@@ -242,7 +242,9 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn encode(state: &JournalState) -> Vec<u8> {
+/// A state as the file holds it: header with length and checksum, then the state.
+#[must_use]
+pub fn encode(state: &JournalState) -> Vec<u8> {
     let body = state.encode_to_vec();
     let mut bytes = Vec::with_capacity(HEADER + body.len());
     bytes.extend_from_slice(MAGIC);
@@ -252,7 +254,11 @@ fn encode(state: &JournalState) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Result<JournalState, Problem> {
+/// A file's bytes as a state.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn decode(bytes: &[u8]) -> Result<JournalState, Problem> {
     let torn = |expected: u64| Problem::Torn {
         found: bytes.len() as u64,
         expected,

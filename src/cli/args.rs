@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use crate::{
     demo::DemoArgs,
     domain::ids::{CountyCode, SchoolCode, Stage, TerminalId},
+    simulate::Sabotage,
 };
 
 /// Classpulse (课脉): measures how long schools use their classroom terminals, and scores it.
@@ -65,12 +66,40 @@ pub enum Command {
     Backup(BackupArgs),
     /// Put a backup into the configured store, which must be empty. A portable export goes into any kind of store.
     Restore(RestoreArgs),
+    /// Play virtual weeks of terminals with every fault, and compare every minute with the truth.
+    Simulate(SimulateArgs),
     /// The configuration.
     Config {
         /// What to do with it.
         #[command(subcommand)]
         command: ConfigCommand,
     },
+}
+
+/// What to simulate.
+#[derive(Debug, Clone, Args)]
+pub struct SimulateArgs {
+    /// How many seeds, one after the other from --from on.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    pub from: u64,
+    /// Only this seed.
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    pub seed: Option<u64>,
+    /// Virtual days, 1 to 60.
+    #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u16).range(1..=60))]
+    pub days: u16,
+    /// Terminals, 1 to 1,000.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub terminals: u16,
+    /// Seeds played at a time, 1 to 64.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub jobs: u8,
+    /// Build a fault into the product, to see that it is found.
+    #[arg(long, hide = true)]
+    pub sabotage: Option<Sabotage>,
 }
 
 /// Which county, which days.

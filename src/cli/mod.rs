@@ -1,7 +1,7 @@
 //! The command line: arguments → configuration → work → exit code.
 //!
 //! Commands work on the store directly, so they answer whether or not the service runs.
-//! Not responsible for the work itself (`app`, `query`, `registry`, `ingest::replay`, `demo`).
+//! Not responsible for the work itself (`app`, `query`, `registry`, `ingest::replay`, `demo`, `simulate`).
 
 pub mod args;
 mod backup;
@@ -9,6 +9,7 @@ mod output;
 mod quarantine;
 mod registry;
 mod service;
+mod simulate;
 mod usage;
 
 use std::{path::Path, process::ExitCode, sync::Arc};
@@ -104,6 +105,9 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
     {
         return service::config_check(cli);
     }
+    if let Command::Simulate(arguments) = &cli.command {
+        return simulate::simulate(arguments, cli.json);
+    }
     let config = Config::load(cli.config.as_deref()).map_err(|error| Failure::usage(&error))?;
     let filter = cli.log.as_deref().unwrap_or(match &cli.command {
         Command::Serve => config.log_filter.as_str(),
@@ -161,6 +165,7 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
         | Command::Demo(_)
         | Command::Backup(_)
         | Command::Restore(_)
+        | Command::Simulate(_)
         | Command::Config { .. } => Ok(()),
     };
     store.close().await;

@@ -173,7 +173,8 @@ fn in_service(
 }
 
 /// A quarantine entry that can be replayed: the report with nothing but this session.
-/// An open session grows from report to report and stays one entry.
+/// An open session grows from report to report and stays one entry; its end is another, so that an earlier form that
+/// comes late can't take its place.
 fn refuse_session(
     report: &Report,
     raw: &v1::Session,
@@ -192,6 +193,7 @@ fn refuse_session(
     fingerprint.extend_from_slice(&raw.kind.to_be_bytes());
     fingerprint.extend_from_slice(&raw.number.to_be_bytes());
     fingerprint.extend_from_slice(&raw.start.to_be_bytes());
+    fingerprint.push(u8::from(raw.open));
     fingerprint.extend_from_slice(reason.key().as_bytes());
     Refusal {
         terminal: terminal.as_str().to_owned(),
@@ -410,23 +412,32 @@ mod tests {
     }
 
     #[test]
-    fn a_growing_session_keeps_its_fingerprint() {
+    fn a_growing_session_keeps_its_fingerprint_until_it_ends() {
         let zone = zone();
         let received = Received {
             topic_terminal: Some("t"),
             at: NOW,
             zone: &zone,
         };
-        let refused = |end| {
-            let report = report(vec![session(946_684_800, end)]);
+        let refused = |end, open| {
+            let session = v1::Session {
+                open,
+                ..session(946_684_800, end)
+            };
+            let report = report(vec![session]);
             let terminal = identify(&report, received).unwrap();
             check(&report, &terminal, &Standing::Unknown, received)
                 .refusals
                 .remove(0)
                 .1
         };
-        let (early, late) = (refused(946_684_860), refused(946_684_920));
+        let (early, late) = (refused(946_684_860, true), refused(946_684_920, true));
         assert_eq!(early.fingerprint, late.fingerprint);
         assert_ne!(early.payload, late.payload);
+        let ended = refused(946_684_920, false);
+        assert_ne!(
+            ended.fingerprint, late.fingerprint,
+            "an earlier form that comes late must not take the end's place"
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
@@ -47,11 +47,12 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "app", "clock", "config", "domain", "observe", "query", "store", "tasks",
         ],
     ),
+    ("simulate", &["domain", "ingest", "store"]),
     (
         "cli",
         &[
             "app", "backup", "clock", "config", "demo", "domain", "ingest", "observe", "query",
-            "registry", "store", "tasks",
+            "registry", "simulate", "store", "tasks",
         ],
     ),
 ];

@@ -20,6 +20,7 @@ mod pipeline;
 mod postgres;
 mod query;
 mod servers;
+mod simulation;
 mod stock_client;
 mod store_contract;
 mod support;

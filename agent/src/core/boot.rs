@@ -5,7 +5,7 @@
 use classpulse_proto::v1;
 
 use super::{
-    BootId, CoreEvent, Now, Observation,
+    BootId, CoreEvent, Now, Observation, as_signed,
     session::{CUT_MS, Carried, Kind, Seen, Session},
     state::{JournalState, StoredBoot},
 };
@@ -172,11 +172,12 @@ impl Boot {
         if self.current(kind).is_none() {
             self.open(kind, begin, events);
         }
+        let offset_ms = self.offset_ms;
         for _ in 0..MOST_CUTS {
             let Some(session) = self.current(kind) else {
                 return;
             };
-            let cut = session.start_ms.saturating_add(CUT_MS);
+            let cut = cut_after(session.start_ms, offset_ms);
             session.end_ms = session.end_ms.max(end.min(cut));
             if end <= cut {
                 return;
@@ -248,6 +249,16 @@ impl Boot {
         self.close(Kind::Used, events);
         self.close(Kind::Powered, events);
     }
+}
+
+/// Where a session that began then is cut: after 12 hours, on a whole minute, so that no minute is left with two
+/// pieces of which neither paints it.
+fn cut_after(start_ms: u64, offset_ms: i64) -> u64 {
+    let latest = start_ms.saturating_add(CUT_MS);
+    let into_minute = offset_ms
+        .saturating_add(as_signed(latest))
+        .rem_euclid(60_000);
+    latest.saturating_sub(into_minute.unsigned_abs())
 }
 
 /// What is said of it.

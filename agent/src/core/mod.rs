@@ -69,10 +69,15 @@ pub enum CoreEvent {
 const HEARTBEAT: std::ops::RangeInclusive<u32> = 15..=3_600;
 /// Allowed idle thresholds, seconds.
 const IDLE: std::ops::RangeInclusive<u32> = 30..=3_600;
-/// At most one journal write in so many ms.
+/// At most one journal write in so many ms, and at most so much that no journal knows.
 const JOURNAL_MS: u64 = 15_000;
+/// Looks come a little early or late; less than this is no reason to write a look earlier, ms.
+const JITTER_MS: u64 = 500;
 /// A server clock nearer than this is not worth a correction.
 const CLOCK_TOLERANCE_MS: u64 = 2_000;
+/// An answer that took longer says too little about the time now: it must stay below what paints a minute. The next
+/// report's answer will tell.
+const ANSWER_MS: u64 = 15_000;
 /// What a service's clock can say, Unix ms: 2020 to 2200. Anything else is no time, and dates no session.
 const SERVER_TIME_MS: std::ops::Range<i64> = 1_577_836_800_000..7_258_118_400_000;
 
@@ -89,6 +94,10 @@ pub struct Core {
     changed: bool,
     /// When the journal's state was last given out; `None` asks for it at once.
     written_ms: Option<u64>,
+    /// The last look, and how long after the one before.
+    looked: Option<(u64, u64)>,
+    /// The last look that a given state knows.
+    known_ms: Option<u64>,
     last_ack_ms: i64,
     events: Vec<CoreEvent>,
 }
@@ -119,6 +128,8 @@ impl Core {
             outbox: Outbox::default(),
             changed: true,
             written_ms: None,
+            looked: None,
+            known_ms: None,
             last_ack_ms: journal.last_ack_ms,
             events: vec![],
         };
@@ -162,6 +173,10 @@ impl Core {
     /// Takes in what was sensed.
     pub fn observe(&mut self, now: Now, observation: Observation) {
         self.sync_from_system(now);
+        let pause = self
+            .looked
+            .map_or(0, |(at, _)| now.mono_ms.saturating_sub(at));
+        self.looked = Some((now.mono_ms, pause));
         let idle_ms = u64::from(self.settings().1) * 1_000;
         self.current
             .observe(now, observation, idle_ms, &mut self.events);
@@ -228,7 +243,7 @@ impl Core {
         self.older.retain(|old| !old.sessions.is_empty());
         if SERVER_TIME_MS.contains(&ack.server_time_ms) {
             self.last_ack_ms = ack.server_time_ms;
-            if ack.boot_id.as_slice() == self.current.id {
+            if ack.boot_id.as_slice() == self.current.id && age <= ANSWER_MS {
                 let offset = ack.server_time_ms.saturating_sub(as_signed(now.mono_ms));
                 self.date(offset, age);
             }
@@ -243,16 +258,28 @@ impl Core {
         let waited = self
             .written_ms
             .is_none_or(|at| now.mono_ms.saturating_sub(at) >= JOURNAL_MS);
-        if !(self.changed && waited) {
+        if !(self.changed && (waited || self.would_know_too_little())) {
             return None;
         }
         Some(self.flush(now))
+    }
+
+    /// Whether a power cut just before the next look would take more than 15 s from the journal: writes that came for
+    /// another reason, between looks, must not put off the next one.
+    fn would_know_too_little(&self) -> bool {
+        self.looked
+            .zip(self.known_ms)
+            .is_some_and(|((at, pause), known)| {
+                at > known
+                    && at.saturating_sub(known).saturating_add(pause) > JOURNAL_MS + JITTER_MS
+            })
     }
 
     /// The state to write, now.
     pub fn flush(&mut self, now: Now) -> JournalState {
         self.changed = false;
         self.written_ms = Some(now.mono_ms);
+        self.known_ms = self.looked.map(|(at, _)| at);
         JournalState {
             boots: self
                 .older

@@ -112,6 +112,21 @@ fn a_sleep_is_neither_power_nor_use() {
 }
 
 #[test]
+fn long_sessions_are_cut_on_a_whole_minute() {
+    let booted = |second: u64| Now {
+        wall_ms: EPOCH_MS + 26_500 + i64::try_from(second * 1_000).unwrap(),
+        ..at(second)
+    };
+    let mut core = Core::start(BOOT, booted(0), config(), None);
+    for second in (0..=43_240).step_by(20) {
+        core.observe(booted(second), NOTHING);
+    }
+    // On at 8:00:26, off at 20:01:06: the minute of 20:00 belongs to one piece alone.
+    let found: Vec<_> = seen(&core).iter().map(|one| (one.1, one.2)).collect();
+    assert_eq!(found, [(26, 43_199), (43_200, 43_266)]);
+}
+
+#[test]
 fn long_sessions_are_cut_without_a_gap() {
     let mut core = Core::start(BOOT, at(0), config(), None);
     for second in (0..=100_000).step_by(200) {
@@ -160,6 +175,36 @@ fn a_clock_that_nobody_vouches_for_dates_nothing_until_the_service_does() {
     assert_eq!(second.clock(), v1::ClockState::Synced);
     assert_eq!(second.sessions[0].start, EPOCH_MS / 1_000);
     assert_eq!(second.sessions[1].start, EPOCH_MS / 1_000 + 65);
+}
+
+#[test]
+fn an_answer_that_was_long_under_way_dates_nothing() {
+    let dead = |second: u64| Now {
+        wall_ms: 946_684_800_000 + i64::try_from(second).unwrap() * 1_000,
+        wall_synced: false,
+        ..at(second)
+    };
+    let mut core = Core::start(BOOT, dead(0), config(), None);
+    core.connected(dead(0));
+    let first = core.poll(dead(0)).unwrap();
+    // Received at second 1; the commit waited for the store, so that the answer came a quarter of an hour later.
+    let late = Ack {
+        server_time_ms: EPOCH_MS + 1_000,
+        ..ack(&first)
+    };
+    core.observe(dead(900), input(890));
+    core.acknowledged(dead(900), &late);
+    let second = core.poll(dead(900)).unwrap();
+    assert_eq!(second.clock(), v1::ClockState::Unsynced);
+    assert!(second.sessions.is_empty());
+    let timely = Ack {
+        server_time_ms: EPOCH_MS + 901_000,
+        ..ack(&second)
+    };
+    core.acknowledged(dead(901), &timely);
+    let third = core.poll(dead(901)).unwrap();
+    assert_eq!(third.clock(), v1::ClockState::Synced);
+    assert_eq!(third.sessions[0].start, EPOCH_MS / 1_000);
 }
 
 #[test]
@@ -270,4 +315,55 @@ fn the_journal_is_written_every_15_seconds_and_at_once_when_time_becomes_known()
     let journal = core.journal_due(dead(17)).unwrap();
     assert_eq!(journal.last_ack_ms, EPOCH_MS + 17_000);
     assert!(core.journal_due(dead(40)).is_none(), "nothing changed");
+}
+
+/// Looks every `tick` seconds; the most seconds of power that no journal knew at any moment.
+fn most_unwritten(tick: u64, forced: &[u64]) -> u64 {
+    let dead = |second: u64| Now {
+        wall_ms: 946_684_800_000,
+        wall_synced: false,
+        ..at(second)
+    };
+    let mut core = Core::start(BOOT, dead(0), config(), None);
+    core.connected(dead(0));
+    let (mut known, mut most) = (0, 0);
+    for second in 0..600 {
+        most = most.max(second - known);
+        if second % tick == 0 {
+            core.observe(dead(second), NOTHING);
+        }
+        if forced.contains(&second) {
+            // An answer says a new time, which is written at once.
+            core.report_now();
+            let report = core.poll(dead(second)).unwrap();
+            let server_time_ms = EPOCH_MS + i64::try_from(second * 10_000).unwrap();
+            let timely = Ack {
+                server_time_ms,
+                ..ack(&report)
+            };
+            core.acknowledged(dead(second), &timely);
+        }
+        if core.journal_due(dead(second)).is_some() {
+            known = second - second % tick;
+        }
+    }
+    most
+}
+
+#[test]
+fn no_more_than_15_seconds_are_unwritten_whatever_else_is_written() {
+    for tick in 1..=15 {
+        for forced in [
+            vec![],
+            vec![7],
+            vec![20, 31, 52],
+            (0..600).step_by(11).collect(),
+        ] {
+            let most = most_unwritten(tick, &forced);
+            assert!(
+                most <= 15,
+                "looks every {tick} s, forced {forced:?}: {most}"
+            );
+        }
+    }
 }

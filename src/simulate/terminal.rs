@@ -1,0 +1,386 @@
+//! A machine with its clock, disk and people: power, sleep, clocks, restored and cloned disks.
+//!
+//! Not responsible for the agent on it (`driver`).
+
+mod driver;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use classpulse_agent::core::{BootId, Core, Now, Observation};
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    disk::{Disk, Tear},
+    plan::{self, Ending, Habits, HardwareClock, Plan},
+    report::Fault,
+    truth::TAIL,
+    world::{BEGIN, DAY, Event, World},
+};
+
+/// Between two looks, seconds: the longest that the agent allows.
+const LOOK: i64 = 15;
+
+/// A machine under some terminal's identity.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) terminal: usize,
+    habits: Habits,
+    pub(super) disk: Disk,
+    /// An older image of the disk.
+    image: Option<Disk>,
+    /// Today's boots to come.
+    plans: VecDeque<Plan>,
+    /// Until when its plans reach.
+    free: i64,
+    on: Option<On>,
+    boots: u32,
+    processes: u32,
+}
+
+/// While the power is on.
+#[derive(Debug)]
+struct On {
+    plan: Plan,
+    id: BootId,
+    /// Which boot of the truth.
+    truth: usize,
+    slept_ms: i64,
+    asleep: bool,
+    /// Seconds awake to the next look, while asleep.
+    rest: i64,
+    /// Input before this second is from before a sleep.
+    woke: i64,
+    next_input: usize,
+    error: i64,
+    /// Whether the system vouches for its clock.
+    synced: bool,
+    agent: Option<Agent>,
+    /// The last look of an agent that is no more.
+    last_look: Option<i64>,
+    /// The next write is torn by a power cut.
+    tear: Option<Tear>,
+}
+
+#[derive(Debug)]
+struct Agent {
+    process: u32,
+    core: Core,
+    up: bool,
+    last_look: i64,
+    /// Reports of this boot and when they were sent, ms.
+    sent: BTreeMap<u64, i64>,
+}
+
+impl Machine {
+    pub(super) fn new(terminal: usize, random: &mut ChaCha8Rng) -> Self {
+        Self {
+            terminal,
+            habits: Habits::draw(random),
+            disk: Disk::default(),
+            image: None,
+            plans: VecDeque::new(),
+            free: i64::MIN,
+            on: None,
+            boots: 0,
+            processes: 0,
+        }
+    }
+}
+
+impl On {
+    fn now(&self, now_ms: i64) -> Now {
+        let mono = now_ms - self.plan.on * 1_000;
+        Now {
+            mono_ms: mono.unsigned_abs(),
+            awake_ms: (mono - self.slept_ms).unsigned_abs(),
+            wall_ms: now_ms + self.error * 1_000,
+            wall_synced: self.synced,
+        }
+    }
+
+    /// What the sensors say, and the moment of use that it shows.
+    fn sense(&mut self, second: i64) -> (Observation, Option<i64>) {
+        while self
+            .plan
+            .inputs
+            .get(self.next_input)
+            .is_some_and(|at| *at <= second)
+        {
+            self.next_input += 1;
+        }
+        let input = self.next_input.checked_sub(1);
+        let input = input.and_then(|at| self.plan.inputs.get(at).copied());
+        let films = &self.plan.films;
+        let playing = films
+            .iter()
+            .any(|(from, until)| (*from..*until).contains(&second));
+        let seen = if playing { Some(second) } else { input };
+        let observation = Observation {
+            last_input_mono_ms: input.map(|at| ((at - self.plan.on) * 1_000).unsigned_abs()),
+            playing,
+        };
+        (observation, seen.filter(|at| *at >= self.woke))
+    }
+
+    fn agent_of(&mut self, process: u32) -> Option<&mut Agent> {
+        self.agent.as_mut().filter(|agent| agent.process == process)
+    }
+}
+
+/// Days and power.
+impl World<'_> {
+    fn on(&mut self, machine: usize, boot: u32) -> Option<&mut On> {
+        let machine = &mut self.machines[machine];
+        if machine.boots != boot {
+            return None;
+        }
+        machine.on.as_mut()
+    }
+
+    pub(super) fn dawn(&mut self, day: i64) {
+        self.clone_a_disk(day);
+        let midnight = BEGIN + day * DAY;
+        let last = day + 1 == i64::from(self.options.days);
+        for index in 0..self.machines.len() {
+            let machine = &mut self.machines[index];
+            let plans = plan::day(
+                &mut self.random,
+                machine.habits,
+                midnight,
+                day % 7 >= 5,
+                machine.free,
+                last,
+            );
+            for plan in plans {
+                let on = plan.on;
+                self.machines[index].free = plan.off + 2 * LOOK + 10;
+                self.machines[index].plans.push_back(plan);
+                self.at(on, Event::Boot(index));
+            }
+        }
+    }
+
+    /// Somebody puts a terminal's disk image into another machine, before school.
+    fn clone_a_disk(&mut self, day: i64) {
+        let many = self.machines.len() > self.names.len();
+        if day == 0 || many || !self.random.random_bool(0.15) {
+            return;
+        }
+        let index = self.random.random_range(0..self.machines.len());
+        let original = &self.machines[index];
+        if original.on.is_some() {
+            return;
+        }
+        let (terminal, disk) = (original.terminal, original.disk.clone());
+        let mut clone = Machine::new(terminal, &mut self.random);
+        clone.disk = disk;
+        self.machines.push(clone);
+        self.faults.note(Fault::Clone);
+    }
+
+    pub(super) fn boot(&mut self, index: usize) {
+        let machine = &mut self.machines[index];
+        let Some(plan) = machine.plans.pop_front().filter(|_| machine.on.is_none()) else {
+            return;
+        };
+        machine.boots += 1;
+        let (boots, terminal) = (machine.boots, machine.terminal);
+        self.restore(index);
+        let id: BootId = self.random.random();
+        let truth = self.truth.begin(id, index, terminal, boots, plan.on);
+        let error = match plan.clock {
+            HardwareClock::Right => 0,
+            HardwareClock::Off(by) => by,
+            // Whole minutes, so that what it paints is what it would have painted.
+            HardwareClock::Reset(to) => to + plan.on % 60 - plan.on,
+        };
+        match plan.clock {
+            HardwareClock::Right => {}
+            HardwareClock::Off(_) => self.faults.note(Fault::ClockOff),
+            HardwareClock::Reset(_) => self.faults.note(Fault::ClockDead),
+        }
+        self.truth.boots[truth].errors.insert(error);
+        self.schedule(index, boots, &plan);
+        self.machines[index].on = Some(On {
+            id,
+            truth,
+            slept_ms: 0,
+            asleep: false,
+            rest: 0,
+            woke: plan.on,
+            next_input: 0,
+            error,
+            synced: false,
+            agent: None,
+            last_look: None,
+            tear: None,
+            plan,
+        });
+    }
+
+    fn schedule(&mut self, index: usize, boot: u32, plan: &Plan) {
+        self.at(plan.on + plan.agent_after, Event::Start(index, boot));
+        self.at(plan.off, Event::PowerOff(index, boot));
+        if let Some(at) = plan.network_time {
+            self.at(at, Event::NetworkTime(index, boot));
+        }
+        if let Some((at, by)) = plan.jump {
+            self.at(at, Event::Jump(index, boot, by));
+        }
+        if let Some((at, seconds)) = plan.kill {
+            self.at(at, Event::Kill(index, boot, seconds));
+        }
+        if let Some((from, until)) = plan.sleep {
+            self.at(from, Event::Sleep(index, boot, until));
+        }
+    }
+
+    /// A card, or a person, sets the disk back.
+    fn restore(&mut self, index: usize) {
+        let often = if self.machines[index].habits.card {
+            0.6
+        } else {
+            0.01
+        };
+        if !self.random.random_bool(often) {
+            return;
+        }
+        let emptied = self.random.random_bool(0.3);
+        let machine = &mut self.machines[index];
+        let image = match &machine.image {
+            Some(image) if !emptied => {
+                self.faults.note(Fault::Restored);
+                image.clone()
+            }
+            _ => {
+                self.faults.note(Fault::Emptied);
+                Disk::default()
+            }
+        };
+        let before = machine.disk.look();
+        let after = image.look();
+        machine.disk = image;
+        let terminal = machine.terminal;
+        self.verdict
+            .gone(terminal, before.as_slice(), after.as_ref(), &self.zone);
+    }
+
+    pub(super) fn power_off(&mut self, index: usize, boot: u32) {
+        let now = self.now_s();
+        let Some(on) = self.on(index, boot) else {
+            return;
+        };
+        let ending = on.plan.ending;
+        match ending {
+            Ending::CutInWrite(tear) if on.agent.is_some() && !on.asleep => {
+                on.tear = Some(tear);
+            }
+            Ending::Orderly if on.agent.is_some() => {
+                self.last_words(index);
+                self.end_boot(index, now, "switched off");
+            }
+            _ => {
+                self.faults.note(Fault::Cut);
+                let on = self.machines[index].on.as_ref();
+                let known = on.and_then(|on| match (&on.agent, on.last_look) {
+                    (Some(_), _) => Some(now - TAIL),
+                    (None, last) => last.map(|last| last - TAIL),
+                });
+                let written = known.unwrap_or(0);
+                self.end_boot(index, written, "power cut");
+            }
+        }
+    }
+
+    /// Power is gone; everything until `written` must be in the journal.
+    fn end_boot(&mut self, index: usize, written: i64, ending: &'static str) {
+        let now = self.now_s();
+        let machine = &mut self.machines[index];
+        let Some(on) = machine.on.take() else { return };
+        let terminal = machine.terminal;
+        self.truth.boots[on.truth].end(now, written, ending);
+        if let Some(state) = machine.disk.look() {
+            self.truth.dated(on.truth, &state);
+        }
+        if self.random.random_bool(0.08) {
+            machine.image = Some(machine.disk.clone());
+        }
+        self.unlink(terminal, index);
+    }
+
+    pub(super) fn sleep(&mut self, index: usize, boot: u32, until: i64) {
+        let now = self.now_s();
+        let Some(on) = self.on(index, boot) else {
+            return;
+        };
+        let Some(agent) = &on.agent else { return };
+        if on.asleep || until - now < 60 || on.tear.is_some() {
+            return;
+        }
+        on.rest = (agent.last_look + LOOK - now).clamp(0, LOOK);
+        on.asleep = true;
+        on.plan.inputs.retain(|at| *at <= now || *at >= until);
+        on.slept_ms += (until - now) * 1_000;
+        let truth = on.truth;
+        let terminal = self.machines[index].terminal;
+        self.faults.note(Fault::Suspend);
+        self.truth.boots[truth].sleep(now);
+        self.unlink(terminal, index);
+        self.at(until, Event::Wake(index, boot));
+    }
+
+    pub(super) fn wake(&mut self, index: usize, boot: u32) {
+        let now = self.now_s();
+        let Some(on) = self.on(index, boot) else {
+            return;
+        };
+        on.asleep = false;
+        on.woke = now;
+        let truth = on.truth;
+        // The pending look comes when its time awake has passed.
+        let next = on
+            .agent
+            .as_ref()
+            .map(|agent| (agent.process, now + on.rest));
+        self.truth.boots[truth].wake(now);
+        if let Some((process, at)) = next {
+            self.at(at, Event::Look(index, process));
+        }
+        self.lose_link(index);
+    }
+
+    pub(super) fn network_time(&mut self, index: usize, boot: u32) {
+        let now = self.now_s();
+        let away = self.network.away_until[self.machines[index].terminal];
+        let Some(on) = self.on(index, boot) else {
+            return;
+        };
+        if away > now || on.asleep {
+            let again = away.max(now) + 60;
+            self.at(again, Event::NetworkTime(index, boot));
+            return;
+        }
+        (on.error, on.synced) = (0, true);
+    }
+
+    pub(super) fn jump(&mut self, index: usize, boot: u32, by: i64) {
+        let now = self.now_s();
+        let back = now + self.random.random_range(60..1_800);
+        let Some(on) = self.on(index, boot) else {
+            return;
+        };
+        if on.error != 0 || on.asleep {
+            return;
+        }
+        (on.error, on.synced) = (by, false);
+        let (truth, asks) = (on.truth, on.plan.network_time.is_some());
+        if self.truth.boots[truth].vouched.is_none() {
+            self.truth.boots[truth].errors.insert(by);
+        }
+        self.faults.note(Fault::Jump);
+        if asks {
+            self.at(back, Event::NetworkTime(index, boot));
+        }
+    }
+}

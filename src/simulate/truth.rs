@@ -1,0 +1,209 @@
+//! What really happened, in true time: when each machine was on, and what a look could see of its use.
+//!
+//! Kept beside the product and never read by it. Not responsible for comparing (`verdict`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use classpulse_agent::core::{BootId, JournalState, StoredBoot};
+
+/// What may be lost before the power goes, seconds.
+pub const TAIL: i64 = 15;
+
+/// How far a boot may be shifted whose wrong clock was corrected by the service's answer, seconds: an answer is
+/// believed while it is at most 15 s old, and names whole seconds.
+pub const SERVICE_DATING: i64 = 16;
+
+/// An interval of truth in true Unix seconds, with what must and what may be recorded of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) truth: (i64, i64),
+    pub(super) must: (i64, i64),
+    pub(super) may: (i64, i64),
+}
+
+/// An input, or a film at the moment of a look.
+#[derive(Debug, Clone, Copy)]
+struct Sight {
+    at: i64,
+    look: i64,
+    /// How many sleeps came before it.
+    sleeps: u32,
+    /// Seen, but perhaps not written before the power or the agent went.
+    soft: bool,
+}
+
+/// How a journal dates a boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Dating {
+    pub(super) vouched: bool,
+    /// Its clock minus the truth, ms.
+    pub(super) error_ms: i64,
+}
+
+/// One boot of one machine.
+#[derive(Debug)]
+pub(super) struct Boot {
+    pub(super) machine: usize,
+    pub(super) terminal: usize,
+    pub(super) number: u32,
+    pub(super) on: i64,
+    pub(super) off: i64,
+    pub(super) ending: &'static str,
+    pub(super) powered: Vec<Span>,
+    /// Since when it is awake, with the earliest second that may be recorded.
+    awake: Option<(i64, i64)>,
+    sights: Vec<Sight>,
+    sleeps: u32,
+    /// Errors of its clock while nobody had vouched for it, seconds.
+    pub(super) errors: BTreeSet<i64>,
+    /// When somebody first vouched for its clock so that the agent must have heard it.
+    pub(super) vouched: Option<i64>,
+    /// Before which second everything is certainly written.
+    pub(super) written: i64,
+    /// As its own disk dated it when it ended.
+    pub(super) dating: Option<Dating>,
+    /// As any journal dated it that an agent began with.
+    pub(super) datings: BTreeSet<Dating>,
+}
+
+impl Boot {
+    /// Whether its clock was ever wrong before somebody vouched for it.
+    pub(super) fn was_wrong(&self) -> bool {
+        self.errors.iter().any(|error| *error != 0)
+    }
+
+    pub(super) fn saw(&mut self, at: i64, look: i64) {
+        if self.sights.last().is_some_and(|last| last.at >= at) {
+            return;
+        }
+        self.sights.push(Sight {
+            at,
+            look,
+            sleeps: self.sleeps,
+            soft: false,
+        });
+    }
+
+    /// What was seen after this second was perhaps not written.
+    pub(super) fn soften(&mut self, written: i64) {
+        for sight in self.sights.iter_mut().rev() {
+            if sight.look <= written {
+                break;
+            }
+            sight.soft = true;
+        }
+    }
+
+    pub(super) fn sleep(&mut self, at: i64) {
+        self.finish(at, at - TAIL);
+        self.sleeps += 1;
+    }
+
+    pub(super) fn wake(&mut self, at: i64) {
+        self.awake = Some((at, at - TAIL));
+    }
+
+    /// The power goes; everything until `written` is certainly in the journal.
+    pub(super) fn end(&mut self, at: i64, written: i64, ending: &'static str) {
+        self.finish(at, written);
+        self.soften(written);
+        (self.off, self.written, self.ending) = (at, written, ending);
+    }
+
+    fn finish(&mut self, at: i64, written: i64) {
+        if let Some((from, earliest)) = self.awake.take() {
+            self.powered.push(Span {
+                truth: (from, at),
+                must: (from, written),
+                may: (earliest, at),
+            });
+        }
+    }
+
+    /// Used intervals: from input to input while less than the idle threshold passes. With `all`, also what was
+    /// perhaps not written.
+    pub(super) fn used(&self, all: bool, idle: i64) -> Vec<(i64, i64)> {
+        let mut found: Vec<(i64, i64)> = Vec::new();
+        let mut sleeps = 0;
+        for sight in self.sights.iter().filter(|sight| all || !sight.soft) {
+            match found.last_mut() {
+                Some((_, end)) if sight.sleeps == sleeps && sight.at - *end < idle => {
+                    *end = sight.at;
+                }
+                _ => found.push((sight.at, sight.at)),
+            }
+            sleeps = sight.sleeps;
+        }
+        found
+    }
+}
+
+/// Every boot there was.
+#[derive(Debug, Default)]
+pub(super) struct Truth {
+    pub(super) boots: Vec<Boot>,
+    by_id: BTreeMap<BootId, usize>,
+}
+
+impl Truth {
+    pub(super) fn begin(
+        &mut self,
+        id: BootId,
+        machine: usize,
+        terminal: usize,
+        number: u32,
+        on: i64,
+    ) -> usize {
+        let index = self.boots.len();
+        self.by_id.insert(id, index);
+        self.boots.push(Boot {
+            machine,
+            terminal,
+            number,
+            on,
+            off: on,
+            ending: "",
+            powered: Vec::new(),
+            awake: Some((on, on)),
+            sights: Vec::new(),
+            sleeps: 0,
+            errors: BTreeSet::new(),
+            vouched: None,
+            written: on,
+            dating: None,
+            datings: BTreeSet::new(),
+        });
+        index
+    }
+
+    fn dating(&self, stored: &StoredBoot) -> Option<(usize, Dating)> {
+        let id: BootId = stored.id.as_slice().try_into().ok()?;
+        let index = *self.by_id.get(&id)?;
+        let dating = Dating {
+            vouched: stored.synced,
+            error_ms: stored.offset_ms - self.boots[index].on * 1_000,
+        };
+        Some((index, dating))
+    }
+
+    /// An agent begins with this journal, in this boot: what is over there will be dated so.
+    pub(super) fn loaded(&mut self, state: &JournalState, current: Option<usize>) {
+        for stored in &state.boots {
+            if let Some((index, dating)) = self.dating(stored)
+                && Some(index) != current
+            {
+                self.boots[index].datings.insert(dating);
+            }
+        }
+    }
+
+    /// A boot has ended; this is what its disk says of it.
+    pub(super) fn dated(&mut self, boot: usize, state: &JournalState) {
+        let found = state.boots.iter().find_map(|stored| {
+            self.dating(stored)
+                .filter(|(index, _)| *index == boot)
+                .map(|(_, dating)| dating)
+        });
+        self.boots[boot].dating = found;
+    }
+}

@@ -1,0 +1,446 @@
+//! The comparison, minute by minute: what truly was against what is held, and the other way round.
+//!
+//! Not responsible for what is allowed in words: that is the module's documentation, and this its letter.
+
+use std::collections::BTreeMap;
+
+use classpulse_agent::core::{JournalState, Kind};
+use classpulse_proto::v1::{self, Report};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use prost::Message as _;
+
+use super::{
+    plan::IDLE,
+    report::Difference,
+    truth::{Boot, SERVICE_DATING},
+    world::World,
+};
+use crate::{
+    domain::{
+        minutes::{DayMinutes, MINUTES_PER_DAY, MinuteSet},
+        session::{self, Session, paint},
+    },
+    store::StoreError,
+};
+
+/// A clock that is off by more can't be believed, seconds.
+const HOUR: i64 = 3_600;
+const BYTES: usize = crate::domain::minutes::BYTES;
+
+/// Minutes of any days.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Line(BTreeMap<Date, [u8; BYTES]>);
+
+impl Line {
+    fn add(&mut self, day: Date, set: &MinuteSet) {
+        let mine = self.0.entry(day).or_insert([0; BYTES]);
+        for (mine, theirs) in mine.iter_mut().zip(set.to_bytes()) {
+            *mine |= theirs;
+        }
+    }
+
+    fn join(&mut self, other: &Self) {
+        for (day, bytes) in &other.0 {
+            let mine = self.0.entry(*day).or_insert([0; BYTES]);
+            for (mine, theirs) in mine.iter_mut().zip(bytes) {
+                *mine |= theirs;
+            }
+        }
+    }
+
+    fn joined(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        both.join(other);
+        both
+    }
+
+    fn minus(&self, other: &Self) -> Self {
+        let mut left = self.clone();
+        for (day, mine) in &mut left.0 {
+            if let Some(theirs) = other.0.get(day) {
+                for (mine, theirs) in mine.iter_mut().zip(theirs) {
+                    *mine &= !theirs;
+                }
+            }
+        }
+        left
+    }
+
+    fn and(&self, other: &Self) -> Self {
+        self.minus(&self.minus(other))
+    }
+
+    fn count(&self) -> u64 {
+        let days = self.0.values();
+        days.flatten()
+            .map(|byte| u64::from(byte.count_ones()))
+            .sum()
+    }
+
+    fn first(&self) -> Option<(Date, u16)> {
+        self.0.iter().find_map(|(day, bytes)| {
+            let set = MinuteSet::from_bytes(bytes).ok()?;
+            let minute = (0..MINUTES_PER_DAY).find(|minute| set.contains(*minute))?;
+            Some((*day, minute))
+        })
+    }
+}
+
+/// Powered and used minutes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Both([Line; 2]);
+
+const KINDS: [(usize, &str); 2] = [(0, "powered"), (1, "used")];
+
+impl Both {
+    fn add_day(&mut self, day: Date, minutes: &DayMinutes) {
+        self.0[0].add(day, &minutes.powered);
+        self.0[1].add(day, &minutes.used);
+    }
+
+    fn paint(&mut self, used: bool, (start, end): (i64, i64), zone: &TimeZone) {
+        if start >= end {
+            return;
+        }
+        let kind = if used {
+            session::Kind::Used
+        } else {
+            session::Kind::Powered
+        };
+        for part in paint(&Session { kind, start, end }, zone) {
+            self.add_day(part.day, &part.minutes);
+        }
+    }
+
+    /// What a journal's sessions would paint.
+    fn journal(&mut self, state: &JournalState, zone: &TimeZone) {
+        for seen in state.sessions() {
+            self.paint(seen.kind == Kind::Used, (seen.start, seen.end), zone);
+        }
+    }
+
+    fn report(&mut self, report: &Report, zone: &TimeZone) {
+        for one in &report.sessions {
+            self.paint(one.kind() == v1::Kind::Used, (one.start, one.end), zone);
+        }
+    }
+}
+
+/// What the comparison needs and that is only known while things happen.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    gone: Vec<Both>,
+}
+
+impl Verdict {
+    pub(super) fn new(terminals: usize) -> Self {
+        Self {
+            gone: vec![Both::default(); terminals],
+        }
+    }
+
+    /// Journals are gone; `after` is what stands in their place.
+    pub(super) fn gone(
+        &mut self,
+        terminal: usize,
+        before: &[JournalState],
+        after: Option<&JournalState>,
+        zone: &TimeZone,
+    ) {
+        let (mut held, mut kept) = (Both::default(), Both::default());
+        for state in before {
+            held.journal(state, zone);
+        }
+        if let Some(state) = after {
+            kept.journal(state, zone);
+        }
+        for (kind, _) in KINDS {
+            self.gone[terminal].0[kind].join(&held.0[kind].minus(&kept.0[kind]));
+        }
+    }
+}
+
+/// What was recorded of a terminal, and where.
+#[derive(Debug, Default)]
+struct Held {
+    store: Both,
+    waiting: Both,
+    quarantine: Both,
+    gone: Both,
+}
+
+/// What should have been: by the true clock, or by a wrong one to the end.
+#[derive(Debug, Default)]
+struct Should {
+    truth: Both,
+    must: Both,
+    misdated: Both,
+    misdated_must: Both,
+    /// What the store may hold.
+    may: Both,
+    /// What may wait in a journal only: a dead clock's days.
+    may_wait: Both,
+}
+
+impl World<'_> {
+    pub(super) fn compare(&mut self) -> Result<Vec<Difference>, StoreError> {
+        let mut differences = Vec::new();
+        let mut quarantine = vec![Both::default(); self.names.len()];
+        for entry in self.store.quarantine()? {
+            let place = self
+                .names
+                .iter()
+                .position(|name| name.as_str() == entry.terminal);
+            if let (Some(place), Ok(report)) = (place, Report::decode(entry.payload.as_slice())) {
+                quarantine[place].report(&report, &self.zone);
+            }
+        }
+        let mut waiting = vec![Both::default(); self.names.len()];
+        for machine in &self.machines {
+            if let Some(state) = machine.disk.look() {
+                self.truth.loaded(&state, None);
+                waiting[machine.terminal].journal(&state, &self.zone);
+            }
+        }
+        for (terminal, (quarantine, waiting)) in quarantine.into_iter().zip(waiting).enumerate() {
+            let mut held = Held {
+                quarantine,
+                waiting,
+                gone: std::mem::take(&mut self.verdict.gone[terminal]),
+                ..Held::default()
+            };
+            for (day, minutes) in self.store.days(&self.names[terminal])? {
+                held.store.add_day(day, &minutes);
+            }
+            let should = self.should(terminal, &mut differences);
+            self.settle_accounts(terminal, &held, &should, &mut differences);
+        }
+        Ok(differences)
+    }
+
+    fn should(&self, terminal: usize, differences: &mut Vec<Difference>) -> Should {
+        let mut should = Should::default();
+        let boots = self.truth.boots.iter();
+        for boot in boots.filter(|boot| boot.terminal == terminal) {
+            if let Some(why) = clock_fault(boot) {
+                differences.push(Difference {
+                    terminal: self.names[terminal].to_string(),
+                    what: "a clock was handled wrongly".to_owned(),
+                    why: format!("{why}: {}", self.describe(boot)),
+                });
+            }
+            add_boot(&mut should, boot, &self.zone);
+        }
+        should
+    }
+
+    fn settle_accounts(
+        &mut self,
+        terminal: usize,
+        held: &Held,
+        should: &Should,
+        differences: &mut Vec<Difference>,
+    ) {
+        for (kind, name) in KINDS {
+            let right = account(&should.truth.0[kind], &should.must.0[kind], held, kind);
+            // Minutes by a clock that was wrong to the end; what another boot painted too counts there.
+            let wrong = &should.misdated.0[kind];
+            let wrong = account(wrong, &should.misdated_must.0[kind], held, kind);
+            self.figures.counted += right.stored;
+            self.figures.misdated += wrong.stored;
+            for one in [&right, &wrong] {
+                self.figures.truth += one.truth;
+                self.figures.waiting += one.waiting;
+                self.figures.quarantined += one.quarantined;
+                self.figures.gone += one.gone;
+                self.figures.tail += one.tail;
+            }
+            let lost = right.lost.joined(&wrong.lost);
+            self.figures.lost += lost.count();
+            let mut extra = held.store.0[kind].minus(&should.may.0[kind]);
+            let journal = held.waiting.0[kind].minus(&should.may.0[kind]);
+            extra.join(&journal.minus(&should.may_wait.0[kind]));
+            self.figures.doubled += extra.count();
+            for (what, line) in [("lost", &lost), ("counted, but never so", &extra)] {
+                let Some((day, minute)) = line.first() else {
+                    continue;
+                };
+                let why = format!(
+                    "{day} {:02}:{:02} ({name}; {} such minutes): {}",
+                    minute / 60,
+                    minute % 60,
+                    line.count(),
+                    self.explain(terminal, day, minute)
+                );
+                differences.push(Difference {
+                    terminal: self.names[terminal].to_string(),
+                    what: what.to_owned(),
+                    why,
+                });
+            }
+        }
+    }
+
+    /// The boots of a terminal around a minute.
+    fn explain(&self, terminal: usize, day: Date, minute: u16) -> String {
+        let midnight = self.zone.to_timestamp(day.at(0, 0, 0, 0));
+        let midnight = midnight.map_or(0, Timestamp::as_second);
+        let at = midnight + i64::from(minute) * 60;
+        let boots = self.truth.boots.iter();
+        let near: Vec<String> = boots
+            .filter(|boot| {
+                boot.terminal == terminal && boot.on - 3_700 < at && at < boot.off + 3_700
+            })
+            .map(|boot| self.describe(boot))
+            .collect();
+        if near.is_empty() {
+            "no machine was on".to_owned()
+        } else {
+            near.join("; ")
+        }
+    }
+
+    fn describe(&self, boot: &Boot) -> String {
+        let time = |at: i64| {
+            Timestamp::from_second(at).map_or_else(
+                |_| at.to_string(),
+                |at| {
+                    self.zone
+                        .to_datetime(at)
+                        .strftime("%m-%d %H:%M:%S")
+                        .to_string()
+                },
+            )
+        };
+        let used: Vec<String> = boot
+            .used(true, IDLE)
+            .into_iter()
+            .map(|(from, to)| format!("{}-{}", time(from), time(to)))
+            .collect();
+        let powered: Vec<String> = boot
+            .powered
+            .iter()
+            .map(|span| format!("{}-{}", time(span.truth.0), time(span.truth.1)))
+            .collect();
+        format!(
+            "machine {} boot {}, {}, {}; on {}; used {}; clock errors {:?} s, vouched {}, dated {:?}",
+            boot.machine,
+            boot.number,
+            boot.ending,
+            time(boot.off),
+            powered.join(" "),
+            used.join(" "),
+            boot.errors,
+            boot.vouched.map_or_else(|| "never".to_owned(), time),
+            boot.dating,
+        )
+    }
+}
+
+/// What became of minutes.
+struct Account {
+    truth: u64,
+    stored: u64,
+    waiting: u64,
+    quarantined: u64,
+    gone: u64,
+    tail: u64,
+    lost: Line,
+}
+
+/// Where each minute of `truth` is, the first place that has it.
+fn account(truth: &Line, must: &Line, held: &Held, kind: usize) -> Account {
+    let mut left = truth.clone();
+    let mut take = |from: &Both| {
+        let before = left.count();
+        left = left.minus(&from.0[kind]);
+        before - left.count()
+    };
+    let stored = take(&held.store);
+    let waiting = take(&held.waiting);
+    let quarantined = take(&held.quarantine);
+    let gone = take(&held.gone);
+    let lost = left.and(must);
+    Account {
+        truth: truth.count(),
+        stored,
+        waiting,
+        quarantined,
+        gone,
+        tail: left.minus(&lost).count(),
+        lost,
+    }
+}
+
+/// How far a boot's dating may be off, seconds.
+fn slack(boot: &Boot) -> i64 {
+    if boot.was_wrong() { SERVICE_DATING } else { 0 }
+}
+
+/// What is wrong with how a boot's clock was handled.
+fn clock_fault(boot: &Boot) -> Option<String> {
+    let dating = boot.dating?;
+    if dating.vouched {
+        let range = -slack(boot) * 1_000..=0;
+        return (!range.contains(&dating.error_ms))
+            .then(|| format!("vouched for, and off by {} ms", dating.error_ms));
+    }
+    if boot.vouched.is_some_and(|at| at <= boot.written) {
+        return Some("somebody vouched for it, and it is not trusted".to_owned());
+    }
+    let own = dating.error_ms % 1_000 == 0 && boot.errors.contains(&(dating.error_ms / 1_000));
+    (!own).then(|| format!("dated by no clock it had: off by {} ms", dating.error_ms))
+}
+
+fn add_boot(should: &mut Should, boot: &Boot, zone: &TimeZone) {
+    let shift = match boot.dating {
+        Some(dating) if !dating.vouched => dating.error_ms.div_euclid(1_000),
+        _ => 0,
+    };
+    let (truth, must) = if shift == 0 {
+        (&mut should.truth, &mut should.must)
+    } else {
+        (&mut should.misdated, &mut should.misdated_must)
+    };
+    let slack = if shift == 0 { slack(boot) } else { 0 };
+    let by = |(from, to): (i64, i64), slack: i64| (from + shift + slack, to + shift - slack);
+    let used = boot.used(true, IDLE);
+    for span in &boot.powered {
+        truth.paint(false, by(span.truth, 0), zone);
+        must.paint(false, by(span.must, slack), zone);
+    }
+    for span in &used {
+        truth.paint(true, by(*span, 0), zone);
+    }
+    for span in boot.used(false, IDLE) {
+        must.paint(true, by(span, slack), zone);
+    }
+    let mut shifts: Vec<(i64, i64)> = boot
+        .datings
+        .iter()
+        .map(|dating| {
+            if dating.vouched {
+                (0, self::slack(boot))
+            } else {
+                (dating.error_ms.div_euclid(1_000), 0)
+            }
+        })
+        .collect();
+    shifts.push((shift, slack));
+    shifts.sort_unstable();
+    shifts.dedup();
+    for (shift, slack) in shifts {
+        let by = |(from, to): (i64, i64)| (from + shift - slack, to + shift + slack);
+        let may = if shift.abs() > HOUR {
+            &mut should.may_wait
+        } else {
+            &mut should.may
+        };
+        for span in &boot.powered {
+            may.paint(false, by(span.may), zone);
+        }
+        for span in &used {
+            may.paint(true, by(*span), zone);
+        }
+    }
+}
