@@ -261,6 +261,7 @@ fn assembling(work: &Work) {
         let mut known = Known {
             standings: &work.standings,
             room_for_unknown: 0,
+            kept_from: None,
         };
         for incoming in &work.protobuf {
             assembly.add(incoming, open(incoming, &work.zone), &mut known, &work.zone);

@@ -44,8 +44,12 @@ pub struct Contents {
     pub schools: u64,
     /// Versions of calendars.
     pub calendars: u64,
+    /// Evaluated periods.
+    pub evaluated: u64,
     /// Terminals.
     pub terminals: u64,
+    /// School-days whose minutes are no longer kept.
+    pub sums: u64,
     /// Terminal-days.
     pub days: u64,
     /// Quarantine entries.
@@ -58,7 +62,11 @@ impl Contents {
             Record::County(_) => &mut self.counties,
             Record::School(_) => &mut self.schools,
             Record::Calendar(_) => &mut self.calendars,
+            Record::Evaluated(_) => &mut self.evaluated,
             Record::Terminal(_) => &mut self.terminals,
+            // One at most, and no piece of its own.
+            Record::KeptFrom(_) => return,
+            Record::Sum(_) => &mut self.sums,
             Record::Day(_) => &mut self.days,
             Record::Refusal(_) => &mut self.refusals,
         } += 1;
@@ -71,11 +79,13 @@ impl Contents {
             counties,
             schools,
             calendars,
+            evaluated,
             terminals,
+            sums,
             days,
             refusals,
         } = self;
-        counties + schools + calendars + terminals + days + refusals
+        counties + schools + calendars + evaluated + terminals + sums + days + refusals
     }
 }
 

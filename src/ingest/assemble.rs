@@ -115,6 +115,8 @@ pub struct Known<'a> {
     pub standings: &'a HashMap<TerminalId, Standing>,
     /// How many more terminals may be put on the list for approval.
     pub room_for_unknown: u64,
+    /// The first day whose minutes are kept; `None` while all are.
+    pub kept_from: Option<Date>,
 }
 
 impl Assembly {
@@ -169,6 +171,7 @@ impl Assembly {
         let from = self.quarantined.len();
         let outcome = self.refuse(terminal, ack, reason, refusal);
         self.spans.push(from..self.quarantined.len());
+        self.over_mqtt.push(incoming.topic_terminal.is_some());
         self.outcomes.push(outcome);
     }
 
@@ -218,7 +221,7 @@ impl Assembly {
             }
             known.room_for_unknown -= 1;
         }
-        let checked = check::check(report, &terminal, standing, received);
+        let checked = check::check(report, &terminal, standing, known.kept_from, received);
         let refused: Vec<_> = checked
             .refusals
             .iter()
@@ -419,6 +422,7 @@ mod tests {
         let mut known = Known {
             standings: &standings,
             room_for_unknown: room,
+            kept_from: None,
         };
         let mut assembly = Assembly::default();
         for one in all {

@@ -86,11 +86,12 @@ pub fn check(
     report: &Report,
     terminal: &TerminalId,
     standing: &Standing,
+    kept_from: Option<Date>,
     received: Received<'_>,
 ) -> Checked {
     let mut checked = Checked::default();
     for raw in &report.sessions {
-        match believe(raw, standing, received) {
+        match believe(raw, standing, kept_from, received) {
             Ok(session) => checked.painted.extend(paint(&session, received.zone)),
             Err((reason, detail)) => {
                 let refusal = refuse_session(report, raw, terminal, reason, detail, received);
@@ -104,6 +105,7 @@ pub fn check(
 fn believe(
     raw: &v1::Session,
     standing: &Standing,
+    kept_from: Option<Date>,
     received: Received<'_>,
 ) -> Result<Session, (Reason, String)> {
     let kind = match raw.kind() {
@@ -134,6 +136,12 @@ fn believe(
             end - received.at
         );
         return Err((Reason::InFuture, detail));
+    }
+    if let (Some(kept), Some(day)) = (kept_from, day_of(start, received.zone))
+        && day < kept
+    {
+        let detail = format!("on {day}, whose sums are final; minutes are kept from {kept} on");
+        return Err((Reason::NoLongerKept, detail));
     }
     in_service(start, end, standing, received.zone)?;
     Ok(Session { kind, start, end })
@@ -327,9 +335,15 @@ mod tests {
         sessions.extend(bad.iter().map(|(session, _)| *session));
         let report = report(sessions);
         let terminal = identify(&report, received).unwrap();
-        let checked = check(&report, &terminal, &service(), received);
+        let checked = check(&report, &terminal, &service(), None, received);
         assert_eq!(checked.painted.len(), 1);
         assert_eq!(checked.painted[0].minutes.used.count(), 5);
+        let today = day_of(NOW, received.zone).unwrap();
+        let good = session(NOW - 600, NOW - 300);
+        let kept = |day| believe(&good, &service(), Some(day), received).err();
+        assert_eq!(kept(today), None);
+        let (reason, _) = kept(today.tomorrow().unwrap()).unwrap();
+        assert_eq!(reason, Reason::NoLongerKept);
         let found: Vec<_> = checked.refusals.iter().map(|(reason, _)| *reason).collect();
         let expected: Vec<_> = bad.iter().map(|(_, reason)| *reason).collect();
         assert_eq!(found, expected);
@@ -358,7 +372,11 @@ mod tests {
                 NOW - 123 * 86_400 - 8 * 3_600 + 60,
             ),
         ] {
-            assert_eq!(believe(&good, &service(), received).err(), None, "{good:?}");
+            assert_eq!(
+                believe(&good, &service(), None, received).err(),
+                None,
+                "{good:?}"
+            );
         }
     }
 
@@ -426,7 +444,7 @@ mod tests {
             };
             let report = report(vec![session]);
             let terminal = identify(&report, received).unwrap();
-            check(&report, &terminal, &Standing::Unknown, received)
+            check(&report, &terminal, &Standing::Unknown, None, received)
                 .refusals
                 .remove(0)
                 .1

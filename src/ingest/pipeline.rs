@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use classpulse_proto::v1::Settings;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -230,6 +230,7 @@ impl Pipeline {
             parts: self,
             standings: HashMap::new(),
             version: None,
+            kept_from: None,
         };
         (intake, worker.run(reports))
     }
@@ -240,6 +241,8 @@ struct Worker {
     /// What is known of terminals, true for `version` of the registry.
     standings: HashMap<TerminalId, Standing>,
     version: Option<i64>,
+    /// The first day whose minutes are kept, true for `version` likewise.
+    kept_from: Option<Date>,
 }
 
 impl Worker {
@@ -301,6 +304,7 @@ impl Worker {
         let mut known = Known {
             standings: &self.standings,
             room_for_unknown: room,
+            kept_from: self.kept_from,
         };
         let mut assembly = Assembly::default();
         for (delivery, decoded) in deliveries.iter().zip(decoded) {
@@ -361,6 +365,10 @@ impl Worker {
         if self.version != Some(version) || self.standings.len() > MAX_CACHED {
             self.standings.clear();
             self.version = Some(version);
+            let kept = self.insist("read from when minutes are kept", |store| async move {
+                store.kept_from().await
+            });
+            self.kept_from = kept.await;
         }
         let mut unknown: Vec<TerminalId> = decoded
             .iter()

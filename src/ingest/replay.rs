@@ -117,6 +117,7 @@ async fn replay_page(
     let mut known = Known {
         standings: &standings,
         room_for_unknown: super::pipeline::MAX_PENDING_TERMINALS.saturating_sub(pending),
+        kept_from: store.kept_from().await?,
     };
     let mut assembly = Assembly::default();
     for (incoming, decoded) in opened {

@@ -126,7 +126,7 @@ impl World<'_> {
         if batch.is_empty() {
             return Ok(());
         }
-        let assembly = self.assemble(&batch)?;
+        let mut assembly = self.assemble(&batch)?;
         let early = self.sabotaged(Sabotage::AckBeforeCommit);
         if early {
             let outcomes = self.assemble(&batch)?.finish(&Committed::default(), None);
@@ -189,6 +189,7 @@ impl World<'_> {
         let mut known = Known {
             standings: &standings,
             room_for_unknown: crate::ingest::pipeline::MAX_PENDING_TERMINALS,
+            kept_from: None,
         };
         let mut assembly = Assembly::default();
         for (one, decoded) in batch.iter().zip(decoded) {

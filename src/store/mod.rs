@@ -21,7 +21,9 @@ pub mod postgres;
 mod record;
 pub mod sqlite;
 
-pub use record::{CalendarVersion, Heard, KeptDay, KeptRefusal, KeptTerminal, Record};
+pub use record::{
+    CalendarVersion, Evaluated, Heard, KeptDay, KeptRefusal, KeptSum, KeptTerminal, Record,
+};
 
 /// Any backend, shared.
 pub type SharedStore = Arc<dyn Store>;
@@ -420,9 +422,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// A county's evaluated periods, by first and last day.
     async fn evaluated(&self, county: &CountyCode) -> Result<Vec<Period>, StoreError>;
 
-    /// Everything that is kept, as it is at one moment, in pages: counties, schools, calendars, terminals, terminal-days,
-    /// quarantine; each by code or name, so that two stores with the same content say the same. Sums are left out: they
-    /// follow from the rest. Ends early, without an error, when nobody takes the pages any more.
+    /// Everything that is kept, as it is at one moment, in pages: counties, schools, calendars, evaluated periods, terminals,
+    /// final sums, terminal-days, quarantine; each by code or name, so that two stores with the same content say the same. Sums that follow from the
+    /// rest are left out. Ends early, without an error, when nobody takes the pages any more.
     async fn export(&self, pages: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError>;
 
     /// Takes in a page of another store's export, all or nothing. What is there already stays or is merged, so a page may

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{County, Placement, RegistryChange, School};
 use crate::domain::{
-    ids::{CountyCode, TerminalId},
+    ids::{CountyCode, SchoolCode, TerminalId},
     minutes::{DayMinutes, MinuteSet},
 };
 
@@ -26,8 +26,14 @@ pub enum Record {
     School(School),
     /// A version of a county's calendar.
     Calendar(CalendarVersion),
+    /// A period whose results stand in a frozen evaluation.
+    Evaluated(Evaluated),
     /// A terminal.
     Terminal(KeptTerminal),
+    /// From when on minutes are kept, where not all are.
+    KeptFrom(Date),
+    /// The sums of a school-day whose minutes are no longer kept.
+    Sum(KeptSum),
     /// A terminal-day.
     Day(KeptDay),
     /// A quarantine entry.
@@ -46,6 +52,38 @@ pub struct CalendarVersion {
     pub text: String,
     /// Unix seconds.
     pub stored_at: i64,
+}
+
+/// An evaluated period of a county.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluated {
+    /// Whose.
+    pub county: CountyCode,
+    /// First day.
+    pub first: Date,
+    /// Last day.
+    pub last: Date,
+}
+
+/// A school-day's final sums.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptSum {
+    /// The school.
+    pub school: SchoolCode,
+    /// The day.
+    pub day: Date,
+    /// Minutes that count.
+    pub counted: u64,
+    /// Minutes with power.
+    pub powered: u64,
+    /// Minutes of use.
+    pub used: u64,
+    /// Lessons taught with a terminal.
+    pub lessons_taught: u64,
+    /// Terminals that reported.
+    pub reporting: u64,
 }
 
 /// A terminal with its history.
@@ -142,7 +180,10 @@ impl KeptDay {
 pub(super) struct Parts {
     pub(super) registry: RegistryChange,
     pub(super) calendars: Vec<CalendarVersion>,
+    pub(super) evaluated: Vec<Evaluated>,
     pub(super) heard: Vec<(TerminalId, Heard)>,
+    pub(super) kept_from: Option<Date>,
+    pub(super) sums: Vec<KeptSum>,
     pub(super) days: Vec<(TerminalId, Date, DayMinutes)>,
     pub(super) refusals: Vec<KeptRefusal>,
 }
@@ -155,6 +196,9 @@ impl Parts {
                 Record::County(county) => parts.registry.counties.push(county),
                 Record::School(school) => parts.registry.schools.push(school),
                 Record::Calendar(calendar) => parts.calendars.push(calendar),
+                Record::Evaluated(period) => parts.evaluated.push(period),
+                Record::KeptFrom(day) => parts.kept_from = Some(day),
+                Record::Sum(sum) => parts.sums.push(sum),
                 Record::Terminal(terminal) => {
                     if let Some(heard) = terminal.heard {
                         parts.heard.push((terminal.id.clone(), heard));

@@ -9,6 +9,7 @@ mod merging;
 mod model;
 mod quarantine;
 mod registry;
+mod retention;
 mod rollup;
 
 use std::{path::Path, sync::Arc};
@@ -123,6 +124,11 @@ laws! {
         the_same_mistake_is_one_entry,
         a_full_day_refuses_more,
         what_is_replayed_no_longer_waits;
+    retention:
+        a_term_stays_until_its_evaluation_is_frozen,
+        without_a_calendar_all_stays,
+        sums_outlive_their_minutes,
+        a_dirty_day_keeps_its_minutes;
     durability:
         marks_survive_a_restart,
         a_commit_cut_off_is_whole_or_absent,

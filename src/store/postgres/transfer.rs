@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::civil::Date;
 use tokio::sync::mpsc;
 
 use super::{
@@ -9,14 +10,14 @@ use super::{
     connection::On,
     dirty,
     failure::Failure,
-    registry,
-    values::{Day, day_minutes, storable, text},
+    registry, retention,
+    values::{Day, day_minutes, signed, storable, text, unsigned},
 };
 use crate::{
-    domain::ids::TerminalId,
+    domain::{ids::TerminalId, usage::Period},
     store::{
-        Batch, CalendarVersion, County, Heard, KeptDay, KeptRefusal, KeptTerminal, Placement,
-        Record, School,
+        Batch, CalendarVersion, County, Evaluated, Heard, KeptDay, KeptRefusal, KeptSum,
+        KeptTerminal, Placement, Record, School,
         record::{PAGE, Parts},
     },
 };
@@ -33,6 +34,7 @@ pub(super) async fn export(on: &On<'_>, to: &mpsc::Sender<Vec<Record>>) -> Resul
         .collect();
     records.extend(schools(on).await?.into_iter().map(Record::School));
     records.extend(calendars(on).await?.into_iter().map(Record::Calendar));
+    records.extend(evaluated(on).await?.into_iter().map(Record::Evaluated));
     if send(to, records).await.is_err() {
         return Ok(());
     }
@@ -40,6 +42,13 @@ pub(super) async fn export(on: &On<'_>, to: &mpsc::Sender<Vec<Record>>) -> Resul
     while let Some((last, page)) = terminals(on, &after).await? {
         after = last;
         if send(to, page).await.is_err() {
+            return Ok(());
+        }
+    }
+    if let Some(kept) = retention::kept_from(on).await? {
+        let mut records = vec![Record::KeptFrom(kept)];
+        records.extend(sums(on, kept).await?.into_iter().map(Record::Sum));
+        if send(to, records).await.is_err() {
             return Ok(());
         }
     }
@@ -102,6 +111,44 @@ async fn calendars(on: &On<'_>) -> Result<Vec<CalendarVersion>, Failure> {
                 version: row.try_get(1)?,
                 text: row.try_get(2)?,
                 stored_at: row.try_get(3)?,
+            })
+        })
+        .collect()
+}
+
+async fn evaluated(on: &On<'_>) -> Result<Vec<Evaluated>, Failure> {
+    let mut found = Vec::new();
+    for county in registry::counties(on).await? {
+        for period in retention::evaluated(on, &county.code).await? {
+            found.push(Evaluated {
+                county: county.code.clone(),
+                first: period.first,
+                last: period.last,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Sums that no longer follow from minutes.
+async fn sums(on: &On<'_>, before: Date) -> Result<Vec<KeptSum>, Failure> {
+    let rows = on
+        .rows(
+            "SELECT s.code, d.day, d.counted, d.powered, d.used, d.lessons_taught, d.reporting
+             FROM school_day d JOIN school s ON s.id = d.school WHERE d.day < $1 ORDER BY s.code, d.day",
+            &[&Day(before)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(KeptSum {
+                school: text(row, 0)?,
+                day: row.try_get::<_, Day>(1)?.0,
+                counted: unsigned(row, 2)?,
+                powered: unsigned(row, 3)?,
+                used: unsigned(row, 4)?,
+                lessons_taught: unsigned(row, 5)?,
+                reporting: unsigned(row, 6)?,
             })
         })
         .collect()
@@ -190,7 +237,8 @@ async fn days(on: &On<'_>, after: &str) -> Result<Option<(String, Vec<Record>)>,
     let keys: Vec<i32> = names.keys().copied().collect();
     let found = on
         .rows(
-            "SELECT terminal, day, powered, used, last_seen FROM terminal_day WHERE terminal = ANY ($1)",
+            "SELECT terminal, day, powered, used, last_seen FROM terminal_day
+             WHERE terminal = ANY ($1) AND day >= coalesce((SELECT kept_from FROM meta), day)",
             &[&keys],
         )
         .await?;
@@ -261,6 +309,14 @@ pub(super) async fn take_in(on: &On<'_>, known: &Keys, parts: &Parts) -> Result<
         .await?;
         dirty::mark_county(on, county).await?;
     }
+    for one in &parts.evaluated {
+        let period = Period {
+            first: one.first,
+            last: one.last,
+        };
+        retention::note_evaluated(on, &one.county, period).await?;
+    }
+    take_sums(on, parts).await?;
     let mut names: Vec<&TerminalId> = parts.heard.iter().map(|(name, _)| name).collect();
     names.sort_unstable();
     let (found, more) = keys(on, known, &names).await?;
@@ -279,6 +335,31 @@ pub(super) async fn take_in(on: &On<'_>, known: &Keys, parts: &Parts) -> Result<
         keep(on, refusal).await?;
     }
     Ok(added)
+}
+
+/// Sums come before the minutes that follow them.
+async fn take_sums(on: &On<'_>, parts: &Parts) -> Result<(), Failure> {
+    if let Some(kept) = parts.kept_from {
+        retention::keep_from(on, kept).await?;
+    }
+    for sum in &parts.sums {
+        on.execute(
+            "INSERT INTO school_day (school, day, counted, powered, used, lessons_taught, reporting)
+             SELECT id, $2, $3, $4, $5, $6, $7 FROM school WHERE code = $1
+             ON CONFLICT (school, day) DO NOTHING",
+            &[
+                &sum.school.as_str(),
+                &Day(sum.day),
+                &signed(sum.counted)?,
+                &signed(sum.powered)?,
+                &signed(sum.used)?,
+                &signed(sum.lessons_taught)?,
+                &signed(sum.reporting)?,
+            ],
+        )
+        .await?;
+    }
+    Ok(())
 }
 
 async fn hear(on: &On<'_>, terminal: i32, heard: &Heard) -> Result<(), Failure> {

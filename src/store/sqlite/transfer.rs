@@ -1,5 +1,6 @@
 //! Everything out, page by page, and pages of another store in: how a county moves (see [`Record`]).
 
+use jiff::civil::Date;
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
@@ -7,12 +8,16 @@ use super::{
     commit::{self, Terminals},
     dirty,
     failure::Failure,
-    registry, terminals,
-    values::{Day, Text, day_minutes},
+    registry, retention, terminals,
+    values::{Day, Text, day_minutes, signed, unsigned},
 };
-use crate::store::{
-    Batch, CalendarVersion, Heard, KeptDay, KeptRefusal, KeptTerminal, Record, TerminalFilter,
-    record::{PAGE, Parts},
+use crate::{
+    domain::{ids::TerminalId, usage::Period},
+    store::{
+        Batch, CalendarVersion, Evaluated, Heard, KeptDay, KeptRefusal, KeptSum, KeptTerminal,
+        Record, TerminalFilter,
+        record::{PAGE, Parts},
+    },
 };
 
 /// Pages that are sent as they fill.
@@ -99,7 +104,20 @@ fn send_all(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
             stored_at: row.get(3)?,
         }))?;
     }
+    for county in registry::counties(connection)? {
+        for period in retention::evaluated(connection, &county.code)? {
+            pages.add(Record::Evaluated(Evaluated {
+                county: county.code.clone(),
+                first: period.first,
+                last: period.last,
+            }))?;
+        }
+    }
     send_terminals(connection, pages)?;
+    if let Some(kept) = retention::kept_from(connection)? {
+        pages.add(Record::KeptFrom(kept))?;
+        send_sums(connection, pages, kept)?;
+    }
     send_days(connection, pages)?;
     send_refusals(connection, pages)?;
     Ok(pages.send()?)
@@ -133,14 +151,36 @@ fn send_terminals(connection: &Connection, pages: &mut Pages) -> Result<(), End>
     Ok(())
 }
 
+/// Sums that no longer follow from minutes.
+fn send_sums(connection: &Connection, pages: &mut Pages, before: Date) -> Result<(), End> {
+    let mut select = connection.prepare(
+        "SELECT s.code, d.day, d.counted, d.powered, d.used, d.lessons_taught, d.reporting
+         FROM school_day d JOIN school s ON s.id = d.school WHERE d.day < ?1 ORDER BY s.code, d.day",
+    )?;
+    let mut rows = select.query([Day(before)])?;
+    while let Some(row) = rows.next()? {
+        pages.add(Record::Sum(KeptSum {
+            school: row.get::<_, Text<_>>(0)?.0,
+            day: row.get::<_, Day>(1)?.0,
+            counted: unsigned(row, 2)?,
+            powered: unsigned(row, 3)?,
+            used: unsigned(row, 4)?,
+            lessons_taught: unsigned(row, 5)?,
+            reporting: unsigned(row, 6)?,
+        }))?;
+    }
+    Ok(())
+}
+
 fn send_days(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
     let mut names = connection.prepare("SELECT id, name FROM terminal ORDER BY name")?;
     let mut days = connection.prepare(
-        "SELECT day, powered, used, last_seen FROM terminal_day WHERE terminal = ?1 ORDER BY day",
+        "SELECT day, powered, used, last_seen FROM terminal_day
+         WHERE terminal = ?1 AND day >= coalesce((SELECT kept_from FROM meta), day) ORDER BY day",
     )?;
     let mut names = names.query([])?;
     while let Some(row) = names.next()? {
-        let (key, name): (i64, Text<crate::domain::ids::TerminalId>) = (row.get(0)?, row.get(1)?);
+        let (key, name): (i64, Text<TerminalId>) = (row.get(0)?, row.get(1)?);
         let mut rows = days.query([key])?;
         while let Some(row) = rows.next()? {
             let minutes = day_minutes(row, 1)?;
@@ -193,6 +233,14 @@ pub(super) fn take_in(connection: &Connection, page: Vec<Record>) -> Result<(), 
         calendar.execute((county, one.version, &one.text, one.stored_at))?;
         dirty::mark_county(connection, county)?;
     }
+    for one in &parts.evaluated {
+        let period = Period {
+            first: one.first,
+            last: one.last,
+        };
+        retention::note_evaluated(connection, &one.county, period)?;
+    }
+    take_sums(connection, &parts)?;
     let mut known = Terminals::new(connection)?;
     let mut heard = connection.prepare(
         "UPDATE terminal SET first_heard = ?2, last_heard = ?3, clock_offset = ?4, boot_id = ?5, version = ?6, os = ?7
@@ -232,6 +280,30 @@ pub(super) fn take_in(connection: &Connection, page: Vec<Record>) -> Result<(), 
             Day(one.received_day),
             one.times,
             one.waiting,
+        ))?;
+    }
+    Ok(())
+}
+
+/// Sums come before the minutes that follow them.
+fn take_sums(connection: &Connection, parts: &Parts) -> Result<(), Failure> {
+    if let Some(kept) = parts.kept_from {
+        retention::keep_from(connection, kept)?;
+    }
+    let mut add = connection.prepare(
+        "INSERT INTO school_day (school, day, counted, powered, used, lessons_taught, reporting)
+         SELECT id, ?2, ?3, ?4, ?5, ?6, ?7 FROM school WHERE code = ?1
+         ON CONFLICT (school, day) DO NOTHING",
+    )?;
+    for sum in &parts.sums {
+        add.execute((
+            sum.school.as_str(),
+            Day(sum.day),
+            signed(sum.counted)?,
+            signed(sum.powered)?,
+            signed(sum.used)?,
+            signed(sum.lessons_taught)?,
+            signed(sum.reporting)?,
         ))?;
     }
     Ok(())
