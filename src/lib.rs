@@ -8,12 +8,14 @@
 //! - [`store`]: everything that is kept, in the domain's words, and the backends that keep it.
 //! - [`ingest`]: reports in, minutes committed, acknowledgements out; [`broker`] carries them.
 //! - [`query`], [`registry`]: questions about usage; changes of who is who.
+//! - [`backup`]: everything in a file, and back.
 //! - [`rollup`]: keeps school-days fresh. [`api`]: gRPC and HTTP.
 //! - [`app`]: the composition root. [`cli`], [`demo`]: the ways to run it.
 //! - [`clock`], [`config`], [`observe`], [`tasks`], [`tls`]: the only homes of time, environment, logging, spawning and trust.
 
 pub mod api;
 pub mod app;
+pub mod backup;
 pub mod broker;
 pub mod cli;
 pub mod clock;

@@ -61,6 +61,10 @@ pub enum Command {
         #[command(subcommand)]
         command: TerminalsCommand,
     },
+    /// Keep everything in a file: a copy of the SQLite file, also while the service runs, or a portable export.
+    Backup(BackupArgs),
+    /// Put a backup into the configured store, which must be empty. A portable export goes into any kind of store.
+    Restore(RestoreArgs),
     /// The configuration.
     Config {
         /// What to do with it.
@@ -117,6 +121,26 @@ pub struct ImportArgs {
     /// The county a calendar is for; not needed where only one is registered.
     #[arg(long)]
     pub county: Option<CountyCode>,
+}
+
+/// Where to keep everything.
+#[derive(Debug, Clone, Args)]
+pub struct BackupArgs {
+    /// The file to make; it must not exist.
+    pub file: PathBuf,
+    /// A portable export, which every kind of store can take in. Always so for PostgreSQL.
+    #[arg(long)]
+    pub portable: bool,
+}
+
+/// What to restore.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// What `classpulse backup` made.
+    pub file: PathBuf,
+    /// Go on with an interrupted restore of the same portable export; merges with what is there.
+    #[arg(long)]
+    pub resume: bool,
 }
 
 /// What to do with the quarantine.

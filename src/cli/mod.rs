@@ -4,6 +4,7 @@
 //! Not responsible for the work itself (`app`, `query`, `registry`, `ingest::replay`, `demo`).
 
 pub mod args;
+mod backup;
 mod output;
 mod quarantine;
 mod registry;
@@ -128,6 +129,13 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
                 .await
                 .map_err(|error| Failure::failed(&error));
         }
+        Command::Backup(arguments) => {
+            let now = SystemClock.now().as_second();
+            return backup::backup(config, arguments, now, cli.json).await;
+        }
+        Command::Restore(arguments) => {
+            return backup::restore(config, arguments, cli.json).await;
+        }
         _ => {}
     }
     let store = open_store(&config.store).await?;
@@ -149,7 +157,11 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
             TerminalsCommand::Pending => registry::pending(&at).await,
             TerminalsCommand::Approve(arguments) => registry::approve(&at, arguments).await,
         },
-        Command::Serve | Command::Demo(_) | Command::Config { .. } => Ok(()),
+        Command::Serve
+        | Command::Demo(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
+        | Command::Config { .. } => Ok(()),
     };
     store.close().await;
     done

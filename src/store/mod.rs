@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
+use tokio::sync::mpsc;
 
 use crate::domain::{
     calendar::Calendar,
@@ -17,7 +18,10 @@ use crate::domain::{
 
 mod counting;
 pub mod postgres;
+mod record;
 pub mod sqlite;
+
+pub use record::{CalendarVersion, Heard, KeptDay, KeptRefusal, KeptTerminal, Record};
 
 /// Any backend, shared.
 pub type SharedStore = Arc<dyn Store>;
@@ -165,7 +169,7 @@ pub enum Standing {
 }
 
 /// Where a terminal stood, and when.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Placement {
     /// The school.
     pub school: SchoolCode,
@@ -197,7 +201,7 @@ pub struct Terminal {
 }
 
 /// A county.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct County {
     /// Six digits.
     pub code: CountyCode,
@@ -206,7 +210,7 @@ pub struct County {
 }
 
 /// A school.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct School {
     /// 学校标识码.
     pub code: SchoolCode,
@@ -378,6 +382,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// How many quarantine entries wait, by reason.
     async fn quarantine_counts(&self) -> Result<Vec<(String, u64)>, StoreError>;
+
+    /// Everything that is kept, as it is at one moment, in pages: counties, schools, calendars, terminals, terminal-days,
+    /// quarantine; each by code or name, so that two stores with the same content say the same. Sums are left out: they
+    /// follow from the rest. Ends early, without an error, when nobody takes the pages any more.
+    async fn export(&self, pages: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError>;
+
+    /// Takes in a page of another store's export, all or nothing. What is there already stays or is merged, so a page may
+    /// come again. Pages must come in the order in which they were exported.
+    async fn take_in(&self, page: Vec<Record>) -> Result<(), StoreError>;
 
     /// Waits for running work and closes the database. Later calls fail with `Closed`.
     async fn close(&self);

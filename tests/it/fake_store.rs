@@ -22,12 +22,13 @@ use classpulse::{
         usage::{self, Period},
     },
     store::{
-        Batch, Committed, County, Placement, Quarantined, RegistryChange, School, SchoolDay,
-        SchoolSum, ServiceSpan, Standing, Store, StoreError, StoredCalendar, Terminal,
+        Batch, Committed, County, Placement, Quarantined, Record, RegistryChange, School,
+        SchoolDay, SchoolSum, ServiceSpan, Standing, Store, StoreError, StoredCalendar, Terminal,
         TerminalFilter,
     },
 };
 use jiff::civil::{Date, date};
+use tokio::sync::mpsc;
 
 pub(crate) const COUNTY: &str = "231123";
 /// 小学, two terminals: 60 of 16 × 210 minutes.
@@ -387,6 +388,14 @@ impl Store for FakeStore {
 
     async fn quarantine_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         Err(StoreError::Closed)
+    }
+
+    async fn export(&self, _: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn take_in(&self, _: Vec<Record>) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn close(&self) {}

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
@@ -20,6 +20,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ),
     ("observe", &[]),
     ("broker", &["ingest", "observe", "tasks"]),
+    ("backup", &["store"]),
     ("rollup", &["observe", "store"]),
     ("config", &["observe", "tls"]),
     ("api", &["domain", "store", "query", "registry"]),
@@ -39,8 +40,8 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     (
         "cli",
         &[
-            "app", "clock", "config", "demo", "domain", "ingest", "observe", "query", "registry",
-            "store", "tasks",
+            "app", "backup", "clock", "config", "demo", "domain", "ingest", "observe", "query",
+            "registry", "store", "tasks",
         ],
     ),
 ];

@@ -10,12 +10,14 @@
 mod agent_process;
 mod api;
 mod backpressure;
+mod backup;
 mod demo;
 mod fake_store;
 mod faults;
 mod layers;
 mod outside;
 mod pipeline;
+mod postgres;
 mod query;
 mod servers;
 mod stock_client;

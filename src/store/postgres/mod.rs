@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! `connection` keeps connections, transactions and the locks that processes share; `commit`, `rollup`, `registry`,
-//! `calendars`, `terminals`, `usage` and `quarantine` work inside a transaction that this file opens. `partitions`
+//! `calendars`, `terminals`, `usage`, `quarantine` and `transfer` work inside a transaction that this file opens. `partitions`
 //! makes months, `dirty` says what the rollup must do again, `migrations` owns the schema, `values` knows how minutes
 //! and days stand in columns, `failure` which errors are worth another try.
 //!
@@ -19,6 +19,7 @@ mod quarantine;
 mod registry;
 mod rollup;
 mod terminals;
+mod transfer;
 mod usage;
 mod values;
 
@@ -26,6 +27,7 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use jiff::civil::Date;
+use tokio::sync::mpsc;
 
 use self::{
     commit::Keys,
@@ -33,9 +35,9 @@ use self::{
     partitions::Months,
 };
 use super::{
-    Batch, Committed, County, Quarantined, RegistryChange, School, SchoolDay, SchoolSum,
+    Batch, Committed, County, Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum,
     ServiceSpan, Standing, Store, StoreError, StoredCalendar, Terminal, TerminalFilter,
-    counting::Calendars,
+    counting::Calendars, record::Parts,
 };
 use crate::{
     domain::{
@@ -141,6 +143,14 @@ impl PostgresStore {
         ))?;
         Ok(store)
     }
+
+    /// Makes the partitions that these days need.
+    async fn provide(&self, days: &[(TerminalId, Date, DayMinutes)]) -> Result<(), StoreError> {
+        self.months
+            .provide(&self.connections, days.iter().map(|(_, day, _)| *day))
+            .await
+            .map_err(|failure| failure.while_doing("make a month's partition"))
+    }
 }
 
 impl fmt::Debug for PostgresStore {
@@ -170,10 +180,7 @@ impl Store for PostgresStore {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
-        self.months
-            .provide(&self.connections, batch.days.iter().map(|(_, day, _)| *day))
-            .await
-            .map_err(|failure| failure.while_doing("make a month's partition"))?;
+        self.provide(&batch.days).await?;
         let (committed, added) = write!(self, "commit a batch", |on| commit::commit(
             &on, &self.keys, &batch
         ))?;
@@ -287,6 +294,20 @@ impl Store for PostgresStore {
 
     async fn quarantine_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         read!(self, "count the quarantine", |on| quarantine::counts(&on))
+    }
+
+    async fn export(&self, pages: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError> {
+        read!(self, "read everything", |on| transfer::export(&on, &pages))
+    }
+
+    async fn take_in(&self, page: Vec<Record>) -> Result<(), StoreError> {
+        let parts = Parts::of(page);
+        self.provide(&parts.days).await?;
+        let added = write!(self, "take in a page", |on| transfer::take_in(
+            &on, &self.keys, &parts
+        ))?;
+        self.keys.remember(added);
+        Ok(())
     }
 
     async fn close(&self) {

@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use super::{
     connection::On,
     failure::Failure,
+    transfer,
     values::{Day, text, unsigned},
 };
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
         ids::{SchoolCode, TerminalId},
         usage::Period,
     },
-    store::{Placement, Standing, Terminal, TerminalFilter},
+    store::{Standing, Terminal, TerminalFilter},
 };
 
 /// What ingest must know of these terminals, in their order.
@@ -102,26 +103,7 @@ async fn complete(on: &On<'_>, rows: &[Row]) -> Result<Vec<Terminal>, Failure> {
         .iter()
         .map(|row| row.try_get(0))
         .collect::<Result<_, _>>()?;
-    let placements = on
-        .rows(
-            "SELECT p.terminal, s.code, p.room, p.from_day, p.to_day
-             FROM placement p JOIN school s ON s.id = p.school
-             WHERE p.terminal = ANY ($1) ORDER BY p.terminal, p.from_day",
-            &[&keys],
-        )
-        .await?;
-    let mut histories: HashMap<i32, Vec<Placement>> = HashMap::new();
-    for row in &placements {
-        histories
-            .entry(row.try_get(0)?)
-            .or_default()
-            .push(Placement {
-                school: text(row, 1)?,
-                room: row.try_get(2)?,
-                from: row.try_get::<_, Day>(3)?.0,
-                to: row.try_get::<_, Day>(4)?.to(),
-            });
-    }
+    let mut histories = transfer::placements(on, &keys).await?;
     rows.iter()
         .zip(keys)
         .map(|(row, key)| {

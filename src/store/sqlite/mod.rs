@@ -12,6 +12,7 @@
 mod calendars;
 mod commit;
 mod connection;
+mod copy;
 mod dirty;
 mod failure;
 mod functions;
@@ -21,6 +22,7 @@ mod readers;
 mod registry;
 mod rollup;
 mod terminals;
+mod transfer;
 mod usage;
 mod values;
 mod writer;
@@ -33,10 +35,12 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::civil::Date;
+use tokio::sync::mpsc;
 
+pub use self::copy::copy;
 use self::{readers::Readers, writer::Writer};
 use super::{
-    Batch, Committed, County, Quarantined, RegistryChange, School, SchoolDay, SchoolSum,
+    Batch, Committed, County, Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum,
     ServiceSpan, Standing, Store, StoreError, StoredCalendar, Terminal, TerminalFilter,
     counting::Calendars,
 };
@@ -257,6 +261,18 @@ impl Store for SqliteStore {
     async fn quarantine_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.readers
             .run("count the quarantine", quarantine::counts)
+            .await
+    }
+
+    async fn export(&self, pages: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError> {
+        self.readers
+            .run("read everything", move |on| transfer::export(on, pages))
+            .await
+    }
+
+    async fn take_in(&self, page: Vec<Record>) -> Result<(), StoreError> {
+        self.writer
+            .run("take in a page", move |on| transfer::take_in(on, page))
             .await
     }
 

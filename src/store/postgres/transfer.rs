@@ -1,0 +1,328 @@
+//! Everything out, page by page, and pages of another store in: how a county moves (see [`Record`]).
+
+use std::collections::{BTreeMap, HashMap};
+
+use tokio::sync::mpsc;
+
+use super::{
+    commit::{self, Added, Keys, keys},
+    connection::On,
+    dirty,
+    failure::Failure,
+    registry,
+    values::{Day, day_minutes, storable, text},
+};
+use crate::{
+    domain::ids::TerminalId,
+    store::{
+        Batch, CalendarVersion, County, Heard, KeptDay, KeptRefusal, KeptTerminal, Placement,
+        Record, School,
+        record::{PAGE, Parts},
+    },
+};
+
+/// Terminals whose days are read at once: a year of them is some 30,000 rows.
+const TERMINALS: i64 = 100;
+
+/// Sends everything; waits where pages are not taken. Ends early when nobody takes them.
+pub(super) async fn export(on: &On<'_>, to: &mpsc::Sender<Vec<Record>>) -> Result<(), Failure> {
+    let mut records: Vec<Record> = counties(on)
+        .await?
+        .into_iter()
+        .map(Record::County)
+        .collect();
+    records.extend(schools(on).await?.into_iter().map(Record::School));
+    records.extend(calendars(on).await?.into_iter().map(Record::Calendar));
+    if send(to, records).await.is_err() {
+        return Ok(());
+    }
+    let mut after = String::new();
+    while let Some((last, page)) = terminals(on, &after).await? {
+        after = last;
+        if send(to, page).await.is_err() {
+            return Ok(());
+        }
+    }
+    after.clear();
+    while let Some((last, page)) = days(on, &after).await? {
+        after = last;
+        if send(to, page).await.is_err() {
+            return Ok(());
+        }
+    }
+    let mut after = (String::new(), Vec::new());
+    while let Some((last, page)) = refusals(on, &after).await? {
+        after = last;
+        if send(to, page).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn send(
+    to: &mpsc::Sender<Vec<Record>>,
+    mut records: Vec<Record>,
+) -> Result<(), mpsc::error::SendError<Vec<Record>>> {
+    while records.len() > PAGE {
+        let rest = records.split_off(PAGE);
+        to.send(std::mem::replace(&mut records, rest)).await?;
+    }
+    if records.is_empty() {
+        return Ok(());
+    }
+    to.send(records).await
+}
+
+async fn counties(on: &On<'_>) -> Result<Vec<County>, Failure> {
+    registry::counties(on).await
+}
+
+async fn schools(on: &On<'_>) -> Result<Vec<School>, Failure> {
+    let mut schools = Vec::new();
+    for county in registry::counties(on).await? {
+        schools.extend(registry::schools(on, &county.code).await?);
+    }
+    schools.sort_unstable_by(|a, b| a.code.cmp(&b.code));
+    Ok(schools)
+}
+
+async fn calendars(on: &On<'_>) -> Result<Vec<CalendarVersion>, Failure> {
+    let rows = on
+        .rows(
+            "SELECT c.code, k.version, k.text, k.stored_at FROM calendar k JOIN county c ON c.id = k.county
+             ORDER BY c.code, k.version",
+            &[],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(CalendarVersion {
+                county: text(row, 0)?,
+                version: row.try_get(1)?,
+                text: row.try_get(2)?,
+                stored_at: row.try_get(3)?,
+            })
+        })
+        .collect()
+}
+
+/// Terminals after a name, and the last one's name.
+async fn terminals(on: &On<'_>, after: &str) -> Result<Option<(String, Vec<Record>)>, Failure> {
+    let rows = on
+        .rows(
+            "SELECT t.id, t.name, h.first_heard, h.last_heard, h.clock_offset, h.boot_id,
+                coalesce(h.version, ''), coalesce(h.os, '')
+             FROM terminal t LEFT JOIN heard h ON h.terminal = t.id WHERE t.name > $1 ORDER BY t.name LIMIT 1000",
+            &[&after],
+        )
+        .await?;
+    let Some(last) = rows.last() else {
+        return Ok(None);
+    };
+    let keys: Vec<i32> = rows
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, _>>()?;
+    let mut placements = placements(on, &keys).await?;
+    let page = rows.iter().zip(keys).map(|(row, key)| {
+        let heard = match row.try_get(2)? {
+            None => None,
+            Some(first) => Some(Heard {
+                first,
+                last: row.try_get(3)?,
+                clock_offset: row.try_get(4)?,
+                boot_id: row.try_get(5)?,
+                version: row.try_get(6)?,
+                os: row.try_get(7)?,
+            }),
+        };
+        Ok(Record::Terminal(KeptTerminal {
+            id: text(row, 1)?,
+            placements: placements.remove(&key).unwrap_or_default(),
+            heard,
+        }))
+    });
+    let page = page.collect::<Result<_, Failure>>()?;
+    Ok(Some((last.try_get(1)?, page)))
+}
+
+/// Terminals' placements by key, in order of time.
+pub(super) async fn placements(
+    on: &On<'_>,
+    terminals: &[i32],
+) -> Result<HashMap<i32, Vec<Placement>>, Failure> {
+    let rows = on
+        .rows(
+            "SELECT p.terminal, s.code, p.room, p.from_day, p.to_day
+             FROM placement p JOIN school s ON s.id = p.school
+             WHERE p.terminal = ANY ($1) ORDER BY p.terminal, p.from_day",
+            &[&terminals],
+        )
+        .await?;
+    let mut found: HashMap<i32, Vec<Placement>> = HashMap::new();
+    for row in &rows {
+        found.entry(row.try_get(0)?).or_default().push(Placement {
+            school: text(row, 1)?,
+            room: row.try_get(2)?,
+            from: row.try_get::<_, Day>(3)?.0,
+            to: row.try_get::<_, Day>(4)?.to(),
+        });
+    }
+    Ok(found)
+}
+
+/// The days of some terminals after a name, and the last of these terminals' name.
+async fn days(on: &On<'_>, after: &str) -> Result<Option<(String, Vec<Record>)>, Failure> {
+    let rows = on
+        .rows(
+            "SELECT id, name FROM terminal WHERE name > $1 ORDER BY name LIMIT $2",
+            &[&after, &TERMINALS],
+        )
+        .await?;
+    let Some(last) = rows.last() else {
+        return Ok(None);
+    };
+    let mut names: HashMap<i32, TerminalId> = HashMap::new();
+    for row in &rows {
+        names.insert(row.try_get(0)?, text(row, 1)?);
+    }
+    let keys: Vec<i32> = names.keys().copied().collect();
+    let found = on
+        .rows(
+            "SELECT terminal, day, powered, used, last_seen FROM terminal_day WHERE terminal = ANY ($1)",
+            &[&keys],
+        )
+        .await?;
+    let mut sorted = BTreeMap::new();
+    for row in &found {
+        let (key, day): (i32, Day) = (row.try_get(0)?, row.try_get(1)?);
+        if let Some(name) = names.get(&key) {
+            sorted.insert((name, day), day_minutes(row, 2)?);
+        }
+    }
+    let page = sorted.into_iter().map(|((name, day), minutes)| {
+        Record::Day(KeptDay {
+            terminal: name.clone(),
+            day: day.0,
+            powered: minutes.powered,
+            used: minutes.used,
+            last_seen: minutes.last_seen,
+        })
+    });
+    Ok(Some((last.try_get(1)?, page.collect())))
+}
+
+/// A page of the quarantine, and the last entry's key.
+async fn refusals(
+    on: &On<'_>,
+    after: &(String, Vec<u8>),
+) -> Result<Option<((String, Vec<u8>), Vec<Record>)>, Failure> {
+    let rows = on
+        .rows(
+            "SELECT terminal, fingerprint, reason, detail, payload, first_at, last_at, received_day, times, waiting
+             FROM quarantine WHERE (terminal, fingerprint) > ($1, $2) ORDER BY terminal, fingerprint LIMIT 1000",
+            &[&after.0, &after.1],
+        )
+        .await?;
+    let Some(last) = rows.last() else {
+        return Ok(None);
+    };
+    let page = rows.iter().map(|row| {
+        Ok(Record::Refusal(KeptRefusal {
+            terminal: row.try_get(0)?,
+            fingerprint: row.try_get(1)?,
+            reason: row.try_get(2)?,
+            detail: row.try_get(3)?,
+            payload: row.try_get(4)?,
+            first_at: row.try_get(5)?,
+            last_at: row.try_get(6)?,
+            received_day: row.try_get::<_, Day>(7)?.0,
+            times: row.try_get(8)?,
+            waiting: row.try_get(9)?,
+        }))
+    });
+    let page = page.collect::<Result<_, Failure>>()?;
+    Ok(Some(((last.try_get(0)?, last.try_get(1)?), page)))
+}
+
+/// Takes in a page; the partitions that it needs are there. What is there stays or is merged.
+pub(super) async fn take_in(on: &On<'_>, known: &Keys, parts: &Parts) -> Result<Added, Failure> {
+    let mut added = registry::change(on, known, &parts.registry).await?;
+    for one in &parts.calendars {
+        let county = registry::county_key(on, &one.county)
+            .await?
+            .ok_or_else(|| Failure::not_found("county", &one.county))?;
+        on.execute(
+            "INSERT INTO calendar (county, version, text, stored_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (county, version) DO NOTHING",
+            &[&county, &one.version, &one.text, &one.stored_at],
+        )
+        .await?;
+        dirty::mark_county(on, county).await?;
+    }
+    let mut names: Vec<&TerminalId> = parts.heard.iter().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    let (found, more) = keys(on, known, &names).await?;
+    added.extend(more);
+    for (name, heard) in &parts.heard {
+        let key = names.binary_search(&name).map_or(0, |at| found[at]);
+        hear(on, key, heard).await?;
+    }
+    let batch = Batch {
+        days: parts.days.clone(),
+        ..Batch::default()
+    };
+    let (_, more) = commit::commit(on, known, &batch).await?;
+    added.extend(more);
+    for refusal in &parts.refusals {
+        keep(on, refusal).await?;
+    }
+    Ok(added)
+}
+
+async fn hear(on: &On<'_>, terminal: i32, heard: &Heard) -> Result<(), Failure> {
+    let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    on.execute(
+        "INSERT INTO heard AS known (terminal, first_heard, last_heard, clock_offset, boot_id, version, os)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (terminal) DO UPDATE SET
+            first_heard = excluded.first_heard, last_heard = excluded.last_heard,
+            clock_offset = excluded.clock_offset, boot_id = excluded.boot_id,
+            version = excluded.version, os = excluded.os
+         WHERE known.last_heard <= excluded.last_heard",
+        &[
+            &terminal,
+            &heard.first,
+            &heard.last,
+            &heard.clock_offset,
+            &heard.boot_id,
+            &said(&heard.version),
+            &said(&heard.os),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn keep(on: &On<'_>, refusal: &KeptRefusal) -> Result<(), Failure> {
+    on.execute(
+        "INSERT INTO quarantine
+            (terminal, fingerprint, reason, detail, payload, first_at, last_at, received_day, times, waiting)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (terminal, fingerprint) DO NOTHING",
+        &[
+            &storable(&refusal.terminal),
+            &refusal.fingerprint,
+            &storable(&refusal.reason),
+            &storable(&refusal.detail),
+            &refusal.payload,
+            &refusal.first_at,
+            &refusal.last_at,
+            &Day(refusal.received_day),
+            &refusal.times,
+            &refusal.waiting,
+        ],
+    )
+    .await?;
+    Ok(())
+}

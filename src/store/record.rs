@@ -1,0 +1,299 @@
+//! What is kept, piece by piece, in a form that every backend can give and take: how a county moves between stores.
+//!
+//! The form is also what an export file holds, so its names and texts are a contract. Not responsible for files (`backup`).
+
+use std::fmt::Write as _;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use super::{County, Placement, RegistryChange, School};
+use crate::domain::{
+    ids::{CountyCode, TerminalId},
+    minutes::{DayMinutes, MinuteSet},
+};
+
+/// Records in one page of an export.
+pub(super) const PAGE: usize = 1_000;
+
+/// One thing that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Record {
+    /// A county.
+    County(County),
+    /// A school.
+    School(School),
+    /// A version of a county's calendar.
+    Calendar(CalendarVersion),
+    /// A terminal.
+    Terminal(KeptTerminal),
+    /// A terminal-day.
+    Day(KeptDay),
+    /// A quarantine entry.
+    Refusal(KeptRefusal),
+}
+
+/// A version of a county's calendar. The highest is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalendarVersion {
+    /// Whose.
+    pub county: CountyCode,
+    /// Counts from 1.
+    pub version: i64,
+    /// As the bureau wrote it.
+    pub text: String,
+    /// Unix seconds.
+    pub stored_at: i64,
+}
+
+/// A terminal with its history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptTerminal {
+    /// Its id.
+    pub id: TerminalId,
+    /// Empty while it waits for approval.
+    pub placements: Vec<Placement>,
+    /// `None` if it was never heard.
+    pub heard: Option<Heard>,
+}
+
+/// What a terminal said last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heard {
+    /// Unix seconds.
+    pub first: i64,
+    /// Unix seconds.
+    pub last: i64,
+    /// Seconds.
+    pub clock_offset: i64,
+    /// The boot it spoke of.
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
+    pub boot_id: Vec<u8>,
+    /// Agent version; empty if never said.
+    pub version: String,
+    /// Operating system; empty if never said.
+    pub os: String,
+}
+
+/// A terminal-day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptDay {
+    /// Whose.
+    pub terminal: TerminalId,
+    /// Which day.
+    pub day: Date,
+    /// Minutes with power, as runs: `08:00-08:40 09:05-09:06`.
+    #[serde(serialize_with = "to_runs", deserialize_with = "from_runs")]
+    pub powered: MinuteSet,
+    /// Minutes of use, likewise.
+    #[serde(serialize_with = "to_runs", deserialize_with = "from_runs")]
+    pub used: MinuteSet,
+    /// Unix seconds.
+    pub last_seen: i64,
+}
+
+/// A quarantine entry. Its number is the store's own and does not move with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptRefusal {
+    /// Who sent it.
+    pub terminal: String,
+    /// Tells mistakes of one sender apart.
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
+    pub fingerprint: Vec<u8>,
+    /// Stable key of the reason.
+    pub reason: String,
+    /// The reason in a sentence.
+    pub detail: String,
+    /// What to replay.
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
+    pub payload: Vec<u8>,
+    /// Unix seconds.
+    pub first_at: i64,
+    /// Unix seconds.
+    pub last_at: i64,
+    /// The day for which it counts.
+    pub received_day: Date,
+    /// How often it came.
+    pub times: i64,
+    /// Not yet replayed.
+    pub waiting: bool,
+}
+
+impl KeptDay {
+    /// The minutes.
+    #[must_use]
+    pub fn minutes(&self) -> DayMinutes {
+        DayMinutes {
+            powered: self.powered,
+            used: self.used,
+            last_seen: self.last_seen,
+        }
+    }
+}
+
+/// A page in the order in which a store must write its parts.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub(super) registry: RegistryChange,
+    pub(super) calendars: Vec<CalendarVersion>,
+    pub(super) heard: Vec<(TerminalId, Heard)>,
+    pub(super) days: Vec<(TerminalId, Date, DayMinutes)>,
+    pub(super) refusals: Vec<KeptRefusal>,
+}
+
+impl Parts {
+    pub(super) fn of(page: Vec<Record>) -> Self {
+        let mut parts = Self::default();
+        for record in page {
+            match record {
+                Record::County(county) => parts.registry.counties.push(county),
+                Record::School(school) => parts.registry.schools.push(school),
+                Record::Calendar(calendar) => parts.calendars.push(calendar),
+                Record::Terminal(terminal) => {
+                    if let Some(heard) = terminal.heard {
+                        parts.heard.push((terminal.id.clone(), heard));
+                    }
+                    parts
+                        .registry
+                        .placements
+                        .push((terminal.id, terminal.placements));
+                }
+                Record::Day(day) => {
+                    let minutes = day.minutes();
+                    parts.days.push((day.terminal, day.day, minutes));
+                }
+                Record::Refusal(refusal) => parts.refusals.push(refusal),
+            }
+        }
+        parts
+    }
+}
+
+fn to_hex<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    let text = bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string never fails.
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    to.serialize_str(&text)
+}
+
+fn from_hex<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+    let text = String::deserialize(from)?;
+    let pairs = text.as_bytes().chunks(2).map(|pair| {
+        let digits = std::str::from_utf8(pair).ok().filter(|_| pair.len() == 2)?;
+        u8::from_str_radix(digits, 16).ok()
+    });
+    pairs
+        .collect::<Option<_>>()
+        .ok_or_else(|| D::Error::custom("not pairs of hexadecimal digits"))
+}
+
+fn to_runs<S: Serializer>(set: &MinuteSet, to: S) -> Result<S::Ok, S::Error> {
+    let runs: Vec<_> = set.runs().iter().map(ToString::to_string).collect();
+    to.serialize_str(&runs.join(" "))
+}
+
+fn from_runs<'de, D: Deserializer<'de>>(from: D) -> Result<MinuteSet, D::Error> {
+    let text = String::deserialize(from)?;
+    let mut set = MinuteSet::EMPTY;
+    for run in text.split_whitespace() {
+        let bounds = run
+            .split_once('-')
+            .and_then(|(start, end)| Some((minute(start)?, minute(end)?)))
+            .filter(|(start, end)| start < end);
+        let Some((start, end)) = bounds else {
+            return Err(D::Error::custom(format!(
+                "{run:?} is no run of minutes such as 08:00-08:40"
+            )));
+        };
+        set.insert(start, end);
+    }
+    Ok(set)
+}
+
+/// `08:40` as the minute of the day, 24:00 included.
+fn minute(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
+    (hours <= 24 && minutes < 60 && hours * 60 + minutes <= 1_440).then_some(hours * 60 + minutes)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn day(powered: MinuteSet, used: MinuteSet) -> Record {
+        Record::Day(KeptDay {
+            terminal: "t-1".parse().unwrap(),
+            day: date(2026, 9, 1),
+            powered,
+            used,
+            last_seen: 7,
+        })
+    }
+
+    #[test]
+    fn a_record_is_readable_text() {
+        let mut powered = MinuteSet::of(480, 520);
+        powered.insert(1_430, 1_440);
+        let text = serde_json::to_string(&day(powered, MinuteSet::EMPTY)).unwrap();
+        assert_eq!(
+            text,
+            r#"{"day":{"terminal":"t-1","day":"2026-09-01","powered":"08:00-08:40 23:50-24:00","used":"","last_seen":7}}"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        for wrong in [
+            r#"{"day":{"terminal":"t-1","day":"2026-09-01","powered":"08:40-08:00","used":"","last_seen":7}}"#,
+            r#"{"day":{"terminal":"t-1","day":"2026-09-01","powered":"08:00-24:01","used":"","last_seen":7}}"#,
+            r#"{"day":{"terminal":"t 1","day":"2026-09-01","powered":"","used":"","last_seen":7}}"#,
+            r#"{"day":{"terminal":"t-1","day":"2026-09-31","powered":"","used":"","last_seen":7}}"#,
+            r#"{"night":{}}"#,
+            r#"{"county":{"code":"231123"}}"#,
+        ] {
+            assert!(serde_json::from_str::<Record>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn records_read_back_as_written(
+            runs in prop::collection::vec((0..1_440_u16, 1..200_u16), 0..20),
+            payload in prop::collection::vec(any::<u8>(), 0..50),
+            detail in ".*",
+        ) {
+            let mut powered = MinuteSet::EMPTY;
+            for (start, length) in &runs {
+                powered.insert(*start, start + length);
+            }
+            let refusal = Record::Refusal(KeptRefusal {
+                terminal: detail.clone(),
+                fingerprint: payload.clone(),
+                reason: "future".to_owned(),
+                detail,
+                payload,
+                first_at: -1,
+                last_at: 1,
+                received_day: date(2026, 9, 1),
+                times: 3,
+                waiting: false,
+            });
+            for record in [day(powered, MinuteSet::EMPTY), refusal] {
+                let text = serde_json::to_string(&record).unwrap();
+                prop_assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+            }
+        }
+    }
+}
