@@ -238,7 +238,7 @@ impl Terminal {
                 report.encode_to_vec()
             }
             _ => {
-                report.terminal = "some\u{0}body else".to_owned();
+                "some\u{0}body else".clone_into(&mut report.terminal);
                 report.sessions = vec![bad(MORNING, MORNING + 60)];
                 report.encode_to_vec()
             }
