@@ -128,6 +128,31 @@ impl Assembly {
         self.outcomes.push(outcome);
     }
 
+    /// Puts a report into quarantine that passed every check but that the database refuses; `detail` is what it said.
+    pub fn add_unstorable(
+        &mut self,
+        incoming: &Incoming,
+        decoded: &Decoded,
+        detail: String,
+        zone: &TimeZone,
+    ) {
+        let (terminal, ack) = match decoded {
+            Decoded::Good(good) => (
+                Some(good.0.clone()),
+                Some(ack(&good.1, incoming.received_at)),
+            ),
+            Decoded::Bad(..) => (None, None),
+        };
+        let said = terminal.as_ref().map_or("", TerminalId::as_str);
+        let reason = Reason::Unstorable;
+        let received = received(incoming, zone);
+        let refusal = check::refuse_whole(&incoming.payload, said, reason, detail, received);
+        let from = self.quarantined.len();
+        let outcome = self.refuse(terminal, ack, reason, refusal);
+        self.spans.push(from..self.quarantined.len());
+        self.outcomes.push(outcome);
+    }
+
     fn refuse(
         &mut self,
         terminal: Option<TerminalId>,

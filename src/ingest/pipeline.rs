@@ -17,7 +17,7 @@ use super::assemble::{Assembly, Decoded, Incoming, Known, Outcome, open};
 use crate::{
     clock::SharedClock,
     domain::ids::TerminalId,
-    observe::{Metrics, Waiting},
+    observe::{Metrics, Waiting, chain},
     store::{Batch, Committed, SharedStore, Standing, StoreError},
 };
 
@@ -270,8 +270,29 @@ impl Worker {
         info!("ingest has drained");
     }
 
+    /// Commits reports and tells their senders. What the database refuses is halved until the report that it refuses
+    /// stands alone and goes to quarantine, so that it neither holds nor drops its neighbours.
     #[tracing::instrument(name = "batch", level = "debug", skip_all, fields(reports = deliveries.len()))]
     async fn handle(&mut self, deliveries: Vec<Delivery>) {
+        let mut waiting = vec![deliveries];
+        while let Some(mut deliveries) = waiting.pop() {
+            match self.commit_all(&deliveries).await {
+                Ok(outcomes) => self.answer(deliveries, outcomes),
+                Err(refused) if deliveries.len() > 1 => {
+                    debug!(reports = deliveries.len(), %refused, "the store refuses a batch; halving it");
+                    let second = deliveries.split_off(deliveries.len() / 2);
+                    waiting.extend([second, deliveries]);
+                }
+                Err(refused) => {
+                    let outcomes = self.set_aside(&deliveries, refused).await;
+                    self.answer(deliveries, outcomes);
+                }
+            }
+        }
+    }
+
+    /// One commit. The error is what the database says of data that it refuses.
+    async fn commit_all(&mut self, deliveries: &[Delivery]) -> Result<Vec<Outcome>, String> {
         let decoded: Vec<Decoded> = deliveries
             .iter()
             .map(|delivery| open(&delivery.incoming, &self.parts.zone))
@@ -285,10 +306,36 @@ impl Worker {
         for (delivery, decoded) in deliveries.iter().zip(decoded) {
             assembly.add(&delivery.incoming, decoded, &mut known, &self.parts.zone);
         }
-        let batch = assembly.batch();
-        let committed = self.commit(batch).await;
+        let committed = self.commit(assembly.batch()).await?;
+        Ok(assembly.finish(&committed, self.parts.settings))
+    }
+
+    /// Puts reports that the database refuses into quarantine. If it refuses even that, nobody is acknowledged: they
+    /// wait in their terminals' journals.
+    async fn set_aside(&mut self, deliveries: &[Delivery], said: String) -> Vec<Outcome> {
+        let mut assembly = Assembly::default();
+        for delivery in deliveries {
+            let decoded = open(&delivery.incoming, &self.parts.zone);
+            let (incoming, zone) = (&delivery.incoming, &self.parts.zone);
+            assembly.add_unstorable(incoming, &decoded, said.clone(), zone);
+        }
+        warn!(error = said, "the store refuses a report; to quarantine");
+        match self.commit(assembly.batch()).await {
+            Ok(committed) => assembly.finish(&committed, self.parts.settings),
+            Err(said) => {
+                warn!(
+                    error = said,
+                    "the store refuses a quarantine entry too; not acknowledged"
+                );
+                let overflowed = (0..deliveries.len()).collect();
+                assembly.finish(&Committed { overflowed }, None)
+            }
+        }
+    }
+
+    /// Tells senders what became of their reports.
+    fn answer(&self, deliveries: Vec<Delivery>, outcomes: Vec<Outcome>) {
         let now = self.parts.clock.now();
-        let outcomes = assembly.finish(&committed, self.parts.settings);
         self.parts.metrics.batch(deliveries.len());
         for (delivery, outcome) in deliveries.into_iter().zip(outcomes) {
             let latency = now.duration_since(delivery.arrived).unsigned_abs();
@@ -349,11 +396,17 @@ impl Worker {
         MAX_PENDING_TERMINALS.saturating_sub(pending.await)
     }
 
-    async fn commit(&mut self, batch: Batch) -> Committed {
+    /// The error is what the database says of data that it refuses; everything else is tried again.
+    async fn commit(&mut self, batch: Batch) -> Result<Committed, String> {
         let started = self.parts.clock.now();
         let committed = self.insist("commit a batch", |store| {
             let batch = batch.clone();
-            async move { store.commit(batch).await }
+            async move {
+                match store.commit(batch).await {
+                    Err(error @ StoreError::Unfit { .. }) => Ok(Err(chain(&error))),
+                    done => done.map(Ok),
+                }
+            }
         });
         let committed = committed.await;
         self.parts.metrics.commit(
@@ -384,7 +437,7 @@ impl Worker {
                 Ok(done) => return done,
                 Err(error) => {
                     self.parts.metrics.store_failure();
-                    warn!(doing, error = %crate::observe::chain(&error), ?pause, "the store failed; trying again");
+                    warn!(doing, error = %chain(&error), ?pause, "the store failed; trying again");
                 }
             }
             tokio::time::sleep(pause.mul_f64(jitter.random_range(0.5..1.0))).await;

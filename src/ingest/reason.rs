@@ -37,11 +37,13 @@ pub enum Reason {
     BeforeService,
     /// The session lies after the terminal's service ended, or between two services.
     AfterService,
+    /// The database refuses the report, though it passed every check.
+    Unstorable,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Undecodable,
         Self::TooLarge,
         Self::BadTerminal,
@@ -57,6 +59,7 @@ impl Reason {
         Self::ClockUnset,
         Self::BeforeService,
         Self::AfterService,
+        Self::Unstorable,
     ];
 
     /// The stable key that is stored and filtered by.
@@ -78,6 +81,7 @@ impl Reason {
             Self::ClockUnset => "clock_unset",
             Self::BeforeService => "before_service",
             Self::AfterService => "after_service",
+            Self::Unstorable => "unstorable",
         }
     }
 
@@ -85,7 +89,7 @@ impl Reason {
     #[must_use]
     pub const fn field(self) -> &'static str {
         match self {
-            Self::Undecodable | Self::TooLarge => "report",
+            Self::Undecodable | Self::TooLarge | Self::Unstorable => "report",
             Self::BadTerminal | Self::TopicMismatch | Self::TooManyUnknown => "terminal",
             Self::BadBootId => "boot_id",
             Self::BadSequence => "sequence",

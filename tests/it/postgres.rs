@@ -5,28 +5,38 @@
 use std::{collections::BTreeMap, fs, process::Command, sync::Arc, time::Duration};
 
 use classpulse::{
+    clock::SystemClock,
     domain::{
         minutes::{DayMinutes, MinuteSet},
         usage::Period,
     },
+    ingest::{
+        Pipeline,
+        replay::{Selection, replay},
+    },
+    observe::Metrics,
     store::{
         Batch, Refusal, RegistryChange, SharedStore, Store, StoreError,
         postgres::{PostgresOptions, PostgresStore},
     },
     tls::TlsOptions,
 };
+use classpulse_proto::v1::AgentFacts;
 use futures::future::join_all;
 use jiff::{
     ToSpan as _,
     civil::{Date, date},
+    tz::TimeZone,
 };
+use prost::Message as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     servers::postgres::{self, Postgres},
-    support::{JUNIOR, PRIMARY, county, placement, register, terminal},
+    support::{JUNIOR, PRIMARY, county, placement, register, report, terminal, used},
 };
 
 const DAY: Date = date(2026, 9, 1);
@@ -42,6 +52,15 @@ fn options(url: &str) -> PostgresOptions {
 
 async fn open(url: &str) -> SharedStore {
     Arc::new(PostgresStore::open(&options(url)).await.unwrap())
+}
+
+/// A session beside the store's.
+async fn session(url: &str) -> tokio_postgres::Client {
+    let connected = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
+    let (client, connection) = connected.unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a test's own task")]
+    tokio::spawn(connection);
+    client
 }
 
 fn minutes(start: u16, end: u16) -> DayMinutes {
@@ -188,11 +207,7 @@ async fn many_processes_may_open_a_new_database_and_a_new_month_at_once() {
 #[tokio::test]
 async fn another_programs_database_and_a_newer_one_are_refused_and_left_alone() {
     let url = postgres::shared().database();
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    #[expect(clippy::disallowed_methods, reason = "a test's own task")]
-    tokio::spawn(connection);
+    let client = session(&url).await;
     client
         .batch_execute("CREATE TABLE theirs (a integer)")
         .await
@@ -332,4 +347,76 @@ async fn tls_is_spoken_with_whom_the_authority_vouches_for_and_nobody_else() {
     store.close().await;
     let error = PostgresStore::open(&trusting(stranger)).await.unwrap_err();
     assert!(matches!(error, StoreError::Driver { .. }), "{error}");
+}
+
+/// Data that passes every check and that the database refuses all the same: it alone goes to quarantine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poisonous_report_neither_holds_nor_drops_its_neighbours() {
+    const START: i64 = 1_788_220_800;
+    let url = postgres::shared().database();
+    let store = open(&url).await;
+    let client = session(&url).await;
+    let poison =
+        "ALTER TABLE heard ADD CONSTRAINT poison CHECK (version IS NULL OR version <> 'poison')";
+    client.batch_execute(poison).await.unwrap();
+    let metrics = Arc::new(Metrics::default());
+    let pipeline = Pipeline {
+        store: store.clone(),
+        clock: Arc::new(SystemClock),
+        zone: TimeZone::get("Asia/Shanghai").unwrap(),
+        metrics: metrics.clone(),
+        linger: Duration::from_millis(50),
+        settings: None,
+        stop: CancellationToken::new(),
+    };
+    let stop = pipeline.stop.clone();
+    let (intake, working) = pipeline.start();
+    let sending = async {
+        let reports = (0..200_u32).map(|number| {
+            let mut report = report(1, vec![used(1, START, START + 1_800)]);
+            if number % 61 == 17 {
+                report.facts = Some(AgentFacts {
+                    version: "poison".to_owned(),
+                    ..AgentFacts::default()
+                });
+            }
+            intake.accept(
+                Some(format!("p-{number:03}")),
+                report.encode_to_vec().into(),
+            )
+        });
+        let outcomes = join_all(reports).await;
+        stop.cancel();
+        outcomes
+    };
+    let (outcomes, ()) = futures::join!(sending, working);
+    let mut poisoned = Vec::new();
+    for (number, outcome) in outcomes.into_iter().enumerate() {
+        let outcome = outcome.unwrap();
+        assert!(outcome.ack.is_some(), "kept one way or the other");
+        if let Some((reason, _)) = outcome.refused.first() {
+            assert_eq!(reason.key(), "unstorable");
+            poisoned.push(number);
+        }
+        let name = terminal(&format!("p-{number:03}"));
+        let landed = store.terminal_days(&name, ALL).await.unwrap().len();
+        assert_eq!(landed, outcome.accepted, "p-{number:03}");
+    }
+    assert_eq!(poisoned, [17, 78, 139]);
+    let waiting = store.quarantine(0, 9).await.unwrap();
+    assert_eq!(waiting.len(), 3);
+    assert!(waiting[0].detail.contains("poison"), "{waiting:?}");
+
+    // Mended, they count.
+    client
+        .batch_execute("ALTER TABLE heard DROP CONSTRAINT poison")
+        .await
+        .unwrap();
+    let zone = TimeZone::get("Asia/Shanghai").unwrap();
+    let done = replay(&*store, &Selection::default(), START + 2_000, &zone)
+        .await
+        .unwrap();
+    assert_eq!((done.tried, done.counted), (3, 3));
+    let landed = store.terminal_days(&terminal("p-017"), ALL).await.unwrap();
+    assert_eq!(landed[0].1.used.count(), 30);
 }

@@ -2,7 +2,7 @@
 //!
 //! Keeps apart what the driver could not do (trying again may help) and what can't be read (it won't).
 
-use rusqlite::{Error, ErrorCode};
+use rusqlite::{Error, ErrorCode, ffi};
 
 use crate::store::StoreError;
 
@@ -41,11 +41,31 @@ impl Failure {
         match self {
             Self::Store(error) => error,
             Self::Sql(error) if is_damage(&error) => StoreError::Damaged(error.to_string()),
+            Self::Sql(error) if is_unfit(&error) => StoreError::Unfit {
+                doing,
+                source: Box::new(error),
+            },
             Self::Sql(error) => StoreError::Driver {
                 doing,
                 source: Box::new(error),
             },
         }
+    }
+}
+
+/// Whether the same data would be refused again.
+fn is_unfit(error: &Error) -> bool {
+    match error {
+        Error::ToSqlConversionFailure(_) => true,
+        Error::SqliteFailure(error, _) => matches!(
+            error.extended_code,
+            ffi::SQLITE_TOOBIG
+                | ffi::SQLITE_MISMATCH
+                | ffi::SQLITE_CONSTRAINT_CHECK
+                | ffi::SQLITE_CONSTRAINT_NOTNULL
+                | ffi::SQLITE_CONSTRAINT_DATATYPE
+        ),
+        _ => false,
     }
 }
 
