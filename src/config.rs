@@ -530,7 +530,8 @@ impl Values {
                         None
                     }
                 };
-                let tls = self.broker_tls(mistakes);
+                let encrypted = self.parsed("broker.tls", mistakes);
+                let tls = self.broker_tls(encrypted != Some(false), mistakes);
                 let (user, file) = (self.get("broker.user"), self.get("broker.password_file"));
                 if user.is_empty() != file.is_empty() {
                     mistake(
@@ -550,7 +551,7 @@ impl Values {
                     protocol: protocol?,
                     client_id: self.get("broker.client_id").to_owned(),
                     login: (!user.is_empty()).then(|| (user.to_owned(), file.into())),
-                    tls: tls?,
+                    tls: tls.filter(|_| encrypted == Some(true)),
                     shared: shared?,
                 }))
             }
@@ -570,9 +571,8 @@ impl Values {
 }
 
 impl Values {
-    /// `Some(None)` without TLS.
-    fn broker_tls(&self, mistakes: &mut Vec<Mistake>) -> Option<Option<TlsOptions>> {
-        let on: bool = self.parsed("broker.tls", mistakes)?;
+    /// Whom TLS trusts and how it appears, where it is on.
+    fn broker_tls(&self, on: bool, mistakes: &mut Vec<Mistake>) -> Option<TlsOptions> {
         let file = |key: &str| Some(self.get(key)).filter(|path| !path.is_empty());
         let (ca, cert, key) = (
             file("broker.ca_file"),
@@ -593,10 +593,10 @@ impl Values {
                 "a certificate needs a client_key_file, and the other way round",
             );
         }
-        Some(on.then(|| TlsOptions {
+        on.then(|| TlsOptions {
             ca_file: ca.map(Into::into),
             identity: cert.zip(key).map(|(cert, key)| (cert.into(), key.into())),
-        }))
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 //! and real keystrokes on a pseudo-terminal become used minutes.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::mpsc::RecvTimeoutError,
@@ -40,7 +41,7 @@ fn program() -> PathBuf {
     path
 }
 
-struct Agent {
+pub(crate) struct Agent {
     child: Child,
     log: PathBuf,
 }
@@ -53,7 +54,7 @@ impl Drop for Agent {
 }
 
 impl Agent {
-    fn start(folder: &TempDir, service: &Service, name: &str) -> Self {
+    pub(crate) fn start(folder: &TempDir, broker: SocketAddr, name: &str) -> Self {
         let log = folder.path().join(format!("{name}.log"));
         let file = std::fs::OpenOptions::new()
             .create(true)
@@ -64,7 +65,7 @@ impl Agent {
             .args([
                 "run",
                 "--server",
-                &service.broker().to_string(),
+                &broker.to_string(),
                 "--terminal",
                 name,
                 "--sources",
@@ -89,7 +90,7 @@ impl Agent {
     }
 
     /// SIGTERM, and the sessions that it says it recorded in this boot.
-    fn stop(mut self) -> Vec<Session> {
+    pub(crate) fn stop(mut self) -> Vec<Session> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").arg(&pid).status().unwrap().success());
         assert!(self.child.wait().unwrap().success());
@@ -123,7 +124,7 @@ fn parse(line: &str) -> Session {
 }
 
 /// All minutes of sessions, whatever the day.
-fn painted(sessions: &[Session]) -> Vec<(jiff::civil::Date, MinuteSet, MinuteSet)> {
+pub(crate) fn painted(sessions: &[Session]) -> Vec<(jiff::civil::Date, MinuteSet, MinuteSet)> {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
     let mut days = std::collections::BTreeMap::<_, DayMinutes>::new();
     for part in sessions.iter().flat_map(|session| paint(session, &zone)) {
@@ -134,14 +135,17 @@ fn painted(sessions: &[Session]) -> Vec<(jiff::civil::Date, MinuteSet, MinuteSet
         .collect()
 }
 
-async fn held(store: &SharedStore, name: &str) -> Vec<(jiff::civil::Date, MinuteSet, MinuteSet)> {
+pub(crate) async fn held(
+    store: &SharedStore,
+    name: &str,
+) -> Vec<(jiff::civil::Date, MinuteSet, MinuteSet)> {
     let days = store.terminal_days(&terminal(name), ALWAYS).await.unwrap();
     days.into_iter()
         .map(|(day, minutes)| (day, minutes.powered, minutes.used))
         .collect()
 }
 
-async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + 2 * PATIENCE;
     while !done().await {
         assert!(tokio::time::Instant::now() < deadline, "in time: {what}");
@@ -175,7 +179,7 @@ async fn what_the_agent_logged_is_what_the_service_counts() {
         }
     });
 
-    let agent = Agent::start(&folder, &service, "real-1");
+    let agent = Agent::start(&folder, service.broker(), "real-1");
     until("the agent's first minutes", async || {
         !held(&store, "real-1").await.is_empty()
     })
@@ -190,7 +194,7 @@ async fn what_the_agent_logged_is_what_the_service_counts() {
 
     // Cut off without a word, and started again in the same boot: the same session goes on.
     drop(agent);
-    let agent = Agent::start(&folder, &service, "real-1");
+    let agent = Agent::start(&folder, service.broker(), "real-1");
     // The kernel tells a terminal's access times in steps of 8 s; half a minute of typing paints a minute.
     until("a used minute", async || {
         held(&store, "real-1")
@@ -237,7 +241,7 @@ async fn what_was_recorded_without_a_broker_arrives_once_there_is_one() {
     let service = Service::start().await;
     register(&service.app.store, &[]).await;
     let address = service.broker();
-    let agent = Agent::start(&folder, &service, "real-2");
+    let agent = Agent::start(&folder, address, "real-2");
     let store = service.app.store.clone();
     until("a connection", async || {
         !held(&store, "real-2").await.is_empty()

@@ -1,7 +1,8 @@
 //! Whatever is killed, stopped, locked or fed with poison: every minute that a terminal recorded is counted once.
 //!
-//! Real processes under load (`stack`, `load`); faults in an order and at moments that a seed gives, which is printed.
+//! Real processes under load (`stack`, `load`), or real agents (`agents`); faults in an order and at moments that a seed gives, which is printed.
 
+mod agents;
 mod load;
 mod stack;
 
@@ -65,7 +66,7 @@ async fn scenario(kind: Kind, seed: u64, plan: impl FnOnce(&mut ChaCha8Rng) -> V
     let mended = tokio::time::Instant::now();
     let mut terminals = Vec::new();
     // Poison has no acknowledgement of its own: it is sent until it is seen.
-    let seen = async {
+    let poisoned = async {
         loop {
             let counts = store.quarantine_counts().await.unwrap_or_default();
             let kinds: u64 = counts.iter().map(|(_, count)| count).sum();
@@ -75,18 +76,19 @@ async fn scenario(kind: Kind, seed: u64, plan: impl FnOnce(&mut ChaCha8Rng) -> V
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    if tokio::time::timeout(PATIENCE, seen).await.is_err() {
+    if tokio::time::timeout(PATIENCE, poisoned).await.is_err() {
         let counts = store.quarantine_counts().await;
         panic!("seed {seed:#x}: quarantine {counts:?}\n{}", stack.logs());
     }
     load.over.store(true, Relaxed);
     for living in living {
-        match tokio::time::timeout(PATIENCE, living).await {
-            Ok(done) => terminals.push(done.unwrap()),
-            Err(_elapsed) => panic!("seed {seed:#x}: not acknowledged\n{}", stack.logs()),
-        }
+        let Ok(done) = tokio::time::timeout(PATIENCE, living).await else {
+            panic!("seed {seed:#x}: not acknowledged\n{}", stack.logs());
+        };
+        terminals.push(done.unwrap());
     }
-    let recovered = mended.elapsed();
+    let safe = terminals.iter().filter_map(|one| one.safe_at).max();
+    let recovered = safe.expect("all are safe") - mended;
     compare(&stack, &store, &terminals, &load, seed, recovered).await;
     store.close().await;
     tokio::task::block_in_place(|| stack.stop());
@@ -139,7 +141,7 @@ async fn compare(
     println!(
         "{stack}: seed {seed:#x}: sent {} ({} twice, {} poison), landed {} acknowledgements, {recorded} minutes; \
          quarantined {quarantined:?}; lost {lost}, double {more}; counted {summed} of {counted}; \
-         all through {recovered:?} after the last fault",
+         all acknowledged {recovered:?} after the load's end",
         tally.sent.load(Relaxed),
         tally.duplicates.load(Relaxed),
         tally.poison.load(Relaxed),

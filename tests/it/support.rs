@@ -216,11 +216,13 @@ impl Link {
         let poll = tokio::spawn(async move {
             let mut again = false;
             loop {
-                match events.poll().await {
-                    Ok(Event::Incoming(Packet::ConnAck(_))) if again => {
-                        again = false;
-                        drop(resubscribe.try_subscribe(acks_topic.clone(), QoS::AtLeastOnce));
-                    }
+                let event = events.poll().await;
+                // Whenever there is room: what waits for a connection may have taken it all.
+                if again && event.is_ok() {
+                    let asked = resubscribe.try_subscribe(acks_topic.clone(), QoS::AtLeastOnce);
+                    again = asked.is_err();
+                }
+                match event {
                     Ok(Event::Incoming(Packet::SubAck(_))) => {
                         if let Some(ready) = ready.take() {
                             ready.send(()).ok();

@@ -37,7 +37,7 @@ const UNANSWERED: usize = u16::MAX as usize;
 const REQUESTS: usize = 2 * UNANSWERED;
 
 /// Largest packet that an MQTT 5 broker may send: as in the embedded broker, well above the largest report.
-const MAX_PACKET: u32 = 4 * MAX_REPORT_BYTES as u32;
+const MAX_PACKET: usize = 4 * MAX_REPORT_BYTES;
 
 /// How often a silent connection is tried.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -256,10 +256,10 @@ impl<C: Connection> Polling<C> {
 
     /// Waits for room, and reads nothing meanwhile: the broker holds the rest. False once nobody listens.
     async fn arrived(&mut self, mut message: Message<<C::Client as Client>::Publish>) -> bool {
-        if message.payload.len() > MAX_PACKET as usize {
+        if message.payload.len() > MAX_PACKET {
             // Its beginning tells what it was; it is too large for a report either way.
             warn!(topic = ?message.topic, bytes = message.payload.len(), "a message of no sensible size is cut short");
-            message.payload = Bytes::copy_from_slice(&message.payload[..MAX_PACKET as usize]);
+            message.payload = Bytes::copy_from_slice(&message.payload[..MAX_PACKET]);
         }
         let epoch = *self.epoch.lock();
         let Ok(room) = self.intake.room(message.payload.len()).await else {

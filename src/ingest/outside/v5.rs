@@ -33,7 +33,7 @@ pub(super) fn connect(outside: &Outside) -> (AsyncClient, Link) {
     };
     options.set_session_expiry_interval(u32::try_from(session.as_secs()).ok());
     options.set_receive_maximum(Some(RECEIVE_MAXIMUM));
-    options.set_max_packet_size(Some(MAX_PACKET));
+    options.set_max_packet_size(u32::try_from(MAX_PACKET).ok());
     options.set_manual_acks(true);
     // Nothing that we publish waits for an answer; the client reserves room for what might.
     options.set_outgoing_inflight_upper_limit(1);

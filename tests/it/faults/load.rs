@@ -83,11 +83,16 @@ pub(crate) struct Terminal {
     said: BTreeMap<u64, Vec<(usize, i64)>>,
     /// Poison that it has sent, by its place in [`POISON`].
     pub(crate) poisoned: BTreeSet<usize>,
+    /// Counts poison, so that all kinds take turns.
+    turn: usize,
+    /// When all that it recorded was known to be safe.
+    pub(crate) safe_at: Option<tokio::time::Instant>,
 }
 
 impl Terminal {
     pub(crate) fn new(name: &str, seed: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let random_turn = random.random_range(0..POISON.len());
         let boot = (0..16).map(|_| random.random()).collect();
         Self {
             name: name.to_owned(),
@@ -98,6 +103,8 @@ impl Terminal {
             safe: Vec::new(),
             said: BTreeMap::new(),
             poisoned: BTreeSet::new(),
+            turn: random_turn,
+            safe_at: None,
         }
     }
 
@@ -112,10 +119,12 @@ impl Terminal {
             }
             if !load.finish.load(Relaxed) {
                 self.record();
+            } else if self.safe_at.is_none() && self.is_safe() {
+                self.safe_at = Some(tokio::time::Instant::now());
             }
             let report = self.report();
             self.send(&link, &report.encode_to_vec(), &load.tally);
-            if self.random.random_range(0..8) == 0 {
+            if self.random.random_range(0..6) == 0 {
                 self.poison(&link, &load.tally);
             }
             tokio::time::sleep(BEAT).await;
@@ -203,7 +212,8 @@ impl Terminal {
 
     /// The next kind of poison; the same bytes whenever the same kind comes again.
     fn poison(&mut self, link: &Link, tally: &Tally) {
-        let kind = self.random.random_range(0..POISON.len());
+        self.turn += 1;
+        let kind = self.turn % POISON.len();
         let bad = |start, end| Session {
             kind: Kind::Used.into(),
             number: 1_000,
@@ -228,7 +238,7 @@ impl Terminal {
                 report.encode_to_vec()
             }
             _ => {
-                report.terminal = "some\u{0}body else".to_owned();
+                "some\u{0}body else".clone_into(&mut report.terminal);
                 report.sessions = vec![bad(MORNING, MORNING + 60)];
                 report.encode_to_vec()
             }
