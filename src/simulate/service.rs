@@ -126,7 +126,7 @@ impl World<'_> {
         if batch.is_empty() {
             return Ok(());
         }
-        let assembly = self.assemble(&batch)?;
+        let mut assembly = self.assemble(&batch)?;
         let early = self.sabotaged(Sabotage::AckBeforeCommit);
         if early {
             let outcomes = self.assemble(&batch)?.finish(&Committed::default(), None);
