@@ -169,7 +169,13 @@ fn checking(work: &Work) {
                 zone: &work.zone,
             };
             let terminal = check::identify(report, received).expect("a name");
-            let checked = check::check(report, &terminal, &work.standings[&terminal], received);
+            let checked = check::check(
+                report,
+                &terminal,
+                &work.standings[&terminal],
+                None,
+                received,
+            );
             let painted = checked
                 .painted
                 .iter()

@@ -53,18 +53,15 @@ pub enum TlsError {
 /// [`TlsError`]: files that can't be read, or that rustls refuses. Reads files, so it blocks for a moment.
 pub fn client(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
-    match &options.ca_file {
-        Some(file) => {
-            for certificate in certificates(file)? {
-                roots.add(certificate).map_err(TlsError::Refused)?;
-            }
+    if let Some(file) = &options.ca_file {
+        for certificate in certificates(file)? {
+            roots.add(certificate).map_err(TlsError::Refused)?;
         }
-        None => {
-            // What the system holds and can't be parsed is left out, as every program does.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err(TlsError::NoRoots);
-            }
+    } else {
+        // What the system holds and can't be parsed is left out, as every program does.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(TlsError::NoRoots);
         }
     }
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());

@@ -207,7 +207,7 @@ pub fn pages(
         match reader.next::<Line>("a record")? {
             Line::Record(record) => {
                 contents.count(&record);
-                page.push(record);
+                page.push(*record);
                 if page.len() == PAGE {
                     take(std::mem::take(&mut page))?;
                 }
@@ -232,7 +232,7 @@ pub fn pages(
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Line {
-    Record(Record),
+    Record(Box<Record>),
     End(End),
 }
 

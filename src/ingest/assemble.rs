@@ -39,8 +39,8 @@ pub struct Outcome {
     /// Whether all of the report is safe: its minutes are committed, its refusals are in quarantine. Else it must come
     /// again.
     pub kept: bool,
-    /// What to tell the terminal. `None` where the report was not kept, and where the acknowledgement of a later report in
-    /// the same commit speaks for this one too.
+    /// What to tell the terminal. `None` where the report was not kept, where its sender wants no answer, and where the
+    /// acknowledgement of a later report in the same commit speaks for this one too.
     pub ack: Option<Ack>,
     /// Sessions that were believed.
     pub accepted: usize,
@@ -96,6 +96,8 @@ pub struct Assembly {
     outcomes: Vec<Outcome>,
     /// For each report, whether it came over MQTT, where one message can answer for several.
     over_mqtt: Vec<bool>,
+    /// For each report, whether its sender wants no answer.
+    quiet: Vec<bool>,
 }
 
 /// What a batch holds of one terminal.
@@ -129,6 +131,9 @@ impl Assembly {
         zone: &TimeZone,
     ) {
         let from = self.quarantined.len();
+        let over_mqtt = incoming.topic_terminal.is_some() && incoming.replay_of.is_none();
+        self.over_mqtt.push(over_mqtt);
+        self.quiet.push(over_mqtt && is_quiet(&decoded));
         let outcome = match decoded {
             Decoded::Bad(reason, refusal) => self.refuse(None, None, reason, refusal),
             Decoded::Good(good) => {
@@ -144,8 +149,6 @@ impl Assembly {
             }
         }
         self.spans.push(from..self.quarantined.len());
-        self.over_mqtt
-            .push(incoming.topic_terminal.is_some() && incoming.replay_of.is_none());
         self.outcomes.push(outcome);
     }
 
@@ -171,7 +174,9 @@ impl Assembly {
         let from = self.quarantined.len();
         let outcome = self.refuse(terminal, ack, reason, refusal);
         self.spans.push(from..self.quarantined.len());
-        self.over_mqtt.push(incoming.topic_terminal.is_some());
+        let over_mqtt = incoming.topic_terminal.is_some();
+        self.over_mqtt.push(over_mqtt);
+        self.quiet.push(over_mqtt && is_quiet(decoded));
         self.outcomes.push(outcome);
     }
 
@@ -254,18 +259,17 @@ impl Assembly {
     }
 
     fn speaker(&mut self, terminal: &TerminalId) -> &mut Speaker {
-        let place = match self.places.get(terminal) {
-            Some(place) => *place,
-            None => {
-                let place = self.speakers.len();
-                self.places.insert(terminal.clone(), place);
-                self.speakers.push(Speaker {
-                    terminal: terminal.clone(),
-                    days: Vec::with_capacity(1),
-                    contact: None,
-                });
-                place
-            }
+        let place = if let Some(place) = self.places.get(terminal) {
+            *place
+        } else {
+            let place = self.speakers.len();
+            self.places.insert(terminal.clone(), place);
+            self.speakers.push(Speaker {
+                terminal: terminal.clone(),
+                days: Vec::with_capacity(1),
+                contact: None,
+            });
+            place
         };
         &mut self.speakers[place]
     }
@@ -311,9 +315,18 @@ impl Assembly {
                 ack.settings = settings;
             }
         }
+        for (quiet, outcome) in self.quiet.iter().zip(&mut self.outcomes) {
+            if *quiet {
+                outcome.ack = None;
+            }
+        }
         speak_once(&self.over_mqtt, &mut self.outcomes);
         self.outcomes
     }
+}
+
+fn is_quiet(decoded: &Decoded) -> bool {
+    matches!(decoded, Decoded::Good(good) if good.1.quiet)
 }
 
 /// Lets the last of a boot's reports over MQTT speak for all of them: a terminal that catches up, or one batch of a busy
@@ -538,6 +551,34 @@ mod tests {
         assert_eq!(batch.replayed, [7]);
         assert!(batch.quarantined.is_empty() && batch.contacts.is_empty());
         assert_eq!(batch.days.len(), 1);
+    }
+
+    #[test]
+    fn a_quiet_report_is_kept_and_silences_nobody_else() {
+        let quiet = |mut one: Incoming| {
+            let mut report = Report::decode(one.payload.clone()).unwrap();
+            (report.quiet, report.sequence) = (true, 6);
+            one.payload = report.encode_to_vec().into();
+            one
+        };
+        let spoken = || incoming("a", vec![(NOW - 600, NOW - 540)]);
+        let mut over_grpc = quiet(incoming("c", vec![]));
+        over_grpc.topic_terminal = None;
+        let mut report = Report::decode(over_grpc.payload.clone()).unwrap();
+        "c".clone_into(&mut report.terminal);
+        over_grpc.payload = report.encode_to_vec().into();
+        let all = [
+            spoken(),
+            quiet(incoming("a", vec![(NOW - 600, NOW - 480)])),
+            over_grpc,
+        ];
+        let mut assembly = assemble(&all, 10);
+        assert_eq!(assembly.batch().days[0].2.used.count(), 2);
+        let outcomes = assembly.finish(&Committed::default(), None);
+        assert!(outcomes.iter().all(|one| one.kept));
+        assert_eq!(outcomes[0].ack.as_ref().unwrap().sequences, [5]);
+        assert!(outcomes[1].ack.is_none());
+        assert!(outcomes[2].ack.is_some(), "a call has an answer");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub enum Record {
     /// The sums of a school-day whose minutes are no longer kept.
     Sum(KeptSum),
     /// A terminal-day.
-    Day(KeptDay),
+    Day(Box<KeptDay>),
     /// A quarantine entry.
     Refusal(KeptRefusal),
 }
@@ -277,13 +277,13 @@ mod tests {
     use super::*;
 
     fn day(powered: MinuteSet, used: MinuteSet) -> Record {
-        Record::Day(KeptDay {
+        Record::Day(Box::new(KeptDay {
             terminal: "t-1".parse().unwrap(),
             day: date(2026, 9, 1),
             powered,
             used,
             last_seen: 7,
-        })
+        }))
     }
 
     #[test]

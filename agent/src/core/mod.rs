@@ -239,6 +239,7 @@ impl Core {
             }
         }
         let Some(age) = youngest else { return };
+        self.outbox.answered(now);
         self.changed = true;
         self.older.retain(|old| !old.sessions.is_empty());
         if SERVER_TIME_MS.contains(&ack.server_time_ms) {

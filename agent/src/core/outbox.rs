@@ -17,6 +17,10 @@ const WINDOW: usize = 8;
 /// Most reports remembered: late acknowledgements of older ones teach nothing, and the sessions are said again.
 const REMEMBERED: usize = 32;
 
+/// Longest that a terminal goes on without asking for an answer, ms. In between, reports that only let open sessions
+/// grow are quiet: nothing is forgotten by their acknowledgement.
+const ANSWER_EVERY_MS: u64 = 300_000;
+
 /// What one report carried.
 #[derive(Debug)]
 pub(super) struct Flight {
@@ -34,6 +38,8 @@ pub(super) struct Outbox {
     flights: BTreeMap<(BootId, u64), Flight>,
     /// When the current boot's last report went out; `None` asks for one at once.
     beat_ms: Option<u64>,
+    /// When the last answer came over this connection.
+    answered_ms: Option<u64>,
 }
 
 /// What the current moment means for reports.
@@ -61,6 +67,7 @@ impl Outbox {
         self.lose();
         self.connected = true;
         self.beat_ms = None;
+        self.answered_ms = None;
     }
 
     pub(super) fn disconnected(&mut self) {
@@ -76,6 +83,11 @@ impl Outbox {
 
     pub(super) fn hurry(&mut self) {
         self.beat_ms = None;
+    }
+
+    /// An answer has come to a report that was waited for.
+    pub(super) fn answered(&mut self, now: Now) {
+        self.answered_ms = Some(now.mono_ms);
     }
 
     pub(super) fn acknowledged(&mut self, boot: &[u8], sequence: u64) -> Option<Flight> {
@@ -147,14 +159,23 @@ impl Outbox {
         facts: Option<&CoreConfig>,
     ) -> Report {
         let sequence = boot.next_sequence(moment.now);
-        let flight = Flight {
-            sent_ms: moment.now.mono_ms,
-            lost: false,
-            sessions: carried,
-            facts: facts.is_some(),
-        };
-        self.flights.insert((boot.id, sequence), flight);
-        self.bound();
+        let answered = self.answered_ms.is_some_and(|at| {
+            moment.now.mono_ms.saturating_sub(at) + moment.heartbeat_ms <= ANSWER_EVERY_MS
+        });
+        let quiet = answered
+            && boot.synced
+            && facts.is_none()
+            && sessions.iter().all(|session| session.open);
+        if !quiet {
+            let flight = Flight {
+                sent_ms: moment.now.mono_ms,
+                lost: false,
+                sessions: carried,
+                facts: facts.is_some(),
+            };
+            self.flights.insert((boot.id, sequence), flight);
+            self.bound();
+        }
         let clock = if boot.synced {
             ClockState::Synced
         } else {
@@ -168,6 +189,7 @@ impl Outbox {
             facts: facts.map(|config| config.facts.clone()),
             sessions,
             terminal: String::new(),
+            quiet,
         }
     }
 

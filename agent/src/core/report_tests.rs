@@ -179,3 +179,38 @@ fn an_order_of_the_service_outlives_a_restart_and_a_configuration_without_one_do
         (30, 120)
     );
 }
+
+#[test]
+fn reports_that_only_let_sessions_grow_are_quiet_but_not_for_longer_than_five_minutes() {
+    let mut core = Core::start(BOOT, at(0), config(), None);
+    core.connected(at(0));
+    core.observe(at(10), input(10));
+    let first = core.poll(at(10)).unwrap();
+    assert!(!first.quiet, "nothing was answered yet");
+    core.acknowledged(at(11), &ack(&first));
+    let mut quiet = Vec::new();
+    for minute in 1..=6 {
+        let now = 10 + 60 * minute;
+        core.observe(at(now), input(now));
+        let report = core.poll(at(now)).unwrap();
+        assert_eq!(core.in_flight(at(now)), usize::from(!report.quiet));
+        quiet.push(report.quiet);
+        if !report.quiet {
+            core.acknowledged(at(now), &ack(&report));
+        }
+    }
+    // At 250 s the next report would come only after five minutes without an answer.
+    assert_eq!(quiet, [true, true, true, true, false, true]);
+    // Use has ended: that end must be acknowledged before it is forgotten.
+    core.observe(at(1_000), NOTHING);
+    let report = core.poll(at(1_000)).unwrap();
+    assert!(report.sessions.iter().any(|session| !session.open));
+    assert!(!report.quiet);
+    core.acknowledged(at(1_000), &ack(&report));
+    core.disconnected(at(1_010));
+    core.connected(at(1_020));
+    assert!(
+        !core.poll(at(1_020)).unwrap().quiet,
+        "a new connection is tried out"
+    );
+}

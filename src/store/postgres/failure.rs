@@ -76,7 +76,7 @@ impl Failure {
 fn judge(error: Error, doing: &'static str) -> StoreError {
     if error
         .source()
-        .is_some_and(|source| source.is::<Unreadable>())
+        .is_some_and(<dyn std::error::Error>::is::<Unreadable>)
     {
         return StoreError::Damaged(crate::store::said(&error));
     }

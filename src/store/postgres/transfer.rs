@@ -250,13 +250,13 @@ async fn days(on: &On<'_>, after: &str) -> Result<Option<(String, Vec<Record>)>,
         }
     }
     let page = sorted.into_iter().map(|((name, day), minutes)| {
-        Record::Day(KeptDay {
+        Record::Day(Box::new(KeptDay {
             terminal: name.clone(),
             day: day.0,
             powered: minutes.powered,
             used: minutes.used,
             last_seen: minutes.last_seen,
-        })
+        }))
     });
     Ok(Some((last.try_get(1)?, page.collect())))
 }

@@ -184,13 +184,13 @@ fn send_days(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
         let mut rows = days.query([key])?;
         while let Some(row) = rows.next()? {
             let minutes = day_minutes(row, 1)?;
-            pages.add(Record::Day(KeptDay {
+            pages.add(Record::Day(Box::new(KeptDay {
                 terminal: name.0.clone(),
                 day: row.get::<_, Day>(0)?.0,
                 powered: minutes.powered,
                 used: minutes.used,
                 last_seen: minutes.last_seen,
-            }))?;
+            })))?;
         }
     }
     Ok(())
