@@ -226,19 +226,17 @@ impl Assembly {
     }
 
     fn speaker(&mut self, terminal: &TerminalId) -> &mut Speaker {
-        let place = match self.places.get(terminal) {
-            Some(place) => *place,
-            None => {
-                let place = self.speakers.len();
-                self.places.insert(terminal.clone(), place);
-                self.speakers.push(Speaker {
-                    terminal: terminal.clone(),
-                    days: Vec::with_capacity(1),
-                    contact: None,
-                });
-                place
-            }
-        };
+        let known = self.places.get(terminal).copied();
+        let place = known.unwrap_or_else(|| {
+            let place = self.speakers.len();
+            self.places.insert(terminal.clone(), place);
+            self.speakers.push(Speaker {
+                terminal: terminal.clone(),
+                days: Vec::with_capacity(1),
+                contact: None,
+            });
+            place
+        });
         &mut self.speakers[place]
     }
 
