@@ -22,7 +22,7 @@ mod storm;
 mod terminals;
 mod verify;
 
-use std::{ffi::OsString, path::PathBuf, sync::OnceLock};
+use std::{path::PathBuf, sync::OnceLock};
 
 use clap::{Parser, Subcommand};
 use jiff::{Timestamp, tz};
@@ -129,7 +129,7 @@ fn raise_open_files() -> u64 {
 
 fn main() {
     // Cargo says `--bench` to every bench; only to some of them it means anything.
-    let arguments = std::env::args_os().filter(|argument| *argument != OsString::from("--bench"));
+    let arguments = std::env::args_os().filter(|argument| argument != "--bench");
     let cli = Cli::parse_from(arguments);
     if let Some(program) = &cli.common.program {
         PROGRAM.get_or_init(|| program.clone());

@@ -326,21 +326,19 @@ pub(crate) fn service(folder: &Path, settings: &Settings) -> Server {
         None => "service (broker inside)".to_owned(),
     };
     let server = Server::start(name, log, &mut command).listens(settings.api);
-    match settings.outside {
-        None => server.listens(settings.broker),
-        Some(_) => {
-            // Reports that are published before the subscription stands would be lost to it.
-            let begun = now();
-            while !server.said().contains("connected to the outside broker") {
-                assert!(
-                    begun.elapsed() < PATIENCE,
-                    "no connection to the broker: {}",
-                    server.said()
-                );
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            std::thread::sleep(Duration::from_millis(300));
-            server
-        }
+    if settings.outside.is_none() {
+        return server.listens(settings.broker);
     }
+    // Reports that are published before the subscription stands would be lost to it.
+    let begun = now();
+    while !server.said().contains("connected to the outside broker") {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "no connection to the broker: {}",
+            server.said()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    server
 }

@@ -125,7 +125,7 @@ pub(crate) struct Terminals {
     plan: Plan,
     epoll: OwnedFd,
     connections: Vec<Connection>,
-    terminals: Vec<Terminal>,
+    all: Vec<Terminal>,
     events: Vec<Event>,
     scratch: Vec<u8>,
     payload: Vec<u8>,
@@ -184,7 +184,7 @@ impl Terminals {
             plan,
             epoll: epoll::create(CreateFlags::CLOEXEC).expect("an epoll"),
             connections,
-            terminals,
+            all: terminals,
             events: Vec::with_capacity(1_024),
             scratch: vec![0; 256 * 1_024],
             payload: Vec::new(),
@@ -201,10 +201,7 @@ impl Terminals {
 
     /// How many reports each terminal has sent.
     pub(crate) fn sent(&self) -> Vec<u64> {
-        self.terminals
-            .iter()
-            .map(|terminal| terminal.next)
-            .collect()
+        self.all.iter().map(|terminal| terminal.next).collect()
     }
 
     /// Connects all, as often as it takes, until each has subscribed to its acknowledgements.
@@ -241,8 +238,8 @@ impl Terminals {
     pub(crate) fn one_each(&mut self, patience: Duration) -> Duration {
         let begun = now();
         self.wall = setup::unix_now();
-        for index in 0..self.terminals.len() {
-            let connection = self.terminals[index].connection;
+        for index in 0..self.all.len() {
+            let connection = self.all[index].connection;
             self.publish(connection, index, begun);
         }
         for index in 0..self.connections.len() {
@@ -257,7 +254,7 @@ impl Terminals {
         let begun = now();
         if !self.sending {
             self.sending = true;
-            self.schedule = (self.plan.rate > 0).then(|| (begun, 0));
+            self.schedule = (self.plan.rate > 0).then_some((begun, 0));
             if self.plan.rate == 0 {
                 for index in 0..self.connections.len() {
                     self.refill(index);
@@ -519,7 +516,7 @@ impl Terminals {
     }
 
     fn answered(&mut self, place: Place) {
-        let terminal = &mut self.terminals[place.terminal];
+        let terminal = &mut self.all[place.terminal];
         let slot = slot(place.number, terminal.due.len());
         // What is not waited for was answered before: a report that was sent again.
         if let Some(due) = terminal.due[slot].take() {
@@ -570,7 +567,7 @@ impl Terminals {
         for _ in 0..count {
             let terminal = connection.terminals.start + connection.turn % count;
             connection.turn = (connection.turn + 1) % count;
-            let room = &self.terminals[terminal];
+            let room = &self.all[terminal];
             if room.due[slot(room.next, room.due.len())].is_none() {
                 self.publish(index, terminal, due);
                 return true;
@@ -580,7 +577,7 @@ impl Terminals {
     }
 
     fn publish(&mut self, index: usize, terminal: usize, due: Instant) {
-        let state = &mut self.terminals[terminal];
+        let state = &mut self.all[terminal];
         let place = Place {
             terminal,
             number: state.next,
@@ -602,7 +599,7 @@ impl Terminals {
         connection.ids[usize::from(id) % ids] = Some(place);
         self.payload.clear();
         self.plan.reports.write(&mut self.payload, place, self.wall);
-        let topic = &self.terminals[place.terminal].topic;
+        let topic = &self.all[place.terminal].topic;
         frames::publish(&mut connection.outbox, id, topic, &self.payload);
     }
 
@@ -611,9 +608,9 @@ impl Terminals {
         if self.plan.answer == Answer::PubAck {
             return;
         }
-        for terminal in 0..self.terminals.len() {
+        for terminal in 0..self.all.len() {
             for back in 1..=self.plan.inflight as u64 {
-                let state = &self.terminals[terminal];
+                let state = &self.all[terminal];
                 let Some(number) = state.next.checked_sub(back) else {
                     break;
                 };
