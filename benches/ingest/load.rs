@@ -71,6 +71,9 @@ pub(crate) struct LoadArgs {
     /// Seconds of load before the first window.
     #[arg(long, default_value_t = 3)]
     warm_up: u64,
+    /// One report in so many asks for an answer: agents that report once a minute ask every five minutes.
+    #[arg(long, default_value_t = 5)]
+    answers: u64,
     /// Aggregators on a shared subscription; more than one only with Mosquitto.
     #[arg(long, default_value_t = 1)]
     aggregators: usize,
@@ -213,7 +216,7 @@ fn start(arguments: &LoadArgs) -> (Rig, System) {
             linger: arguments.linger,
         })
         .collect();
-    let rig = Rig::new(arguments.form, all[0].clone(), folder);
+    let rig = Rig::new(arguments.form, arguments.answers, all[0].clone(), folder);
     rig.register(arguments.terminals);
     let outside = parts.len();
     parts.extend(

@@ -75,13 +75,13 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(form: Form, settings: Settings, folder: TempDir) -> Self {
+    fn new(form: Form, answers: u64, settings: Settings, folder: TempDir) -> Self {
         let now = Timestamp::from_second(setup::unix_now()).expect("now");
         let today = tz::Offset::UTC.to_datetime(now).date();
         Self {
             folder,
             settings,
-            reports: Reports::new(today, form),
+            reports: Reports::new(today, form, answers),
         }
     }
 
@@ -96,7 +96,7 @@ impl Rig {
             outside: None,
             linger,
         };
-        let rig = Self::new(form, settings, folder);
+        let rig = Self::new(form, 1, settings, folder);
         rig.register(terminals);
         rig
     }

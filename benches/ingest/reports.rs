@@ -40,6 +40,8 @@ pub(crate) struct Reports {
     /// Its midnight, Unix seconds.
     midnight: i64,
     form: Form,
+    /// One report in so many asks for an answer.
+    answers: u64,
 }
 
 /// A report's place in its terminal's life.
@@ -53,7 +55,7 @@ pub(crate) struct Place {
 
 impl Reports {
     /// The past, seen from `today`.
-    pub(crate) fn new(today: Date, form: Form) -> Self {
+    pub(crate) fn new(today: Date, form: Form, answers: u64) -> Self {
         let first_day = today
             .checked_sub(DAYS.days())
             .expect("a day of our calendar");
@@ -64,16 +66,23 @@ impl Reports {
             first_day,
             midnight,
             form,
+            answers: answers.max(1),
         };
         reports.check();
         reports
     }
 
+    /// Whether a report wants no answer, as agents' reports that only let open sessions grow. A day's last is answered.
+    pub(crate) fn is_quiet(&self, place: Place) -> bool {
+        let asks = (place.number + place.terminal as u64).is_multiple_of(self.answers);
+        !asks && place.number % DAY != DAY - 1
+    }
+
     /// Writes a report as it is sent at `now`, Unix seconds.
-    pub(crate) fn write(&self, out: &mut Vec<u8>, place: Place, now: i64) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, place: Place, quiet: bool, now: i64) {
         match self.form {
-            Form::Protobuf => self.protobuf(out, place, now),
-            Form::Json => self.json(out, place, now),
+            Form::Protobuf => self.protobuf(out, place, quiet, now),
+            Form::Json => self.json(out, place, quiet, now),
         }
     }
 
@@ -92,7 +101,7 @@ impl Reports {
         )
     }
 
-    fn protobuf(&self, out: &mut Vec<u8>, place: Place, now: i64) {
+    fn protobuf(&self, out: &mut Vec<u8>, place: Place, quiet: bool, now: i64) {
         let (start, end) = self.session(place);
         out.extend_from_slice(&[1 << 3 | 2, 16]);
         out.extend_from_slice(&boot(place));
@@ -112,9 +121,12 @@ impl Reports {
                 out[at] = u8::try_from(out.len() - at - 1).expect("short");
             }
         }
+        if quiet {
+            field(out, 8, 1);
+        }
     }
 
-    fn json(&self, out: &mut Vec<u8>, place: Place, now: i64) {
+    fn json(&self, out: &mut Vec<u8>, place: Place, quiet: bool, now: i64) {
         let (start, end) = self.session(place);
         let sequence = place.number % DAY + 1;
         out.extend_from_slice(b"{\"bootId\":\"");
@@ -134,7 +146,8 @@ impl Reports {
                 .expect("memory");
             }
         }
-        out.extend_from_slice(b"]}");
+        let end: &[u8] = if quiet { b"],\"quiet\":true}" } else { b"]}" };
+        out.extend_from_slice(end);
     }
 
     /// The days that a terminal has minutes on after `count` reports, with powered and used minutes.
@@ -164,7 +177,13 @@ impl Reports {
     /// What is written by hand is what the contract means; and the reports agree with what is expected of them.
     fn check(&self) {
         let now = self.midnight + 300 * 86_400;
-        for number in [0, 1, 77, 599, 600] {
+        for (number, quiet) in [
+            (0, false),
+            (1, true),
+            (77, false),
+            (599, true),
+            (600, false),
+        ] {
             let place = Place {
                 terminal: 61,
                 number,
@@ -187,13 +206,14 @@ impl Reports {
                 sent_at: now,
                 clock: ClockState::Synced.into(),
                 sessions: sessions.into_iter().map(session).collect(),
+                quiet,
                 ..Report::default()
             };
             let mut bytes = Vec::new();
-            self.protobuf(&mut bytes, place, now);
+            self.protobuf(&mut bytes, place, quiet, now);
             assert_eq!(Report::decode(bytes.as_slice()).expect("protobuf"), meant);
             bytes.clear();
-            self.json(&mut bytes, place, now);
+            self.json(&mut bytes, place, quiet, now);
             let said: Report = serde_json::from_slice(&bytes).expect("JSON");
             assert_eq!(said, meant);
             let last = self.expected(61, number + 1).pop().expect("a day");

@@ -49,7 +49,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 pub(crate) enum Answer {
     /// The PUBACK: the embedded broker sends it after the commit.
     PubAck,
-    /// The application's acknowledgement on the terminal's topic.
+    /// The application's acknowledgement on the terminal's topic, where a report asks for one.
     Ack,
 }
 
@@ -103,6 +103,8 @@ struct Terminal {
     connection: usize,
     /// The number of its next report.
     next: u64,
+    /// From this report on all ask for an answer.
+    loud_from: u64,
     /// When those unanswered were due, by number modulo the length.
     due: Vec<Option<Instant>>,
 }
@@ -176,6 +178,7 @@ impl Terminals {
                     topic: topic::of(&setup::terminal(index), Channel::Report),
                     connection,
                     next: 0,
+                    loud_from: u64::MAX,
                     due: vec![None; plan.inflight],
                 })
             })
@@ -281,8 +284,42 @@ impl Terminals {
         let begun = now();
         self.sending = false;
         self.schedule = None;
+        self.say_last(begun, patience);
         self.await_answers(begun, patience);
         self.look(begun.elapsed())
+    }
+
+    /// A last report of every terminal whose latest asked for no answer: it says all that the quiet ones said.
+    fn say_last(&mut self, begun: Instant, patience: Duration) {
+        let last = |number: u64, terminal| Place {
+            terminal,
+            number: number - 1,
+        };
+        let mut waiting: Vec<usize> = (0..self.all.len())
+            .filter(|index| self.all[*index].next > 0)
+            .filter(|index| self.is_quiet(last(self.all[*index].next, *index)))
+            .collect();
+        while !waiting.is_empty() {
+            assert!(begun.elapsed() < patience, "no room for last reports");
+            waiting.retain(|index| {
+                let terminal = &mut self.all[*index];
+                let (next, connection) = (terminal.next, terminal.connection);
+                let free = terminal.due[slot(next, terminal.due.len())].is_none();
+                if free {
+                    terminal.loud_from = next;
+                    self.publish(connection, *index, now());
+                }
+                !free
+            });
+            for index in 0..self.connections.len() {
+                self.flush(index);
+            }
+            self.turn(Duration::from_millis(20));
+        }
+    }
+
+    fn is_quiet(&self, place: Place) -> bool {
+        place.number < self.all[place.terminal].loud_from && self.plan.reports.is_quiet(place)
     }
 
     fn await_answers(&mut self, begun: Instant, patience: Duration) {
@@ -489,7 +526,9 @@ impl Terminals {
                     return true;
                 }
                 assert!(code < 0x80, "a report was refused with code {code:#x}");
-                if let (Answer::PubAck, Some(place)) = (self.plan.answer, place) {
+                if let Some(place) = place
+                    && (self.plan.answer == Answer::PubAck || self.is_quiet(place))
+                {
                     self.answered(place);
                 }
             }
@@ -515,7 +554,9 @@ impl Terminals {
         true
     }
 
+    /// With an outside broker a quiet report is out of the generator's hands with its PUBACK, and tells no latency.
     fn answered(&mut self, place: Place) {
+        let timed = self.plan.answer == Answer::PubAck || !self.is_quiet(place);
         let terminal = &mut self.all[place.terminal];
         let slot = slot(place.number, terminal.due.len());
         // What is not waited for was answered before: a report that was sent again.
@@ -523,7 +564,9 @@ impl Terminals {
             self.connections[terminal.connection].unanswered -= 1;
             self.answered += 1;
             let micros = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.latency.saturating_record(micros);
+            if timed {
+                self.latency.saturating_record(micros);
+            }
         }
     }
 
@@ -590,6 +633,7 @@ impl Terminals {
     }
 
     fn put(&mut self, index: usize, place: Place) {
+        let quiet = self.is_quiet(place);
         let connection = &mut self.connections[index];
         let id = connection.next_id;
         let ids = connection.ids.len();
@@ -598,7 +642,9 @@ impl Terminals {
         connection.next_id = if usize::from(id) == last { 1 } else { id + 1 };
         connection.ids[usize::from(id) % ids] = Some(place);
         self.payload.clear();
-        self.plan.reports.write(&mut self.payload, place, self.wall);
+        self.plan
+            .reports
+            .write(&mut self.payload, place, quiet, self.wall);
         let topic = &self.all[place.terminal].topic;
         frames::publish(&mut connection.outbox, id, topic, &self.payload);
     }

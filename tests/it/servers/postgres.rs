@@ -143,7 +143,7 @@ impl Postgres {
         file.lines().next().unwrap().trim().parse().unwrap()
     }
 
-    fn signal(&self, signal: &str, pid: u32) {
+    fn signal(signal: &str, pid: u32) {
         let sent = Command::new("kill")
             .args([signal, &pid.to_string()])
             .status();
@@ -164,7 +164,7 @@ impl Postgres {
     /// `kill -9` of the postmaster; its children follow. [`Postgres::start_again`] lets it recover.
     pub(crate) fn kill(&mut self) {
         let family = self.family();
-        self.signal("-KILL", family[0]);
+        Self::signal("-KILL", family[0]);
         for pid in &family[1..] {
             // Most end by themselves when they miss their postmaster.
             Command::new("kill")
@@ -179,14 +179,14 @@ impl Postgres {
     /// Stops all its processes where they stand (SIGSTOP), as a machine that hangs.
     pub(crate) fn pause(&self) {
         for pid in self.family() {
-            self.signal("-STOP", pid);
+            Self::signal("-STOP", pid);
         }
     }
 
     /// Lets them go on.
     pub(crate) fn resume(&self) {
         for pid in self.family() {
-            self.signal("-CONT", pid);
+            Self::signal("-CONT", pid);
         }
     }
 
