@@ -329,6 +329,9 @@ fn is_quiet(decoded: &Decoded) -> bool {
     matches!(decoded, Decoded::Good(good) if good.1.quiet)
 }
 
+/// Most sequence numbers in one acknowledgement: at most 10 bytes each, far below the 64 KB that agents take.
+pub const MAX_SEQUENCES: usize = 1_000;
+
 /// Lets the last of a boot's reports over MQTT speak for all of them: a terminal that catches up, or one batch of a busy
 /// second, is answered with one message.
 fn speak_once(over_mqtt: &[bool], outcomes: &mut [Outcome]) {
@@ -344,6 +347,13 @@ fn speak_once(over_mqtt: &[bool], outcomes: &mut [Outcome]) {
     }
     // In the order of the reports, so that what was handed on is handed on again.
     for (from, to) in earlier {
+        let known = |index: usize| {
+            let ack = outcomes[index].ack.as_ref();
+            ack.map_or(0, |ack| ack.sequences.len())
+        };
+        if known(from) + known(to) > MAX_SEQUENCES {
+            continue;
+        }
         let Some(handed) = outcomes[from].ack.take() else {
             continue;
         };
@@ -515,6 +525,30 @@ mod tests {
             (true, vec![3, 6, 7]),
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn an_acknowledgement_of_very_many_reports_goes_out_in_parts() {
+        let one = incoming("a", vec![(NOW - 600, NOW - 540)]);
+        let mut report = Report::decode(&one.payload[..]).unwrap();
+        let count = 2 * MAX_SEQUENCES as u64 + 1;
+        let all: Vec<_> = (1..=count)
+            .map(|sequence| {
+                report.sequence = sequence;
+                Incoming {
+                    payload: report.encode_to_vec().into(),
+                    ..one.clone()
+                }
+            })
+            .collect();
+        let mut assembly = assemble(&all, 1);
+        assert_eq!(assembly.batch().days.len(), 1);
+        let outcomes = assembly.finish(&Committed::default(), None);
+        let acks: Vec<_> = outcomes.into_iter().filter_map(|one| one.ack).collect();
+        assert_eq!(acks.len(), 3);
+        assert!(acks.iter().all(|ack| ack.sequences.len() <= MAX_SEQUENCES));
+        let told: Vec<u64> = acks.into_iter().flat_map(|ack| ack.sequences).collect();
+        assert_eq!(told, (1..=count).collect::<Vec<_>>());
     }
 
     #[test]
