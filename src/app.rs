@@ -269,6 +269,7 @@ async fn log_in(config: &OutsideBroker) -> Result<Outside, AppError> {
         client_id: config.client_id.clone(),
         login,
         shared: config.shared,
+        keep: config.keep,
     })
 }
 

@@ -117,6 +117,8 @@ pub struct OutsideBroker {
     pub tls: Option<TlsOptions>,
     /// Whether several aggregators share the reports.
     pub shared: bool,
+    /// Whether it keeps each report until it is acknowledged (QoS 1).
+    pub keep: bool,
 }
 
 /// One mistake.
@@ -155,7 +157,7 @@ impl std::fmt::Display for ConfigError {
 
 /// Every key, with the default that is used where neither file nor environment says otherwise.
 /// The environment's name for `broker.listen` is `CLASSPULSE_BROKER_LISTEN`.
-pub const KEYS: [(&str, &str, &str); 27] = [
+pub const KEYS: [(&str, &str, &str); 28] = [
     (
         "time_zone",
         "Asia/Shanghai",
@@ -247,6 +249,11 @@ pub const KEYS: [(&str, &str, &str); 27] = [
         "broker.shared",
         "false",
         "true where several aggregators share the reports",
+    ),
+    (
+        "broker.qos",
+        "1",
+        "1: the broker keeps each report until it is committed; 0: cheaper, and terminals say again what is dropped",
     ),
     (
         "ingest.linger_ms",
@@ -518,6 +525,9 @@ impl Values {
                 .parsed("broker.listen", mistakes)
                 .map(BrokerConfig::Embedded),
             "outside" => {
+                let keep = self
+                    .between("broker.qos", 0, 1, mistakes)
+                    .map(|qos| qos == 1);
                 let (port, shared) = (
                     self.parsed("broker.port", mistakes),
                     self.parsed("broker.shared", mistakes),
@@ -553,6 +563,7 @@ impl Values {
                     login: (!user.is_empty()).then(|| (user.to_owned(), file.into())),
                     tls: tls.filter(|_| encrypted == Some(true)),
                     shared: shared?,
+                    keep: keep?,
                 }))
             }
             _ => {

@@ -24,8 +24,8 @@ pub(super) trait Client: Clone + Send + Sync + 'static {
     /// A message as it came, to be acknowledged.
     type Publish: Send + Sync + 'static;
 
-    /// Asks for reports; false where there is no room for the request.
-    fn subscribe(&self, filter: &str) -> bool;
+    /// Asks for reports, each kept until it is acknowledged (QoS 1) or not; false where there is no room for the request.
+    fn subscribe(&self, filter: &str, keep: bool) -> bool;
 
     /// Tells the broker that a message is safe (nothing for one that needs no answer); false where there is no room.
     fn acknowledge(&self, publish: &Self::Publish) -> bool;

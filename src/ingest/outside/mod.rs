@@ -84,6 +84,9 @@ pub struct Outside {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Whether several aggregators share the reports.
     pub shared: bool,
+    /// Whether the broker keeps each report until we acknowledge it (QoS 1). Without, it spends less on each and may
+    /// drop some when we are slow or away; terminals say again what was not acknowledged.
+    pub keep: bool,
 }
 
 /// Without the password.
@@ -97,6 +100,7 @@ impl std::fmt::Debug for Outside {
             .field("user", &self.login.as_ref().map(|(user, _)| user))
             .field("tls", &self.tls.is_some())
             .field("shared", &self.shared)
+            .field("keep", &self.keep)
             .finish()
     }
 }
@@ -241,7 +245,7 @@ impl<C: Connection> Polling<C> {
             "connected to the outside broker"
         );
         self.metrics.broker_connected(true);
-        if !self.client.subscribe(self.filter()) {
+        if !self.client.subscribe(self.filter(), self.outside.keep) {
             error!("no room for the subscription: no report can come");
         }
     }

@@ -89,8 +89,13 @@ impl Connection for Link {
 impl Client for AsyncClient {
     type Publish = Publish;
 
-    fn subscribe(&self, filter: &str) -> bool {
-        self.try_subscribe(filter, QoS::AtLeastOnce).is_ok()
+    fn subscribe(&self, filter: &str, keep: bool) -> bool {
+        let qos = if keep {
+            QoS::AtLeastOnce
+        } else {
+            QoS::AtMostOnce
+        };
+        self.try_subscribe(filter, qos).is_ok()
     }
 
     fn acknowledge(&self, publish: &Publish) -> bool {
