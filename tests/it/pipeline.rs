@@ -1,7 +1,11 @@
 //! Reports through real MQTT to averages and points: order, repetition and splitting change nothing; what can't be
 //! believed waits in quarantine, and is counted once its cause is mended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use classpulse::{
     clock::{Clock as _, SystemClock},
@@ -28,6 +32,10 @@ use prost::Message as _;
 use rand::{RngExt as _, SeedableRng as _, seq::SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 
+use crate::servers::{
+    mosquitto::{FORGETS, Mosquitto},
+    postgres,
+};
 use crate::support::{
     CALENDAR, JUNIOR, Link, PRIMARY, Service, county, placement, register, report, school,
     terminal, used,
@@ -37,6 +45,9 @@ const SEED: u64 = 0x000C_1A55;
 
 /// 2026-09-01T00:00:00+08:00.
 const DAY_ONE: i64 = 1_788_192_000;
+
+/// When what was not acknowledged is said again.
+const AGAIN: Duration = Duration::from_secs(30);
 
 const PERIOD: Period = Period {
     first: date(2026, 9, 1),
@@ -232,25 +243,85 @@ fn reference_scores(
         .collect()
 }
 
+/// What carries and keeps the reports. The pipeline must not be able to tell.
+enum Setting {
+    /// One process: embedded broker, SQLite.
+    Embedded,
+    /// A broker and a database of others, and so many aggregators between them, on a shared subscription.
+    Outside(usize),
+}
+
+/// Services on one store, and where terminals connect.
+struct Running {
+    services: Vec<Service>,
+    broker: SocketAddr,
+    /// Ends with the test.
+    _mosquitto: Option<Mosquitto>,
+}
+
+impl Running {
+    async fn start(setting: &Setting) -> Self {
+        let Setting::Outside(aggregators) = setting else {
+            let service = Service::start().await;
+            return Self {
+                broker: service.broker(),
+                services: vec![service],
+                _mosquitto: None,
+            };
+        };
+        let mosquitto = Mosquitto::start(FORGETS);
+        let url = postgres::shared().database();
+        let mut services = Vec::new();
+        for number in 0..*aggregators {
+            let broker = format!(
+                "[broker]\nkind = \"outside\"\nport = {}\nclient_id = \"pipeline-{number}\"\nshared = true",
+                mosquitto.port
+            );
+            services.push(Service::start_on(&url, &broker).await);
+        }
+        for service in &services {
+            service.connected().await;
+        }
+        Self {
+            services,
+            broker: mosquitto.address(),
+            _mosquitto: Some(mosquitto),
+        }
+    }
+
+    async fn stop(self) {
+        for service in self.services {
+            service.stop().await;
+        }
+    }
+}
+
 async fn run_plan(
+    setting: &Setting,
     plan: Plan,
 ) -> (
     BTreeMap<(usize, i64), bool>,
     BTreeMap<String, (u64, u64, u32)>,
 ) {
-    let service = Service::start().await;
-    register(&service.app.store, &names()).await;
+    let running = Running::start(setting).await;
+    let store = running.services[0].app.store.clone();
+    register(&store, &names()).await;
     let mut sending = Vec::new();
     for (index, reports) in plan {
         let (name, _) = names()[index].clone();
-        let broker = service.broker();
+        let broker = running.broker;
         sending.push(async move {
-            let mut link = Link::connect(broker, &name).await;
-            link.send_all(&name, &reports).await;
+            // What an outside broker drops before anybody has subscribed is said again, as agents do.
+            loop {
+                let mut link = Link::connect(broker, &name).await;
+                let sent = link.send_all(&name, &reports);
+                if tokio::time::timeout(AGAIN, sent).await.is_ok() {
+                    break;
+                }
+            }
         });
     }
     futures::future::join_all(sending).await;
-    let store = service.app.store.clone();
     let minutes = held(&store).await;
     query::freshen(store.as_ref(), |_| ()).await.unwrap();
     let scores = query::monitoring_scores(store.as_ref(), &county(), PERIOD)
@@ -278,12 +349,32 @@ async fn run_plan(
     });
     let found = found.collect();
     assert_eq!(store.quarantine_counts().await.unwrap(), []);
-    service.stop().await;
+    let shares: Vec<u64> = running
+        .services
+        .iter()
+        .map(|service| service.app.metrics.reports())
+        .collect();
+    assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
+    running.stop().await;
     (minutes, found)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn order_repetition_and_splitting_change_nothing() {
+    all_plans(&Setting::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn order_repetition_and_splitting_change_nothing_with_mosquitto_and_postgresql() {
+    all_plans(&Setting::Outside(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn order_repetition_and_splitting_change_nothing_with_two_aggregators() {
+    all_plans(&Setting::Outside(2)).await;
+}
+
+async fn all_plans(setting: &Setting) {
     println!("seed {SEED:#x}");
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     let all = thousand_sessions(&mut random);
@@ -301,7 +392,7 @@ async fn order_repetition_and_splitting_change_nothing() {
     ];
     for (name, plan) in plans {
         let reports: usize = plan.values().map(Vec::len).sum();
-        let (minutes, found) = run_plan(plan).await;
+        let (minutes, found) = run_plan(setting, plan).await;
         assert!(minutes == expected, "{name}: minutes differ");
         for (code, score) in &scores {
             assert_eq!(found[*code], *score, "{name}: {code}");

@@ -15,7 +15,12 @@ use classpulse::{
     clock::SystemClock,
     config::Config,
     domain::ids::{CountyCode, SchoolCode, Stage, TerminalId},
-    store::{County, Placement, RegistryChange, School, SharedStore, sqlite::SqliteStore},
+    store::{
+        County, Placement, RegistryChange, School, SharedStore,
+        postgres::{PostgresOptions, PostgresStore},
+        sqlite::SqliteStore,
+    },
+    tls::TlsOptions,
 };
 use classpulse_proto::{
     topic::{self, Channel},
@@ -68,6 +73,37 @@ impl Service {
             .await
             .unwrap();
         Self { app, folder }
+    }
+
+    /// Starts on a PostgreSQL database.
+    pub(crate) async fn start_on(url: &str, broker: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let options = PostgresOptions {
+            url: url.to_owned(),
+            password: None,
+            tls: TlsOptions::default(),
+            connections: 4,
+        };
+        let store: SharedStore = Arc::new(PostgresStore::open(&options).await.unwrap());
+        let app = App::start(&config(&folder, broker), store, Arc::new(SystemClock))
+            .await
+            .unwrap();
+        Self { app, folder }
+    }
+
+    /// Waits until it is connected to its outside broker.
+    pub(crate) async fn connected(&self) {
+        let connected = async {
+            while !self
+                .app
+                .metrics
+                .render()
+                .contains("\nclasspulse_broker_connected 1\n")
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, connected).await.unwrap();
     }
 
     pub(crate) fn broker(&self) -> SocketAddr {

@@ -3,7 +3,7 @@
 //! A terminal-day belongs to the school in which the terminal stood on that day, which `placement` alone says.
 
 use jiff::civil::Date;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     failure::Failure,
@@ -64,22 +64,36 @@ pub(super) fn school_terminal_days(
     school: &SchoolCode,
     period: Period,
 ) -> Result<Vec<(TerminalId, Date, DayMinutes)>, Failure> {
-    // Placements are sorted, not the rows with their minutes: a terminal's never overlap.
-    let mut placements = connection.prepare(
-        "SELECT t.id, t.name, max(p.from_day, ?2), min(p.to_day, ?3)
-         FROM school s CROSS JOIN placement p CROSS JOIN terminal t
-         WHERE s.code = ?1 AND p.school = s.id AND p.from_day <= ?3 AND p.to_day >= ?2 AND t.id = p.terminal
-         ORDER BY t.name, p.from_day",
+    let mut find = connection.prepare("SELECT id FROM school WHERE code = ?1")?;
+    let key: Option<i64> = find
+        .query_row([school.as_str()], |row| row.get(0))
+        .optional()?;
+    let Some(key) = key else {
+        return Ok(Vec::new());
+    };
+    // Day by day, as the table lies: a school's terminals of one day are near each other, a terminal's days are not.
+    // The days with minutes are those that `dirty` speaks of.
+    let mut days = connection.prepare(
+        "SELECT day FROM school_day WHERE school = ?1 AND day BETWEEN ?2 AND ?3
+         UNION SELECT day FROM dirty_school_day WHERE school = ?1 AND day BETWEEN ?2 AND ?3",
     )?;
-    let mut days = Days::new(connection)?;
-    let mut rows = placements.query((school.as_str(), Day(period.first), Day(period.last)))?;
+    let mut minutes = connection.prepare(
+        "SELECT t.name, d.powered, d.used, d.last_seen
+         FROM placement p CROSS JOIN terminal_day d CROSS JOIN terminal t
+         WHERE p.school = ?1 AND p.from_day <= ?2 AND p.to_day >= ?2
+            AND d.day = ?2 AND d.terminal = p.terminal AND t.id = p.terminal",
+    )?;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let name: TerminalId = row.get::<_, Text<_>>(1)?.0;
-        for (day, minutes) in days.of(row.get(0)?, row.get(2)?, row.get(3)?)? {
-            found.push((name.clone(), day, minutes));
+    let mut days = days.query((key, Day(period.first), Day(period.last)))?;
+    while let Some(day) = days.next()? {
+        let day: Day = day.get(0)?;
+        let mut rows = minutes.query((key, day))?;
+        while let Some(row) = rows.next()? {
+            let name: TerminalId = row.get::<_, Text<_>>(0)?.0;
+            found.push((name, day.0, day_minutes(row, 1)?));
         }
     }
+    found.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
     Ok(found)
 }
 
@@ -91,32 +105,16 @@ pub(super) fn terminal_days(
 ) -> Result<Vec<(Date, DayMinutes)>, Failure> {
     let mut find = connection.prepare("SELECT id FROM terminal WHERE name = ?1")?;
     let mut rows = find.query([terminal.as_str()])?;
-    match rows.next()? {
-        Some(row) => Days::new(connection)?.of(row.get(0)?, Day(period.first), Day(period.last)),
-        None => Ok(Vec::new()),
-    }
-}
-
-/// Reads a terminal's days.
-struct Days<'c>(rusqlite::Statement<'c>);
-
-impl<'c> Days<'c> {
-    fn new(connection: &'c Connection) -> Result<Self, Failure> {
-        Ok(Self(connection.prepare(
-            "SELECT day, powered, used, last_seen FROM terminal_day
-             WHERE terminal = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day",
-        )?))
-    }
-
-    fn of(
-        &mut self,
-        terminal: i64,
-        first: Day,
-        last: Day,
-    ) -> Result<Vec<(Date, DayMinutes)>, Failure> {
-        let days = self.0.query_map((terminal, first, last), |row| {
-            Ok((row.get::<_, Day>(0)?.0, day_minutes(row, 1)?))
-        })?;
-        Ok(days.collect::<Result<_, _>>()?)
-    }
+    let Some(row) = rows.next()? else {
+        return Ok(Vec::new());
+    };
+    let key: i64 = row.get(0)?;
+    let mut days = connection.prepare(
+        "SELECT day, powered, used, last_seen FROM terminal_day
+         WHERE terminal = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day",
+    )?;
+    let days = days.query_map((key, Day(period.first), Day(period.last)), |row| {
+        Ok((row.get::<_, Day>(0)?.0, day_minutes(row, 1)?))
+    })?;
+    Ok(days.collect::<Result<_, _>>()?)
 }
