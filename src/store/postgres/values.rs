@@ -91,7 +91,7 @@ impl ToSql for Bits {
 
 impl<'a> FromSql<'a> for Bits {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Fault> {
-        let wrong = |said: String| Box::new(Unreadable(said));
+        let wrong = |said: String| Fault::from(Unreadable(said));
         let Some((length, bits)) = raw.split_first_chunk::<4>() else {
             return Err(wrong("bits without a length".to_owned()));
         };
