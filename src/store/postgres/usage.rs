@@ -30,14 +30,18 @@ pub(super) async fn school_sums(
     let sums = on
         .rows(
             "SELECT s.id, s.code, sum(d.counted)::int8, sum(d.powered)::int8, sum(d.used)::int8,
-                sum(d.lessons_taught)::int8, sum(d.reporting)::int8
+                sum(d.lessons_taught)::int8, sum(d.reporting)::int8, max(d.reporting)
              FROM county c JOIN school s ON s.county = c.id JOIN school_day d ON d.school = s.id
              WHERE c.code = $1 AND d.day BETWEEN $2 AND $3
              GROUP BY s.id, s.code ORDER BY s.code",
             &[&county, &first, &last],
         )
         .await?;
-    let reporting = reporting(on, county, first, last).await?;
+    let mut most = HashMap::new();
+    for row in &sums {
+        most.insert(row.try_get::<_, i32>(0)?, row.try_get::<_, i64>(7)?);
+    }
+    let reporting = reporting(on, county, first, last, &most).await?;
     sums.iter()
         .map(|row| {
             let school: i32 = row.try_get(0)?;
@@ -56,34 +60,58 @@ pub(super) async fn school_sums(
         .collect()
 }
 
-/// Terminals that reported while placed in a school, by school. One probe a placement, not a walk through the period's
-/// terminal-days; a row has minutes, so its existence is enough.
+/// Terminals that reported while placed in a school, by school. `most` is the most on any one day: mostly that is all
+/// that were placed, and then it tells; else each placement is asked for.
 async fn reporting(
     on: &On<'_>,
     county: &str,
     first: Day,
     last: Day,
+    most: &HashMap<i32, i64>,
 ) -> Result<HashMap<i32, u32>, Failure> {
-    let rows = on
+    let placed = on
         .rows(
             "SELECT p.school, count(DISTINCT p.terminal)
              FROM county c JOIN school s ON s.county = c.id JOIN placement p ON p.school = s.id
-             WHERE c.code = $1 AND p.from_day <= $3 AND p.to_day >= $2
+             WHERE c.code = $1 AND p.from_day <= $3 AND p.to_day >= $2 GROUP BY p.school",
+            &[&county, &first, &last],
+        )
+        .await?;
+    let (mut found, mut open) = (HashMap::new(), Vec::new());
+    for row in &placed {
+        let (school, placed): (i32, i64) = (row.try_get(0)?, row.try_get(1)?);
+        if most.get(&school) == Some(&placed) {
+            found.insert(school, count(row)?);
+        } else {
+            open.push(school);
+        }
+    }
+    if open.is_empty() {
+        return Ok(found);
+    }
+    let rows = on
+        .rows(
+            "SELECT p.school, count(DISTINCT p.terminal)
+             FROM placement p
+             WHERE p.school = ANY ($1) AND p.from_day <= $3 AND p.to_day >= $2
                 AND EXISTS (
                     SELECT 1 FROM terminal_day d
                     WHERE d.terminal = p.terminal AND d.day BETWEEN $2 AND $3
                         AND d.day BETWEEN p.from_day AND p.to_day)
              GROUP BY p.school",
-            &[&county, &first, &last],
+            &[&open, &first, &last],
         )
         .await?;
-    rows.iter()
-        .map(|row| {
-            let count = u32::try_from(unsigned(row, 1)?)
-                .map_err(|error| StoreError::Damaged(format!("a count of terminals: {error}")))?;
-            Ok((row.try_get(0)?, count))
-        })
-        .collect()
+    for row in &rows {
+        found.insert(row.try_get(0)?, count(row)?);
+    }
+    Ok(found)
+}
+
+/// Reads a count of terminals, the second column.
+fn count(row: &tokio_postgres::Row) -> Result<u32, Failure> {
+    Ok(u32::try_from(unsigned(row, 1)?)
+        .map_err(|error| StoreError::Damaged(format!("a count of terminals: {error}")))?)
 }
 
 /// Terminal-days of one school, by terminal and day.

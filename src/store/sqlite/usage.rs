@@ -2,6 +2,8 @@
 //!
 //! A terminal-day belongs to the school in which the terminal stood on that day, which `placement` alone says.
 
+use std::collections::HashMap;
+
 use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -26,10 +28,14 @@ pub(super) fn school_sums(
 ) -> Result<Vec<SchoolSum>, Failure> {
     let (first, last) = (Day(period.first), Day(period.last));
     let mut sums = connection.prepare(
-        "SELECT s.id, s.code, sum(d.counted), sum(d.powered), sum(d.used), sum(d.lessons_taught), sum(d.reporting)
+        "SELECT s.id, s.code, sum(d.counted), sum(d.powered), sum(d.used), sum(d.lessons_taught), sum(d.reporting),
+            max(d.reporting)
          FROM county c CROSS JOIN school s CROSS JOIN school_day d
          WHERE c.code = ?1 AND s.county = c.id AND d.school = s.id AND d.day BETWEEN ?2 AND ?3
          GROUP BY s.id ORDER BY s.code",
+    )?;
+    let mut placed = connection.prepare(
+        "SELECT count(DISTINCT terminal) FROM placement WHERE school = ?1 AND from_day <= ?3 AND to_day >= ?2",
     )?;
     // One probe a placement, not a walk through the period's terminal-days. A row has minutes, so its existence is enough.
     let mut reporting = connection.prepare(
@@ -43,6 +49,16 @@ pub(super) fn school_sums(
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let school: i64 = row.get(0)?;
+        // Mostly all report on some day, and then that day tells; else each is asked for.
+        let (most, placed): (u32, u32) = (
+            row.get(7)?,
+            placed.query_row((school, first, last), |row| row.get(0))?,
+        );
+        let reporting_terminals = if most == placed {
+            placed
+        } else {
+            reporting.query_row((school, first, last), |row| row.get(0))?
+        };
         found.push(SchoolSum {
             school: row.get::<_, Text<_>>(1)?.0,
             minutes: Minutes {
@@ -52,7 +68,7 @@ pub(super) fn school_sums(
                 lessons_taught: unsigned(row, 5)?,
                 reporting: unsigned(row, 6)?,
             },
-            reporting_terminals: reporting.query_row((school, first, last), |row| row.get(0))?,
+            reporting_terminals,
         });
     }
     Ok(found)
@@ -78,23 +94,33 @@ pub(super) fn school_terminal_days(
          UNION SELECT day FROM dirty_school_day WHERE school = ?1 AND day BETWEEN ?2 AND ?3",
     )?;
     let mut minutes = connection.prepare(
-        "SELECT t.name, d.powered, d.used, d.last_seen
-         FROM placement p CROSS JOIN terminal_day d CROSS JOIN terminal t
-         WHERE p.school = ?1 AND p.from_day <= ?2 AND p.to_day >= ?2
-            AND d.day = ?2 AND d.terminal = p.terminal AND t.id = p.terminal",
+        "SELECT d.terminal, d.powered, d.used, d.last_seen
+         FROM placement p CROSS JOIN terminal_day d
+         WHERE p.school = ?1 AND p.from_day <= ?2 AND p.to_day >= ?2 AND d.day = ?2 AND d.terminal = p.terminal",
     )?;
+    let mut names = connection.prepare(
+        "SELECT DISTINCT t.id, t.name FROM placement p CROSS JOIN terminal t
+         WHERE p.school = ?1 AND t.id = p.terminal",
+    )?;
+    let names: HashMap<i64, TerminalId> = names
+        .query_map([key], |row| Ok((row.get(0)?, row.get::<_, Text<_>>(1)?.0)))?
+        .collect::<Result<_, _>>()?;
     let mut found = Vec::new();
     let mut days = days.query((key, Day(period.first), Day(period.last)))?;
     while let Some(day) = days.next()? {
         let day: Day = day.get(0)?;
         let mut rows = minutes.query((key, day))?;
         while let Some(row) = rows.next()? {
-            let name: TerminalId = row.get::<_, Text<_>>(0)?.0;
-            found.push((name, day.0, day_minutes(row, 1)?));
+            if let Some(name) = names.get(&row.get(0)?) {
+                found.push((name, day.0, day_minutes(row, 1)?));
+            }
         }
     }
-    found.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-    Ok(found)
+    found.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+    Ok(found
+        .into_iter()
+        .map(|(name, day, minutes)| (name.clone(), day, minutes))
+        .collect())
 }
 
 /// One terminal's days, wherever it stood.
