@@ -102,6 +102,8 @@ pub async fn terminal_usage(
         school: Some(code.clone()),
         ..TerminalFilter::default()
     };
+    // Most terminals of a school stood there over the same days.
+    let mut dues: HashMap<Period, Due> = HashMap::new();
     let mut found = Vec::new();
     for terminal in store.terminals(&filter).await? {
         let Some((latest, _)) = stays(&terminal, code, period).last() else {
@@ -109,7 +111,9 @@ pub async fn terminal_usage(
         };
         let mut due = Due::default();
         for (_, stay) in stays(&terminal, code, period) {
-            due += usage::due(&calendar, school.stage, period, stay, 1);
+            due += *dues
+                .entry(stay)
+                .or_insert_with(|| usage::due(&calendar, school.stage, period, stay, 1));
         }
         let (minutes, last_seen) = done.remove(&terminal.id).unwrap_or_default();
         let room = latest.room.clone();
