@@ -4,8 +4,9 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "v1/report.proto",
+    "v1/enrolment.proto",
     "v1/usage.proto",
     "v1/scoring.proto",
     "v1/registry.proto",

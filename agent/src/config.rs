@@ -11,6 +11,8 @@ use clap::{Args, ValueEnum};
 use classpulse_proto::topic;
 use serde::Deserialize;
 
+use crate::sense::machine;
+
 /// What can be said on the command line, by environment, or (in the file) under the same names.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +26,7 @@ pub struct Settings {
     /// The journal's file.
     #[arg(long, env = "CLASSPULSE_AGENT_JOURNAL")]
     pub journal: Option<PathBuf>,
-    /// Sources of signs of use, separated by commas: evdev, tty, alsa.
+    /// Sources of signs of use, separated by commas; all that the system has, unless said.
     #[arg(long, env = "CLASSPULSE_AGENT_SOURCES", value_delimiter = ',')]
     pub sources: Option<Vec<String>>,
     /// Seconds between two looks at the machine, 1 to 15.
@@ -128,11 +130,9 @@ pub enum ConfigError {
         /// As given.
         value: String,
         /// What is allowed.
-        allowed: &'static str,
+        allowed: String,
     },
 }
-
-const SOURCES: [&str; 3] = ["evdev", "tty", "alsa"];
 
 impl Config {
     /// Lays `said` (flags, environment) over the file over defaults.
@@ -175,15 +175,17 @@ impl Config {
         if !topic::is_terminal(&terminal) {
             return Err(wrong("terminal", &terminal, "1 to 64 of A-Z a-z 0-9 . _ -"));
         }
-        let sources = said
-            .sources
-            .or(file.sources)
-            .unwrap_or_else(|| SOURCES.map(str::to_owned).to_vec());
+        let sources = said.sources.or(file.sources).unwrap_or_else(|| {
+            machine::SOURCES
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect()
+        });
         if let Some(unknown) = sources
             .iter()
-            .find(|source| !SOURCES.contains(&source.as_str()))
+            .find(|source| !machine::SOURCES.contains(&source.as_str()))
         {
-            return Err(wrong("sources", unknown, "evdev, tty, alsa"));
+            return Err(wrong("sources", unknown, &machine::SOURCES.join(", ")));
         }
         let tick = said.tick_seconds.or(file.tick_seconds).unwrap_or(5);
         let heartbeat = said
@@ -208,11 +210,11 @@ impl Config {
     }
 }
 
-fn wrong(key: &'static str, value: &str, allowed: &'static str) -> ConfigError {
+fn wrong(key: &'static str, value: &str, allowed: &str) -> ConfigError {
     ConfigError::Value {
         key,
         value: value.to_owned(),
-        allowed,
+        allowed: allowed.to_owned(),
     }
 }
 
@@ -338,7 +340,7 @@ mod tests {
             ("server = \"here\"", "HOST:PORT"),
             ("server = \"here:0\"", "HOST:PORT"),
             ("terminal = \"三年级\"", "1 to 64"),
-            ("sources = [\"camera\"]", "evdev, tty, alsa"),
+            ("sources = [\"camera\"]", "evdev, tty, alsa, session"),
             ("tick_seconds = 60", "1 to 15"),
             ("heartbeat_seconds = 1", "15 to 3600"),
             ("idle_seconds = 3601", "30 to 3600"),

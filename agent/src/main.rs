@@ -7,22 +7,14 @@ mod status;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
 use clap::{Parser, Subcommand};
 use classpulse_agent::{
-    clock::{Clock as _, SystemClock},
     config::{Config, ConfigError, LogFormat, Settings},
-    core::{Core, CoreConfig},
-    journal::{FileJournal, JournalStore as _},
-    publish::{self, Options},
-    sense::{
-        Sense as _,
-        linux::{self, LinuxSense, Source},
-    },
+    journal::FileJournal,
+    run::{self, chain},
 };
-use classpulse_proto::v1::AgentFacts;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -61,7 +53,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run { config, settings } => with(config.as_deref(), settings, run),
+        Command::Run { config, settings } => with(config.as_deref(), settings, start),
         Command::Status {
             config,
             settings,
@@ -87,7 +79,7 @@ fn with(
     }
 }
 
-fn run(config: Config) -> ExitCode {
+fn start(config: Config) -> ExitCode {
     let lines = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(tracing::Level::from(config.log_level));
@@ -109,60 +101,7 @@ fn run(config: Config) -> ExitCode {
 }
 
 async fn sense_and_report(config: Config) -> ExitCode {
-    let boot = match linux::boot_id() {
-        Ok(boot) => boot,
-        Err(error) => {
-            error!(%error, "the kernel tells no boot id");
-            return ExitCode::FAILURE;
-        }
-    };
-    let mut clock = SystemClock;
-    let mut journal = FileJournal::new(config.journal.clone());
-    let loaded = journal.load();
-    for trouble in &loaded.troubles {
-        warn!(trouble = chain(trouble), "the journal was not whole");
-    }
-    let sources = Source::ALL
-        .into_iter()
-        .filter(|source| config.sources.iter().any(|name| name == source.name()));
-    let sense = LinuxSense::new("/".into(), sources.collect());
-    let missing = sense.missing();
-    for source in &missing {
-        warn!(
-            source,
-            "this source is not on this machine, or may not be read"
-        );
-    }
-    let now = clock.now();
-    let facts = AgentFacts {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        os: linux::os_name(),
-        booted_at: (now.wall_ms - i64::try_from(now.mono_ms).unwrap_or(0)).div_euclid(1_000),
-        missing_sources: missing,
-    };
-    let core_config = CoreConfig {
-        terminal: config.terminal.clone(),
-        facts,
-        heartbeat_seconds: config.heartbeat_seconds,
-        idle_seconds: config.idle_seconds,
-    };
-    let core = Core::start(boot, now, core_config, loaded.state);
-    info!(
-        terminal = config.terminal,
-        server = format!("{}:{}", config.host, config.port),
-        "sensing"
-    );
-    let options = Options {
-        host: config.host,
-        port: config.port,
-        terminal: config.terminal,
-        tick: Duration::from_secs(config.tick_seconds),
-        jitter: Duration::from_secs(config.jitter_seconds),
-        seed: now.mono_ms ^ u64::from(crc32fast::hash(&boot)),
-    };
     let (stop, stopped) = watch::channel(false);
-    let (progress, _) = watch::channel(0);
-    let work = publish::run(options, core, sense, clock, journal, stopped, progress);
     let second_signal = async {
         stop_signal().await;
         info!("stopping");
@@ -170,9 +109,16 @@ async fn sense_and_report(config: Config) -> ExitCode {
         stop_signal().await;
     };
     let sessions = tokio::select! {
-        sessions = work => sessions,
+        sessions = run::run(config, stopped) => sessions,
         () = second_signal => {
             warn!("stopped at once; the journal keeps what was not heard");
+            return ExitCode::FAILURE;
+        }
+    };
+    let sessions = match sessions {
+        Ok(sessions) => sessions,
+        Err(error) => {
+            error!(error = chain(&error), "the agent can't begin");
             return ExitCode::FAILURE;
         }
     };
@@ -190,6 +136,7 @@ async fn sense_and_report(config: Config) -> ExitCode {
     }
 }
 
+#[cfg(unix)]
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
@@ -199,6 +146,11 @@ async fn stop_signal() {
         },
         Err(_) => drop(tokio::signal::ctrl_c().await),
     }
+}
+
+#[cfg(not(unix))]
+async fn stop_signal() {
+    drop(tokio::signal::ctrl_c().await);
 }
 
 fn show_status(config: &Config, json: bool) -> ExitCode {
@@ -219,13 +171,4 @@ fn show_status(config: &Config, json: bool) -> ExitCode {
         print!("{}", status::words(config, &state));
     }
     ExitCode::SUCCESS
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

@@ -1,6 +1,7 @@
 //! MQTT topics: the only place where their strings stand.
 //!
-//! A terminal publishes to its own `report` and `state` and reads its own `ack`; nothing else exists.
+//! A terminal publishes to its own `report` and `state` and reads its own `ack`. A machine that is no terminal yet
+//! publishes to `enrol` under a passing name and reads its own `enrolled`. Nothing else exists.
 
 use std::fmt;
 
@@ -12,6 +13,12 @@ pub const MAX_TERMINAL: usize = 64;
 
 /// Subscribes one client to all reports.
 pub const ALL_REPORTS: &str = "classpulse/v1/+/report";
+
+/// Subscribes one client to all requests for enrolment.
+pub const ALL_ENROLS: &str = "classpulse/v1/+/enrol";
+
+/// Subscribes several aggregators to all requests for enrolment, each going to one of them.
+pub const SHARED_ENROLS: &str = "$share/classpulse/classpulse/v1/+/enrol";
 
 /// Subscribes several aggregators to all reports, each report going to one of them.
 pub const SHARED_REPORTS: &str = "$share/classpulse/classpulse/v1/+/report";
@@ -25,14 +32,28 @@ pub enum Channel {
     Ack,
     /// Up, retained: a `State`, also the Last Will.
     State,
+    /// Up, under a passing name: an `EnrolRequest`.
+    Enrol,
+    /// Down, to a passing name: an `EnrolResponse`.
+    Enrolled,
 }
 
 impl Channel {
+    const ALL: [Self; 5] = [
+        Self::Report,
+        Self::Ack,
+        Self::State,
+        Self::Enrol,
+        Self::Enrolled,
+    ];
+
     const fn name(self) -> &'static str {
         match self {
             Self::Report => "report",
             Self::Ack => "ack",
             Self::State => "state",
+            Self::Enrol => "enrol",
+            Self::Enrolled => "enrolled",
         }
     }
 }
@@ -56,7 +77,7 @@ pub fn parse(topic: &str) -> Option<(&str, Channel)> {
         .strip_prefix(ROOT)?
         .strip_prefix('/')?
         .split_once('/')?;
-    let channel = [Channel::Report, Channel::Ack, Channel::State]
+    let channel = Channel::ALL
         .into_iter()
         .find(|known| known.name() == channel)?;
     is_terminal(terminal).then_some((terminal, channel))
@@ -72,13 +93,33 @@ pub fn is_terminal(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
+/// How a machine calls itself that is no terminal yet: no terminal may have such an id.
+const PASSING: &str = "enrol-";
+
+/// A passing name from 8 random bytes.
+#[must_use]
+pub fn passing(random: u64) -> String {
+    format!("{PASSING}{random:016x}")
+}
+
+/// Whether a name is a passing one: `enrol-` and 16 hexadecimal digits.
+#[must_use]
+pub fn is_passing(text: &str) -> bool {
+    text.strip_prefix(PASSING).is_some_and(|rest| {
+        rest.len() == 16
+            && rest
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_topic_survives_the_round_trip() {
-        for channel in [Channel::Report, Channel::Ack, Channel::State] {
+        for channel in Channel::ALL {
             let topic = of("3-2_a.b", channel);
             assert_eq!(parse(&topic), Some(("3-2_a.b", channel)));
         }
@@ -103,8 +144,17 @@ mod tests {
     }
 
     #[test]
+    fn passing_names_are_told_from_terminals() {
+        assert!(is_passing(&passing(0xAB)) && is_terminal(&passing(u64::MAX)));
+        for other in ["enrol-", "enrol-12", "enrol-00000000000000AB", "pc-1", ""] {
+            assert!(!is_passing(other), "{other}");
+        }
+    }
+
+    #[test]
     fn subscriptions_match_the_root() {
         assert!(ALL_REPORTS.starts_with(ROOT));
         assert!(SHARED_REPORTS.ends_with(ALL_REPORTS));
+        assert!(SHARED_ENROLS.ends_with(ALL_ENROLS) && ALL_ENROLS.starts_with(ROOT));
     }
 }

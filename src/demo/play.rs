@@ -198,6 +198,7 @@ fn observation(uses: &[Use], on: i64, second: i64) -> Observation {
     Observation {
         last_input_mono_ms: last_input.and_then(|at| u64::try_from((at - on) * 1_000).ok()),
         playing: begun.clone().any(|one| one.film && second <= one.end),
+        presenting: false,
     }
 }
 
@@ -332,6 +333,7 @@ impl Sense for Person {
         Observation {
             last_input_mono_ms: self.busy.then_some(mono_ms),
             playing: false,
+            presenting: false,
         }
     }
 

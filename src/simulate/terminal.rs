@@ -119,6 +119,7 @@ impl On {
         let observation = Observation {
             last_input_mono_ms: input.map(|at| ((at - self.plan.on) * 1_000).unsigned_abs()),
             playing,
+            presenting: false,
         };
         (observation, seen.filter(|at| *at >= self.woke))
     }

@@ -219,7 +219,7 @@ impl Boot {
         events: &mut Vec<CoreEvent>,
     ) {
         let input = seen.last_input_mono_ms.map(|at| at.min(now.mono_ms));
-        let active = if seen.playing {
+        let active = if seen.playing || seen.presenting {
             Some(now.mono_ms)
         } else {
             input

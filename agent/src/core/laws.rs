@@ -223,6 +223,7 @@ impl World {
                 let seen = Observation {
                     last_input_mono_ms,
                     playing,
+                    presenting: false,
                 };
                 self.core.observe(self.now(), seen);
             }

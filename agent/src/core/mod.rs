@@ -39,6 +39,8 @@ pub struct Observation {
     pub last_input_mono_ms: Option<u64>,
     /// Sound or film playing now.
     pub playing: bool,
+    /// A presentation or a programme over the whole screen now, or one that asks that the screen stays on.
+    pub presenting: bool,
 }
 
 /// What the core is told at its start.

@@ -190,6 +190,9 @@ impl Outbox {
             sessions,
             terminal: String::new(),
             quiet,
+            signals: Vec::new(),
+            history: false,
+            over: false,
         }
     }
 

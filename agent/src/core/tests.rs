@@ -31,12 +31,14 @@ pub(super) fn input(second: u64) -> Observation {
     Observation {
         last_input_mono_ms: Some(second * 1_000),
         playing: false,
+        presenting: false,
     }
 }
 
 pub(super) const NOTHING: Observation = Observation {
     last_input_mono_ms: None,
     playing: false,
+    presenting: false,
 };
 
 /// (kind, start, end, open) relative to `EPOCH_MS`, in seconds.
@@ -82,6 +84,7 @@ fn a_film_is_use_and_silence_is_not() {
     let film = Observation {
         last_input_mono_ms: None,
         playing: true,
+        presenting: false,
     };
     for second in (600..=1_800).step_by(60) {
         core.observe(at(second), film);

@@ -10,7 +10,22 @@ use std::{
 };
 
 use super::Sense;
-use crate::core::{BootId, Observation};
+use crate::{
+    core::{BootId, Observation},
+    local::Feed,
+};
+
+/// Names of the sources, as the configuration says them.
+pub const SOURCES: &[&str] = &["evdev", "tty", "alsa", "session"];
+
+/// Opens these sources on this machine. `feed` is what session helpers say.
+#[must_use]
+pub fn open(sources: &[String], feed: Feed) -> LinuxSense {
+    let wanted = Source::ALL
+        .into_iter()
+        .filter(|source| sources.iter().any(|name| name == source.name()));
+    LinuxSense::new("/".into(), wanted.collect(), feed)
+}
 
 /// How often new input devices are looked for, in ms.
 const RESCAN_MS: u64 = 30_000;
@@ -26,11 +41,13 @@ pub enum Source {
     Tty,
     /// Sound being played (`/proc/asound`).
     Alsa,
+    /// What helpers in people's sessions see: last input, presentations, sound.
+    Session,
 }
 
 impl Source {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Evdev, Self::Tty, Self::Alsa];
+    pub const ALL: [Self; 4] = [Self::Evdev, Self::Tty, Self::Alsa, Self::Session];
 
     /// Its name in the configuration.
     #[must_use]
@@ -39,6 +56,7 @@ impl Source {
             Self::Evdev => "evdev",
             Self::Tty => "tty",
             Self::Alsa => "alsa",
+            Self::Session => "session",
         }
     }
 }
@@ -48,6 +66,7 @@ impl Source {
 pub struct LinuxSense {
     root: PathBuf,
     sources: Vec<Source>,
+    feed: Feed,
     devices: Vec<(PathBuf, File)>,
     scanned_ms: Option<u64>,
     last_input_ms: Option<u64>,
@@ -56,10 +75,11 @@ pub struct LinuxSense {
 impl LinuxSense {
     /// Senses with these sources. `root` is `/` but for tests.
     #[must_use]
-    pub fn new(root: PathBuf, sources: Vec<Source>) -> Self {
+    pub fn new(root: PathBuf, sources: Vec<Source>, feed: Feed) -> Self {
         Self {
             root,
             sources,
+            feed,
             devices: Vec::new(),
             scanned_ms: None,
             last_input_ms: None,
@@ -165,9 +185,15 @@ impl Sense for LinuxSense {
         if self.has(Source::Tty) {
             self.last_input_ms = self.last_input_ms.max(self.tty_input(mono_ms, wall_ms));
         }
+        let mut seen = Observation::default();
+        if self.has(Source::Session) {
+            seen = self.feed.seen(mono_ms);
+            self.last_input_ms = self.last_input_ms.max(seen.last_input_mono_ms);
+        }
         Observation {
             last_input_mono_ms: self.last_input_ms,
-            playing: self.has(Source::Alsa) && self.playing(),
+            playing: seen.playing || self.has(Source::Alsa) && self.playing(),
+            presenting: seen.presenting,
         }
     }
 
@@ -182,6 +208,8 @@ impl Sense for LinuxSense {
                 self.root.join("dev/pts").exists() || self.root.join("dev/tty1").exists()
             }
             Source::Alsa => self.root.join("proc/asound").exists(),
+            // Helpers come and go with people's sessions.
+            Source::Session => true,
         };
         self.sources
             .iter()
@@ -279,7 +307,8 @@ mod tests {
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("status"), text).unwrap();
         };
-        let mut sense = LinuxSense::new(root.path().to_owned(), vec![Source::Alsa]);
+        let mut sense =
+            LinuxSense::new(root.path().to_owned(), vec![Source::Alsa], Feed::default());
         assert_eq!(sense.missing(), ["alsa"]);
         assert!(!sense.observe(1, 1).playing);
         status("pcm0c", "state: RUNNING\n");
@@ -298,14 +327,14 @@ mod tests {
         fs::write(pts.join("0"), "").unwrap();
         fs::write(pts.join("ptmx"), "").unwrap();
         let atime = fs::metadata(pts.join("0")).unwrap().atime() * 1_000;
-        let mut sense = LinuxSense::new(root.path().to_owned(), vec![Source::Tty]);
+        let mut sense = LinuxSense::new(root.path().to_owned(), vec![Source::Tty], Feed::default());
         let seen = sense
             .observe(100_000, atime + 40_000)
             .last_input_mono_ms
             .unwrap();
         assert!((60_000..61_000).contains(&seen), "{seen}");
         // Before the boot, and in the future, nothing is known.
-        let mut fresh = LinuxSense::new(root.path().to_owned(), vec![Source::Tty]);
+        let mut fresh = LinuxSense::new(root.path().to_owned(), vec![Source::Tty], Feed::default());
         assert_eq!(
             fresh.observe(1_000, atime + 40_000).last_input_mono_ms,
             None
@@ -321,7 +350,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let input = root.path().join("dev/input");
         fs::create_dir_all(&input).unwrap();
-        let mut sense = LinuxSense::new(root.path().to_owned(), vec![Source::Evdev]);
+        let mut sense =
+            LinuxSense::new(root.path().to_owned(), vec![Source::Evdev], Feed::default());
         assert_eq!(sense.missing(), ["evdev"]);
         assert_eq!(sense.observe(1_000, 0).last_input_mono_ms, None);
         fs::write(input.join("event3"), [0; 48]).unwrap();

@@ -7,6 +7,10 @@ use crate::core::Observation;
 #[cfg(target_os = "linux")]
 pub mod linux;
 
+/// This machine: `SOURCES`, `boot_id`, `os_name` and `open`, the same on every system.
+#[cfg(target_os = "linux")]
+pub use linux as machine;
+
 /// Senses one machine.
 pub trait Sense: Send {
     /// What there is to see now. `mono_ms` and `wall_ms` tell the moment, so that sources may translate theirs.

@@ -138,4 +138,32 @@ impl registry_server::Registry for Service {
             registry::import(store, &request.content, format, name, request.dry_run).await?;
         Ok(Response::new(convert::import(report)))
     }
+
+    async fn create_enrolment_code(
+        &self,
+        _request: Request<v1::CreateEnrolmentCodeRequest>,
+    ) -> Result<Response<v1::CreateEnrolmentCodeResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn list_enrolment_codes(
+        &self,
+        _request: Request<v1::ListEnrolmentCodesRequest>,
+    ) -> Result<Response<v1::ListEnrolmentCodesResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn revoke_enrolment_code(
+        &self,
+        _request: Request<v1::RevokeEnrolmentCodeRequest>,
+    ) -> Result<Response<v1::RevokeEnrolmentCodeResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn list_incidents(
+        &self,
+        _request: Request<v1::ListIncidentsRequest>,
+    ) -> Result<Response<v1::ListIncidentsResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
 }

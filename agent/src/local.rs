@@ -1,0 +1,160 @@
+//! What helpers in people's sessions tell the agent on the same machine, and the latest of it.
+//!
+//! A service may see neither the desktop nor its input, so a small helper in each session looks and tells. What it says
+//! is bounded in what it can do: it can say "used now", as a hand on the mouse can, and nothing else.
+//! Not responsible for carrying it (a socket or a pipe) or for looking at a session (`sense`).
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::core::Observation;
+
+/// A word older than this says nothing of now, ms.
+const FRESH_MS: u64 = 30_000;
+/// Most sessions at once; what more of them say is not listened to.
+pub const MOST_SESSIONS: usize = 64;
+
+/// What a helper sees in its session.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Signs {
+    /// How long ago the last input in the session was, ms; absent where the session does not tell.
+    #[prost(uint64, optional, tag = "1")]
+    pub input_ago_ms: Option<u64>,
+    /// A presentation or a programme over the whole screen.
+    #[prost(bool, tag = "2")]
+    pub presenting: bool,
+    /// Sound is being played.
+    #[prost(bool, tag = "3")]
+    pub playing: bool,
+    /// Sources that this session does not have, such as "x11-screensaver".
+    #[prost(string, repeated, tag = "4")]
+    pub missing: Vec<String>,
+}
+
+/// The latest word of every session's helper. Cheap to clone; clones share.
+#[derive(Debug, Clone, Default)]
+pub struct Feed(Arc<Mutex<BTreeMap<u64, Word>>>);
+
+#[derive(Debug)]
+struct Word {
+    at_ms: u64,
+    signs: Signs,
+}
+
+impl Feed {
+    /// Takes the word of a helper's connection at a moment, ms since boot. False where too many speak.
+    pub fn hear(&self, connection: u64, at_ms: u64, signs: Signs) -> bool {
+        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if words.len() >= MOST_SESSIONS && !words.contains_key(&connection) {
+            return false;
+        }
+        words.insert(connection, Word { at_ms, signs });
+        true
+    }
+
+    /// A helper is gone, and its session with it.
+    pub fn forget(&self, connection: u64) {
+        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        words.remove(&connection);
+    }
+
+    /// What all sessions together show now.
+    #[must_use]
+    pub fn seen(&self, mono_ms: u64) -> Observation {
+        let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = words
+            .values()
+            .filter(|word| mono_ms.saturating_sub(word.at_ms) <= FRESH_MS);
+        fresh.fold(Observation::default(), |seen, word| Observation {
+            // Input from before the boot is none: a session's own idle time can't be longer than its machine's.
+            last_input_mono_ms: seen.last_input_mono_ms.max(
+                word.signs
+                    .input_ago_ms
+                    .and_then(|ago| word.at_ms.checked_sub(ago)),
+            ),
+            playing: seen.playing || word.signs.playing,
+            presenting: seen.presenting || word.signs.presenting,
+        })
+    }
+
+    /// What the sessions that speak now do not have, each named once.
+    #[must_use]
+    pub fn missing(&self, mono_ms: u64) -> Vec<String> {
+        let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = words
+            .values()
+            .filter(|word| mono_ms.saturating_sub(word.at_ms) <= FRESH_MS);
+        let mut missing: Vec<String> = fresh.flat_map(|word| word.signs.missing.clone()).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        missing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(ago: u64) -> Signs {
+        Signs {
+            input_ago_ms: Some(ago),
+            ..Signs::default()
+        }
+    }
+
+    #[test]
+    fn the_latest_input_of_any_session_counts_while_its_helper_speaks() {
+        let feed = Feed::default();
+        assert_eq!(feed.seen(50_000), Observation::default());
+        assert!(feed.hear(1, 50_000, input(20_000)));
+        assert!(feed.hear(
+            2,
+            51_000,
+            Signs {
+                playing: true,
+                ..input(40_000)
+            }
+        ));
+        let seen = feed.seen(52_000);
+        assert_eq!(
+            (seen.last_input_mono_ms, seen.playing),
+            (Some(30_000), true)
+        );
+        feed.forget(2);
+        assert!(!feed.seen(52_000).playing);
+        // A helper that hangs says nothing of now.
+        assert_eq!(feed.seen(80_001), Observation::default());
+        // Input from before the boot.
+        assert!(feed.hear(1, 90_000, input(90_001)));
+        assert_eq!(feed.seen(90_000).last_input_mono_ms, None);
+    }
+
+    #[test]
+    fn too_many_sessions_are_not_listened_to() {
+        let feed = Feed::default();
+        for connection in 0..MOST_SESSIONS as u64 {
+            assert!(feed.hear(connection, 1, input(0)));
+        }
+        assert!(!feed.hear(u64::MAX, 1, input(0)));
+        assert!(
+            feed.hear(0, 2, input(0)),
+            "one that speaks already may go on"
+        );
+    }
+
+    #[test]
+    fn what_sessions_lack_is_named_once() {
+        let feed = Feed::default();
+        for connection in 0..2 {
+            let signs = Signs {
+                missing: vec!["x11-screensaver".to_owned()],
+                ..Signs::default()
+            };
+            feed.hear(connection, 1_000, signs);
+        }
+        assert_eq!(feed.missing(1_000), ["x11-screensaver"]);
+        assert!(feed.missing(40_000).is_empty());
+    }
+}

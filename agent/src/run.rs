@@ -1,0 +1,89 @@
+//! Puts the agent together: configuration → sensing, journal, core → the driver, until told to stop.
+//!
+//! Not responsible for arguments, signals and exit codes (the program and the service manager's entry).
+
+use std::time::Duration;
+
+use classpulse_proto::v1::AgentFacts;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::{
+    clock::{Clock as _, SystemClock},
+    config::Config,
+    core::{Core, CoreConfig, Seen},
+    journal::{FileJournal, JournalStore as _},
+    local::Feed,
+    publish::{self, Options},
+    sense::{Sense as _, machine},
+};
+
+/// Why the agent could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Without it nobody can tell one power-on from the next.
+    #[error("the system tells no boot id")]
+    BootId(#[source] std::io::Error),
+}
+
+/// Senses and reports until `stop` says true. The answer is every session of this boot, for the log.
+///
+/// # Errors
+/// [`RunError`], before anything was sensed.
+pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen>, RunError> {
+    let boot = machine::boot_id().map_err(RunError::BootId)?;
+    let mut clock = SystemClock;
+    let mut journal = FileJournal::new(config.journal.clone());
+    let loaded = journal.load();
+    for trouble in &loaded.troubles {
+        warn!(trouble = chain(trouble), "the journal was not whole");
+    }
+    let feed = Feed::default();
+    let sense = machine::open(&config.sources, feed);
+    let missing = sense.missing();
+    for source in &missing {
+        warn!(
+            source,
+            "this source is not on this machine, or may not be read"
+        );
+    }
+    let now = clock.now();
+    let facts = AgentFacts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        os: machine::os_name(),
+        booted_at: (now.wall_ms - i64::try_from(now.mono_ms).unwrap_or(0)).div_euclid(1_000),
+        missing_sources: missing,
+    };
+    let core_config = CoreConfig {
+        terminal: config.terminal.clone(),
+        facts,
+        heartbeat_seconds: config.heartbeat_seconds,
+        idle_seconds: config.idle_seconds,
+    };
+    let core = Core::start(boot, now, core_config, loaded.state);
+    info!(
+        terminal = config.terminal,
+        server = format!("{}:{}", config.host, config.port),
+        "sensing"
+    );
+    let options = Options {
+        host: config.host,
+        port: config.port,
+        terminal: config.terminal,
+        tick: Duration::from_secs(config.tick_seconds),
+        jitter: Duration::from_secs(config.jitter_seconds),
+        seed: now.mono_ms ^ u64::from(crc32fast::hash(&boot)),
+    };
+    let (progress, _) = watch::channel(0);
+    Ok(publish::run(options, core, sense, clock, journal, stop, progress).await)
+}
+
+/// An error and its causes in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
