@@ -303,7 +303,7 @@ mod tests {
             boots: vec![boot],
             heartbeat_seconds: 60,
             idle_seconds: 300,
-            last_ack_ms: 0,
+            ..JournalState::default()
         }
     }
 

@@ -55,6 +55,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
         missing_sources: missing,
     };
     let core_config = CoreConfig {
+        hardware_ms: None,
         terminal: config.terminal.clone(),
         facts,
         heartbeat_seconds: config.heartbeat_seconds,

@@ -71,6 +71,7 @@ impl Truth {
 
 fn config(id: &TerminalId) -> CoreConfig {
     CoreConfig {
+        hardware_ms: None,
         terminal: id.as_str().to_owned(),
         facts: AgentFacts {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -53,6 +53,8 @@ struct On {
     woke: i64,
     next_input: usize,
     error: i64,
+    /// What the hardware clock said at the boot, Unix ms.
+    hardware_ms: i64,
     /// Whether the system vouches for its clock.
     synced: bool,
     agent: Option<Agent>,
@@ -212,6 +214,7 @@ impl World<'_> {
             woke: plan.on,
             next_input: 0,
             error,
+            hardware_ms: (plan.on + error) * 1_000,
             synced: false,
             agent: None,
             last_look: None,

@@ -2,12 +2,14 @@
 //!
 //! Not responsible for when to report them (`outbox`) or for where they lie in civil time (`session`).
 
-use classpulse_proto::v1;
+use classpulse_proto::v1::{self, ClockState, SignalKind};
 
 use super::{
     BootId, CoreEvent, Now, Observation, as_signed,
+    dating::Verdict,
     session::{CUT_MS, Carried, Kind, Seen, Session},
-    state::{JournalState, StoredBoot},
+    signal::{MOST_OF_A_KIND, Noted},
+    state::{JournalState, StoredBoot, StoredSession},
 };
 
 /// Clocks that differ by no more did not stand still: the machine was not suspended.
@@ -19,8 +21,14 @@ const MOST_CUTS: usize = 1_000;
 const UNWRITTEN_NUMBERS: u32 = 100;
 /// The same for sequence numbers of a boot that is over; they rise by about one a millisecond.
 const UNWRITTEN_SEQUENCES: u64 = 3_600_000;
+/// An agent that was away for less was restarted by its service manager, or by an upgrade.
+const GAP_MS: u64 = 60_000;
 
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that have nothing to do with each other"
+)]
 pub(super) struct Boot {
     pub(super) id: BootId,
     /// Unix ms minus ms since boot, by the best knowledge of time.
@@ -40,6 +48,19 @@ pub(super) struct Boot {
     /// Input before this moment is already in a session, or lies before a sleep.
     use_floor_ms: u64,
     last_sequence: u64,
+    /// What the hardware clock said at the first look, minus ms since boot; `None` where nobody looked in time.
+    pub(super) hardware_ms: Option<i64>,
+    /// The clock was set while nobody vouched for it: what it says is somebody's word, not the hardware's.
+    pub(super) disturbed: bool,
+    /// Whether the hardware clock may date a boot that is over and heard no time.
+    pub(super) verdict: Verdict,
+    /// What is not acknowledged yet.
+    pub(super) signals: Vec<Noted>,
+    signal_count: u32,
+    /// The agent was told to stop.
+    pub(super) stopped: bool,
+    /// From the machine's own log of its boots before the installation.
+    pub(super) history: bool,
 }
 
 impl JournalState {
@@ -69,7 +90,41 @@ impl Boot {
             last: None,
             use_floor_ms: 0,
             last_sequence: 0,
+            hardware_ms: None,
+            disturbed: false,
+            verdict: Verdict::Open,
+            signals: Vec::new(),
+            signal_count: 0,
+            stopped: false,
+            history: false,
         }
+    }
+
+    /// Power-on times from before the installation, Unix seconds, as a boot of their own. None if there are none.
+    pub(super) fn of_history(id: BootId, spans: &[(i64, i64)]) -> Option<Self> {
+        let (base, _) = *spans.first()?;
+        let mut boot = Self {
+            offset_ms: base.saturating_mul(1_000),
+            history: true,
+            ..Self::new(id)
+        };
+        for (start, end) in spans {
+            let since_base = |at: i64| u64::try_from(at.saturating_sub(base)).unwrap_or(0) * 1_000;
+            let (mut from, to) = (since_base(*start), since_base(*end));
+            while from < to {
+                let until = to.min(cut_after(from, boot.offset_ms));
+                boot.powered_count = boot.powered_count.saturating_add(1);
+                let stored = StoredSession {
+                    number: boot.powered_count,
+                    start_ms: from,
+                    length_ms: until - from,
+                    ..StoredSession::default()
+                };
+                boot.sessions.push(Session::from_stored(&stored));
+                from = until;
+            }
+        }
+        (!boot.sessions.is_empty()).then_some(boot)
     }
 
     pub(super) fn from_stored(stored: &StoredBoot) -> Option<Self> {
@@ -82,6 +137,17 @@ impl Boot {
             last: stored.seen_ms.map(|seen_ms| (seen_ms, stored.slept_ms)),
             use_floor_ms: stored.use_floor_ms,
             last_sequence: stored.last_sequence,
+            hardware_ms: stored.hardware_ms,
+            disturbed: stored.disturbed,
+            verdict: Verdict::from_stored(stored.verdict),
+            signals: stored
+                .signals
+                .iter()
+                .filter_map(Noted::from_stored)
+                .collect(),
+            signal_count: stored.signal_count,
+            stopped: stored.stopped,
+            history: stored.history,
             ..Self::new(stored.id.as_slice().try_into().ok()?)
         })
     }
@@ -98,6 +164,13 @@ impl Boot {
             seen_ms: self.last.map(|(seen_ms, _)| seen_ms),
             slept_ms: self.last.map_or(0, |(_, slept_ms)| slept_ms),
             use_floor_ms: self.use_floor_ms,
+            hardware_ms: self.hardware_ms,
+            disturbed: self.disturbed,
+            verdict: self.verdict.stored(),
+            signal_count: self.signal_count,
+            signals: self.signals.iter().map(Noted::stored).collect(),
+            stopped: self.stopped,
+            history: self.history,
         }
     }
 
@@ -116,6 +189,7 @@ impl Boot {
     /// The agent starts in this boot, for the first time or again.
     pub(super) fn resume(&mut self, now: Now, events: &mut Vec<CoreEvent>) {
         let slept = now.mono_ms.saturating_sub(now.awake_ms);
+        self.note_gap(now, slept);
         if self.powered_count == 0 {
             // On since the boot, although the agent came later. When it slept in between nobody knows.
             self.open(Kind::Powered, slept, events);
@@ -123,8 +197,42 @@ impl Boot {
         } else {
             self.powered_count = self.powered_count.saturating_add(UNWRITTEN_NUMBERS);
             self.used_count = self.used_count.saturating_add(UNWRITTEN_NUMBERS);
+            self.signal_count = self.signal_count.saturating_add(UNWRITTEN_NUMBERS);
         }
         self.last.get_or_insert((now.mono_ms, slept));
+    }
+
+    /// The machine was on and no agent ran: somebody, or something, ended it.
+    fn note_gap(&mut self, now: Now, slept: u64) {
+        let kind = if std::mem::take(&mut self.stopped) {
+            SignalKind::AgentStopped
+        } else {
+            SignalKind::AgentGap
+        };
+        let Some((seen_ms, slept_before)) = self.last else {
+            return;
+        };
+        let asleep = slept.saturating_sub(slept_before);
+        let gap = now.mono_ms.saturating_sub(seen_ms).saturating_sub(asleep);
+        if gap >= GAP_MS {
+            self.note(kind, seen_ms, as_signed(gap / 1_000));
+        }
+    }
+
+    /// Notes something that the bureau should see; false where enough of the kind wait.
+    pub(super) fn note(&mut self, kind: SignalKind, at_ms: u64, seconds: i64) -> bool {
+        let said = self.signals.iter().filter(|one| one.kind == kind).count();
+        if said >= MOST_OF_A_KIND {
+            return false;
+        }
+        self.signal_count = self.signal_count.saturating_add(1);
+        self.signals.push(Noted {
+            kind,
+            number: self.signal_count,
+            at_ms,
+            seconds,
+        });
+        true
     }
 
     /// The next report's sequence number: rises within a boot, also over restarts of the agent.
@@ -263,15 +371,71 @@ fn cut_after(start_ms: u64, offset_ms: i64) -> u64 {
 
 /// What is said of it.
 impl Boot {
-    /// Up to `most` of the wanted sessions as a report says them, oldest first. None before the boot's time is known;
-    /// a boot that is over will know no better time, and is dated by its own clock.
+    /// Whether its time is known, or known never to be.
+    pub(super) fn is_dated(&self) -> bool {
+        self.synced || self.history || self.verdict != Verdict::Open
+    }
+
+    /// Whether it heard no time, and nobody has judged its clock yet.
+    pub(super) fn is_undated(&self) -> bool {
+        !self.is_dated()
+    }
+
+    /// How far a report of it can be trusted to lie where it says.
+    pub(super) fn clock(&self) -> ClockState {
+        match self.verdict {
+            _ if self.history => ClockState::Unspecified,
+            _ if self.synced => ClockState::Synced,
+            Verdict::BorneOut => ClockState::Hardware,
+            Verdict::Open | Verdict::Unplaceable => ClockState::Unsynced,
+        }
+    }
+
+    /// By how much the true time was ahead of the hardware clock; `None` before the time is known, and where nobody
+    /// looked at the hardware clock in time.
+    pub(super) fn clock_error_ms(&self) -> Option<i64> {
+        let hardware_ms = self.hardware_ms.filter(|_| self.synced)?;
+        Some(self.offset_ms.saturating_sub(hardware_ms))
+    }
+
+    /// From its start to its last look, Unix ms by its own clock.
+    pub(super) fn span_ms(&self) -> std::ops::RangeInclusive<i64> {
+        let last = self.last.map_or(0, |(seen_ms, _)| seen_ms);
+        self.offset_ms..=self.offset_ms.saturating_add(as_signed(last))
+    }
+
+    /// Use that waits, ms.
+    pub(super) fn used_ms(&self) -> u64 {
+        let used = self
+            .sessions
+            .iter()
+            .filter(|session| session.kind == Kind::Used);
+        used.map(|session| session.end_ms.saturating_sub(session.start_ms))
+            .sum()
+    }
+
+    /// Whether nothing of it waits.
+    pub(super) fn is_done(&self) -> bool {
+        self.sessions.is_empty() && self.signals.is_empty()
+    }
+
+    /// The signals that are not under way, as a report says them; none before the boot's time is known.
+    pub(super) fn say_signals(&self, under_way: impl Fn(u32) -> bool) -> Vec<v1::Signal> {
+        let dated = self.is_dated();
+        let unsaid = self
+            .signals
+            .iter()
+            .filter(|signal| dated && !under_way(signal.number));
+        unsaid.map(|signal| signal.said(self.offset_ms)).collect()
+    }
+
+    /// Up to `most` of the wanted sessions as a report says them, oldest first. None before the boot's time is known.
     pub(super) fn say(
         &mut self,
-        over: bool,
         most: usize,
         wanted: impl Fn(&Session) -> bool,
     ) -> (Vec<v1::Session>, Vec<Carried>) {
-        if !(self.synced || over) {
+        if self.is_undated() {
             return (Vec::new(), Vec::new());
         }
         let offset_ms = self.offset_ms;
@@ -283,8 +447,10 @@ impl Boot {
             .unzip()
     }
 
-    /// Drops the closed sessions whose final end was carried.
-    pub(super) fn forget(&mut self, carried: &[Carried]) {
+    /// Drops the closed sessions whose final end was carried, and the signals.
+    pub(super) fn forget(&mut self, carried: &[Carried], signals: &[u32]) {
+        self.signals
+            .retain(|signal| !signals.contains(&signal.number));
         let offset_ms = self.offset_ms;
         let forgotten = &mut self.forgotten;
         self.sessions.retain(|session| {

@@ -4,17 +4,21 @@
 //! network: the same core runs in the real agent and in simulations.
 
 mod boot;
+mod dating;
 mod outbox;
 mod session;
+mod signal;
 mod state;
+mod wall;
 
-use classpulse_proto::v1::{Ack, AgentFacts, Report, Settings};
+use classpulse_proto::v1::{Ack, AgentFacts, Report, Settings, SignalKind};
 
 pub use session::{Kind, Seen};
-pub use state::{JournalState, StoredBoot, StoredSession};
+pub use state::{JournalState, StoredBoot, StoredSession, StoredSignal};
 
 use boot::Boot;
 use outbox::{Moment, Outbox};
+use wall::Wall;
 
 /// A boot's id: new at each power-on.
 pub type BootId = [u8; 16];
@@ -54,6 +58,9 @@ pub struct CoreConfig {
     pub heartbeat_seconds: u32,
     /// Seconds without input after which use has ended, unless the service says otherwise.
     pub idle_seconds: u32,
+    /// The hardware clock minus ms since boot, where it can be read apart from the system's clock: once network time has
+    /// set the system's, it alone tells whether the battery is well.
+    pub hardware_ms: Option<i64>,
 }
 
 /// Something worth a log line.
@@ -80,6 +87,10 @@ const CLOCK_TOLERANCE_MS: u64 = 2_000;
 /// An answer that took longer says too little about the time now: it must stay below what paints a minute. The next
 /// report's answer will tell.
 const ANSWER_MS: u64 = 15_000;
+/// An unvouched clock that moves by more between two looks was set, ms.
+const DISTURBED_MS: u64 = 5_000;
+/// Trouble that goes on is noted once in so many ms.
+const RECUR_MS: u64 = 3_600_000;
 /// What a service's clock can say, Unix ms: 2020 to 2200. Anything else is no time, and dates no session.
 const SERVER_TIME_MS: std::ops::Range<i64> = 1_577_836_800_000..7_258_118_400_000;
 
@@ -101,6 +112,13 @@ pub struct Core {
     /// The last look that a given state knows.
     known_ms: Option<u64>,
     last_ack_ms: i64,
+    /// The latest moment at which the time was known, Unix ms.
+    known_time_ms: i64,
+    /// What the system's clock did.
+    wall: Wall,
+    history_taken: bool,
+    /// When each kind of recurring trouble was noted last, ms since boot.
+    noted: Vec<(SignalKind, u64)>,
     events: Vec<CoreEvent>,
 }
 
@@ -118,7 +136,7 @@ impl Core {
         let same = older.iter().position(|old| old.id == boot);
         // A boot that is known: the agent was restarted, and the machine was on all the time.
         let current = same.map_or_else(|| Boot::new(boot), |index| older.remove(index));
-        older.retain(|old| !old.sessions.is_empty());
+        older.retain(|old| !old.is_done());
         for old in &mut older {
             old.end();
         }
@@ -133,6 +151,10 @@ impl Core {
             looked: None,
             known_ms: None,
             last_ack_ms: journal.last_ack_ms,
+            known_time_ms: journal.known_ms,
+            wall: Wall::default(),
+            history_taken: journal.history_taken,
+            noted: Vec::new(),
             events: vec![],
         };
         core.take_settings(journal.heartbeat_seconds, journal.idle_seconds);
@@ -145,16 +167,26 @@ impl Core {
         if self.current.synced {
             return;
         }
-        self.current.offset_ms = now.wall_ms.saturating_sub(as_signed(now.mono_ms));
+        let offset_ms = wall_offset(now);
+        let first = self.current.hardware_ms.is_none() && self.looked.is_none();
+        if first {
+            // Where network time was sooner, only the hardware itself still tells what it said.
+            let system = (!now.wall_synced).then_some(offset_ms);
+            self.current.hardware_ms = system.or(self.config.hardware_ms);
+        } else if !now.wall_synced {
+            let moved = offset_ms.saturating_sub(self.current.offset_ms);
+            self.current.disturbed |= moved.unsigned_abs() > DISTURBED_MS;
+        }
+        self.current.offset_ms = offset_ms;
         if now.wall_synced {
-            self.date(self.current.offset_ms, 0);
+            self.date(now, offset_ms, 0);
         }
     }
 
     /// Takes an offset that somebody vouches for, and that took up to `age_ms` to arrive. The journal must know it
     /// before sessions are placed by it, so that an agent that is cut off and started again would place them at the
     /// same moment: hence the write at once.
-    fn date(&mut self, offset_ms: i64, age_ms: u64) {
+    fn date(&mut self, now: Now, offset_ms: i64, age_ms: u64) {
         let off = offset_ms.saturating_sub(self.current.offset_ms);
         let news = off.unsigned_abs() > CLOCK_TOLERANCE_MS.saturating_add(age_ms);
         if news {
@@ -163,6 +195,7 @@ impl Core {
         if !self.current.synced {
             self.current.synced = true;
             self.events.push(CoreEvent::ClockSynced(off));
+            self.judge(now);
             // Sessions waited for the time; they go at once.
             self.outbox.hurry();
         } else if !news {
@@ -172,9 +205,81 @@ impl Core {
         self.written_ms = None;
     }
 
+    /// The time is known: what the hardware clock said before can be judged.
+    fn judge(&mut self, now: Now) {
+        if let Some(error) = self.current.clock_error_ms()
+            && error.unsigned_abs() > dating::RIGHT_MS
+        {
+            self.current
+                .note(SignalKind::ClockOff, now.mono_ms, -error / 1_000);
+        }
+        let unplaced = dating::judge(&mut self.older, &self.current, self.known_time_ms);
+        if let Some(seconds) = unplaced {
+            self.current
+                .note(SignalKind::Unplaced, now.mono_ms, as_signed(seconds));
+        }
+    }
+
+    /// The time as it is known, for the journal: no later boot began before it.
+    fn know_time(&mut self, now: Now) {
+        if self.current.synced {
+            let at = self
+                .current
+                .offset_ms
+                .saturating_add(as_signed(now.mono_ms));
+            self.known_time_ms = self.known_time_ms.max(at);
+        }
+    }
+
+    /// Notes something that the bureau should see and that may recur: once an hour at most, and a few times a boot.
+    pub fn note(&mut self, now: Now, kind: SignalKind, seconds: i64) {
+        let recent = |at: u64| now.mono_ms.saturating_sub(at) < RECUR_MS;
+        if self
+            .noted
+            .iter()
+            .any(|(known, at)| *known == kind && recent(*at))
+        {
+            return;
+        }
+        self.noted.retain(|(known, _)| *known != kind);
+        self.noted.push((kind, now.mono_ms));
+        self.changed |= self.current.note(kind, now.mono_ms, seconds);
+    }
+
+    /// Takes in power-on times from before the installation, Unix seconds, in order and without overlaps; once in a
+    /// journal's life. `id` must be the same for the same machine, so that a repetition says the same.
+    pub fn take_history(&mut self, now: Now, id: BootId, spans: &[(i64, i64)]) {
+        if std::mem::replace(&mut self.history_taken, true) {
+            return;
+        }
+        self.changed = true;
+        self.written_ms = None;
+        let Some(boot) = Boot::of_history(id, spans) else {
+            return;
+        };
+        let seconds = spans.iter().map(|(start, end)| end.saturating_sub(*start));
+        self.current
+            .note(SignalKind::History, now.mono_ms, seconds.sum());
+        self.older.insert(0, boot);
+    }
+
+    /// Whether power-on times from before the installation were taken in already.
+    #[must_use]
+    pub fn has_history(&self) -> bool {
+        self.history_taken
+    }
+
+    /// The agent is told to stop. Where it goes on within this boot, the gap between is somebody's doing.
+    pub fn stopping(&mut self) {
+        self.current.stopped = true;
+        self.changed = true;
+    }
+
     /// Takes in what was sensed.
     pub fn observe(&mut self, now: Now, observation: Observation) {
         self.sync_from_system(now);
+        self.wall.look(now, &mut self.current);
+        self.know_time(now);
         let pause = self
             .looked
             .map_or(0, |(at, _)| now.mono_ms.saturating_sub(at));
@@ -236,19 +341,19 @@ impl Core {
             youngest = Some(youngest.map_or(age, |youngest| youngest.min(age)));
             let boots = self.older.iter_mut().chain([&mut self.current]);
             for boot in boots.filter(|boot| boot.id.as_slice() == ack.boot_id) {
-                boot.forget(&flight.sessions);
+                boot.forget(&flight.sessions, &flight.signals);
                 boot.facts_known |= flight.facts;
             }
         }
         let Some(age) = youngest else { return };
         self.outbox.answered(now);
         self.changed = true;
-        self.older.retain(|old| !old.sessions.is_empty());
+        self.older.retain(|old| !old.is_done());
         if SERVER_TIME_MS.contains(&ack.server_time_ms) {
             self.last_ack_ms = ack.server_time_ms;
             if ack.boot_id.as_slice() == self.current.id && age <= ANSWER_MS {
                 let offset = ack.server_time_ms.saturating_sub(as_signed(now.mono_ms));
-                self.date(offset, age);
+                self.date(now, offset, age);
             }
         }
         if let Some(settings) = &ack.settings {
@@ -293,6 +398,8 @@ impl Core {
             heartbeat_seconds: self.ordered.heartbeat_seconds,
             idle_seconds: self.ordered.idle_seconds,
             last_ack_ms: self.last_ack_ms,
+            known_ms: self.known_time_ms,
+            history_taken: self.history_taken,
         }
     }
 
@@ -355,11 +462,18 @@ impl Core {
 }
 
 #[cfg(test)]
+mod clock_tests;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod report_tests;
 #[cfg(test)]
 mod tests;
+
+/// Unix ms minus ms since boot, by the system's clock.
+fn wall_offset(now: Now) -> i64 {
+    now.wall_ms.saturating_sub(as_signed(now.mono_ms))
+}
 
 fn as_signed(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use classpulse_proto::v1::{ClockState, Report};
+use classpulse_proto::v1::{self, Report};
 
 use super::{
     BootId, CoreConfig, Now,
@@ -28,7 +28,17 @@ pub(super) struct Flight {
     /// Its connection is gone: it may have arrived, and it may not.
     lost: bool,
     pub(super) sessions: Vec<Carried>,
+    /// Numbers of signals.
+    pub(super) signals: Vec<u32>,
     pub(super) facts: bool,
+}
+
+/// What a report will say.
+#[derive(Debug, Default)]
+struct Unsaid {
+    sessions: Vec<v1::Session>,
+    carried: Vec<Carried>,
+    signals: Vec<v1::Signal>,
 }
 
 #[derive(Debug, Default)]
@@ -117,9 +127,9 @@ impl Outbox {
         let under_way = self.under_way(moment);
         if under_way + 1 < WINDOW {
             for boot in older {
-                let (sessions, carried) = self.unsaid(moment, boot, true);
-                if !sessions.is_empty() {
-                    return Some(self.send(moment, boot, sessions, carried, None));
+                let unsaid = self.unsaid(moment, boot);
+                if !(unsaid.sessions.is_empty() && unsaid.signals.is_empty()) {
+                    return Some(self.send(moment, boot, unsaid, None, true));
                 }
             }
         }
@@ -127,36 +137,43 @@ impl Outbox {
         if !due || under_way >= WINDOW {
             return None;
         }
-        let (sessions, carried) = self.unsaid(moment, current, false);
+        let unsaid = self.unsaid(moment, current);
         // A full report left something out, which goes as soon as the window lets it.
-        self.beat_ms = (sessions.len() < SESSIONS).then_some(moment.now.mono_ms);
+        self.beat_ms = (unsaid.sessions.len() < SESSIONS).then_some(moment.now.mono_ms);
         let facts = (!current.facts_known).then_some(config);
-        Some(self.send(moment, current, sessions, carried, facts))
+        Some(self.send(moment, current, unsaid, facts, false))
     }
 
     /// What of a boot should be said now: all but the closed sessions that are under way in their final form.
-    fn unsaid(
-        &self,
-        moment: Moment,
-        boot: &mut Boot,
-        over: bool,
-    ) -> (Vec<classpulse_proto::v1::Session>, Vec<Carried>) {
+    fn unsaid(&self, moment: Moment, boot: &mut Boot) -> Unsaid {
         let of_boot = self.flights.range((boot.id, 0)..=(boot.id, u64::MAX));
-        let under_way: Vec<&Carried> = of_boot
-            .filter(|(_, flight)| moment.under_way(flight))
-            .flat_map(|(_, flight)| &flight.sessions)
+        let under_way: Vec<&Flight> = of_boot
+            .map(|(_, flight)| flight)
+            .filter(|flight| moment.under_way(flight))
             .collect();
-        let unsaid = |session: &Session| !under_way.iter().any(|said| said.is_end_of(session));
-        boot.say(over, SESSIONS, unsaid)
+        let ended = |session: &Session| {
+            let mut said = under_way.iter().flat_map(|flight| &flight.sessions);
+            said.any(|said| said.is_end_of(session))
+        };
+        let signals = boot.say_signals(|number| {
+            let mut said = under_way.iter().flat_map(|flight| &flight.signals);
+            said.any(|said| *said == number)
+        });
+        let (sessions, carried) = boot.say(SESSIONS, |session| !ended(session));
+        Unsaid {
+            sessions,
+            carried,
+            signals,
+        }
     }
 
     fn send(
         &mut self,
         moment: Moment,
         boot: &mut Boot,
-        sessions: Vec<classpulse_proto::v1::Session>,
-        carried: Vec<Carried>,
+        unsaid: Unsaid,
         facts: Option<&CoreConfig>,
+        over: bool,
     ) -> Report {
         let sequence = boot.next_sequence(moment.now);
         let answered = self.answered_ms.is_some_and(|at| {
@@ -165,34 +182,31 @@ impl Outbox {
         let quiet = answered
             && boot.synced
             && facts.is_none()
-            && sessions.iter().all(|session| session.open);
+            && unsaid.signals.is_empty()
+            && unsaid.sessions.iter().all(|session| session.open);
         if !quiet {
             let flight = Flight {
                 sent_ms: moment.now.mono_ms,
                 lost: false,
-                sessions: carried,
+                sessions: unsaid.carried,
+                signals: unsaid.signals.iter().map(|signal| signal.number).collect(),
                 facts: facts.is_some(),
             };
             self.flights.insert((boot.id, sequence), flight);
             self.bound();
         }
-        let clock = if boot.synced {
-            ClockState::Synced
-        } else {
-            ClockState::Unsynced
-        };
         Report {
             boot_id: boot.id.to_vec(),
             sequence,
             sent_at: moment.sent_at,
-            clock: clock.into(),
+            clock: boot.clock().into(),
             facts: facts.map(|config| config.facts.clone()),
-            sessions,
+            sessions: unsaid.sessions,
             terminal: String::new(),
             quiet,
-            signals: Vec::new(),
-            history: false,
-            over: false,
+            signals: unsaid.signals,
+            history: boot.history,
+            over,
         }
     }
 

@@ -15,9 +15,19 @@ pub struct JournalState {
     /// The service's clock in the last acknowledgement, Unix ms; 0 before the first.
     #[prost(sint64, tag = "4")]
     pub last_ack_ms: i64,
+    /// The latest moment at which the time was known, Unix ms: no later boot began before it.
+    #[prost(sint64, tag = "5")]
+    pub known_ms: i64,
+    /// Whether power-on times from before the installation were taken in; they are, once.
+    #[prost(bool, tag = "6")]
+    pub history_taken: bool,
 }
 
 /// One boot and the sessions of it that are not acknowledged.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that have nothing to do with each other"
+)]
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct StoredBoot {
     /// 16 bytes.
@@ -50,6 +60,44 @@ pub struct StoredBoot {
     /// Input before this moment is already in a session, ms since boot.
     #[prost(uint64, tag = "10")]
     pub use_floor_ms: u64,
+    /// What the hardware clock said at the boot's first look, minus ms since boot.
+    #[prost(sint64, optional, tag = "11")]
+    pub hardware_ms: Option<i64>,
+    /// The clock was set while nobody vouched for it.
+    #[prost(bool, tag = "12")]
+    pub disturbed: bool,
+    /// 0 undecided, 1 the hardware clock is borne out, 2 the boot can't be placed.
+    #[prost(uint32, tag = "13")]
+    pub verdict: u32,
+    /// How many signals the boot has had.
+    #[prost(uint32, tag = "14")]
+    pub signal_count: u32,
+    /// Signals that are not acknowledged.
+    #[prost(message, repeated, tag = "15")]
+    pub signals: Vec<StoredSignal>,
+    /// The agent was told to stop; where it goes on in this boot, somebody stopped it.
+    #[prost(bool, tag = "16")]
+    pub stopped: bool,
+    /// Power-on times from before the installation.
+    #[prost(bool, tag = "17")]
+    pub history: bool,
+}
+
+/// One signal, in the boot's own time.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StoredSignal {
+    /// As the contract numbers kinds.
+    #[prost(int32, tag = "1")]
+    pub kind: i32,
+    /// Number within the boot.
+    #[prost(uint32, tag = "2")]
+    pub number: u32,
+    /// Ms since boot.
+    #[prost(uint64, tag = "3")]
+    pub at_ms: u64,
+    /// How long, or by how much.
+    #[prost(sint64, tag = "4")]
+    pub seconds: i64,
 }
 
 /// One session, in the boot's own time.

@@ -10,6 +10,7 @@ pub(super) const EPOCH_MS: i64 = 1_788_220_800_000;
 
 pub(super) fn config() -> CoreConfig {
     CoreConfig {
+        hardware_ms: None,
         terminal: "t".to_owned(),
         facts: AgentFacts::default(),
         heartbeat_seconds: 60,
@@ -208,32 +209,6 @@ fn an_answer_that_was_long_under_way_dates_nothing() {
     let third = core.poll(dead(901)).unwrap();
     assert_eq!(third.clock(), v1::ClockState::Synced);
     assert_eq!(third.sessions[0].start, EPOCH_MS / 1_000);
-}
-
-#[test]
-fn a_boot_that_ends_undated_is_reported_by_its_own_clock_and_said_so() {
-    let dead = |second: u64| Now {
-        wall_ms: 946_684_800_000 + i64::try_from(second).unwrap() * 1_000,
-        wall_synced: false,
-        ..at(second)
-    };
-    let mut core = Core::start(BOOT, dead(0), config(), None);
-    core.observe(dead(600), NOTHING);
-    let journal = core.flush(dead(600));
-    let mut core = Core::start([8; 16], at(5), config(), Some(journal));
-    core.connected(at(5));
-    let old = core.poll(at(5)).unwrap();
-    assert_eq!(
-        (old.boot_id.as_slice(), old.clock()),
-        (&BOOT[..], v1::ClockState::Unsynced)
-    );
-    assert_eq!(
-        (old.sessions[0].start, old.sessions[0].open),
-        (946_684_800, false)
-    );
-    assert_eq!(core.older_boots(), 1);
-    core.acknowledged(at(5), &ack(&old));
-    assert_eq!(core.older_boots(), 0);
 }
 
 #[test]

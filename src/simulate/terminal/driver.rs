@@ -51,6 +51,7 @@ impl World<'_> {
             },
             heartbeat_seconds: heartbeat,
             idle_seconds: IDLE.unsigned_abs().try_into().unwrap_or(u32::MAX),
+            hardware_ms: Some(on.hardware_ms),
         };
         on.agent = Some(Agent {
             process,
@@ -215,6 +216,7 @@ impl World<'_> {
             return;
         };
         agent.core.report_now();
+        agent.core.stopping();
         let state = agent.core.flush(now);
         if self.save(index, state) {
             self.send(index);

@@ -1,0 +1,67 @@
+//! Whether an earlier boot that heard no time may be dated by its own hardware clock.
+//!
+//! A clock battery that is dead or dying dates a boot in 1970, at the firmware's birthday, or where the clock stood when
+//! power went. None of these may put minutes on a wrong day, and a boot without network and with a good clock must not
+//! lose its minutes either. So the hardware clock is believed only where it is borne out from both sides: the boot lies
+//! after the last known time and before this boot, no later than what came after it, its clock was not set meanwhile, and
+//! the same clock was right when the time was heard next. Not responsible for hearing the time (`Core`).
+
+use super::boot::Boot;
+
+/// A hardware clock that is off by no more is right: it drifts by seconds a week.
+pub(super) const RIGHT_MS: u64 = 300_000;
+/// Nothing was recorded before this program was written: 2026-09-01, Unix ms.
+const BEGINNING_MS: i64 = 1_788_192_000_000;
+
+/// What is held of an undated boot's hardware clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Verdict {
+    /// Nobody knows yet: the boot goes on, or waits for the next that hears the time.
+    #[default]
+    Open,
+    /// Borne out: its sessions are where it says.
+    BorneOut,
+    /// Something speaks against it: its sessions can't be placed.
+    Unplaceable,
+}
+
+impl Verdict {
+    pub(super) const fn stored(self) -> u32 {
+        match self {
+            Self::Open => 0,
+            Self::BorneOut => 1,
+            Self::Unplaceable => 2,
+        }
+    }
+
+    pub(super) const fn from_stored(number: u32) -> Self {
+        match number {
+            1 => Self::BorneOut,
+            2 => Self::Unplaceable,
+            _ => Self::Open,
+        }
+    }
+}
+
+/// Judges the boots that wait, oldest first, now that the current one knows the time. `known_ms` is the latest time that
+/// was known before it, Unix ms. The answer is how many seconds of use can't be placed, where
+/// any boot can't.
+pub(super) fn judge(older: &mut [Boot], current: &Boot, known_ms: i64) -> Option<u64> {
+    let right = current
+        .clock_error_ms()
+        .is_some_and(|error| error.unsigned_abs() <= RIGHT_MS);
+    let mut floor = known_ms.max(BEGINNING_MS);
+    let mut unplaced_ms = None;
+    for boot in older.iter_mut().filter(|boot| boot.is_undated()) {
+        let span = boot.span_ms();
+        let fits = floor <= *span.start() && *span.end() <= current.offset_ms;
+        if right && fits && !boot.disturbed {
+            boot.verdict = Verdict::BorneOut;
+            floor = *span.end();
+        } else {
+            boot.verdict = Verdict::Unplaceable;
+            unplaced_ms = Some(unplaced_ms.unwrap_or(0) + boot.used_ms());
+        }
+    }
+    unplaced_ms.map(|ms| ms / 1_000)
+}
