@@ -97,6 +97,9 @@ pub struct SimulateArgs {
     /// Seeds played at a time, 1 to 64.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub jobs: u8,
+    /// Instead: every clock fault with every power loss, disk fate and image, a row each. --seeds plays each so often.
+    #[arg(long, conflicts_with_all = ["seed", "sabotage"])]
+    pub matrix: bool,
     /// Build a fault into the product, to see that it is found.
     #[arg(long, hide = true)]
     pub sabotage: Option<Sabotage>,

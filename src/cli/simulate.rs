@@ -7,6 +7,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+mod matrix;
+
 use super::{FAILED, Failure, args::SimulateArgs, output};
 use crate::{
     observe::chain,
@@ -42,7 +44,11 @@ pub(super) fn simulate(arguments: &SimulateArgs, json: bool) -> Result<(), Failu
         days: arguments.days,
         terminals: arguments.terminals,
         sabotage: arguments.sabotage,
+        case: None,
     };
+    if arguments.matrix {
+        return matrix::matrix(arguments, options, json);
+    }
     let (first, count) = match arguments.seed {
         Some(seed) => (seed, 1),
         None => (arguments.from, arguments.seeds),

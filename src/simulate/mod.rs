@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //! [`world`] the queue and the events; `terminal` a machine and on it the agent's driver; `plan` what people do with it;
-//! `disk` the journal's files; `network` messages and what befalls them; `service` the aggregator; [`memory`] a store;
+//! `disk` the journal's files; [`case`] conditions that hold throughout; `network` messages and what befalls them; `service` the aggregator; [`memory`] a store;
 //! `truth` what really happened; `verdict` the comparison; [`report`] the figures.
 //!
 //! # What is proved
@@ -15,13 +15,15 @@
 //!   may be placed right before the waking instead of right before the sleep. Where no agent runs, its last look counts.
 //! - **gone with the disk**: what a restored or destroyed journal held unacknowledged, read from its bytes at that
 //!   moment, minus what the journal in its place holds too.
-//! - **misdated**: boots whose clock was wrong to the end and that nobody vouched for. They must be dated by exactly
-//!   that clock: before 2020 they stand in quarantine, an hour off they stand on the right day. An operating system
-//!   that vouches for a wrong clock is not played.
+//! - **misdated**: boots that heard no time and whose clock was wrong, and yet borne out from both sides (`core::dating`).
+//!   They must be dated by exactly that clock, and that can be off by an hour at most: a clock that was an hour off for
+//!   one boot, or that stood still for minutes. A dead clock's minutes are never in the store. An operating system that
+//!   vouches for a wrong clock is not played.
 //! - boots whose wrong clock was corrected by the service's answer: up to [`truth::SERVICE_DATING`] seconds of shift.
 //!
 //! A minute that was used is one that a look could see: of two inputs between two looks only the later is known.
 
+pub mod case;
 mod disk;
 pub mod memory;
 mod network;
@@ -35,6 +37,7 @@ pub mod world;
 
 use crate::store::StoreError;
 
+pub use case::Case;
 pub use memory::{Keeper, MemoryStore};
 pub use report::{Difference, Faults, Figures, Outcome};
 
@@ -47,6 +50,8 @@ pub struct Options {
     pub terminals: u16,
     /// A fault of the product to build in, so that the checker is checked.
     pub sabotage: Option<Sabotage>,
+    /// What holds for every machine and boot; `None` where all is drawn.
+    pub case: Option<Case>,
 }
 
 /// A deliberate fault of the product. The checker must find each.

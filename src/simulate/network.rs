@@ -46,6 +46,16 @@ impl Network {
     }
 }
 
+impl Network {
+    /// One terminal more.
+    pub(super) fn grow(&mut self) {
+        self.links.push(None);
+        self.away_until.push(i64::MIN);
+        self.sent.push(0);
+        self.arrived.push(0);
+    }
+}
+
 impl World<'_> {
     /// Sends a report; the network does with it what it does.
     pub(super) fn send_report(&mut self, terminal: usize, bytes: Bytes) {

@@ -5,7 +5,14 @@
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::disk::Tear;
+use super::{
+    case::{Case, Clock, Power},
+    disk::Tear,
+};
+
+/// 2000-01-01 and 2018-01-01, Unix seconds: where clocks begin whose battery is dead.
+const YEAR_2000: i64 = 946_684_800;
+const YEAR_2018: i64 = 1_514_764_800;
 
 /// Seconds without input after which use has ended.
 pub(super) const IDLE: i64 = 300;
@@ -48,6 +55,8 @@ pub(super) enum HardwareClock {
     Off(i64),
     /// It begins at this Unix second.
     Reset(i64),
+    /// It goes on where it stood when power went.
+    Stopped,
 }
 
 /// One boot as it will be, true Unix seconds.
@@ -69,6 +78,32 @@ pub(super) struct Plan {
     pub(super) sleep: Option<(i64, i64)>,
     pub(super) inputs: Vec<i64>,
     pub(super) films: Vec<(i64, i64)>,
+}
+
+impl Plan {
+    /// Puts a case's conditions in the place of what was drawn.
+    pub(super) fn under(&mut self, case: Case, random: &mut ChaCha8Rng) {
+        (self.clock, self.jump) = match case.clock {
+            Clock::Right => (HardwareClock::Right, None),
+            Clock::Year1970 => (HardwareClock::Reset(0), None),
+            Clock::Year2000 => (HardwareClock::Reset(YEAR_2000), None),
+            Clock::Year2018 => (HardwareClock::Reset(YEAR_2018), None),
+            Clock::StandsStill => (HardwareClock::Stopped, None),
+            Clock::SetBack => {
+                let at = random.random_range(self.on..self.off.max(self.on + 1));
+                (HardwareClock::Right, Some((at, -3_600)))
+            }
+        };
+        self.ending = match case.power {
+            Power::Orderly => Ending::Orderly,
+            Power::Cut => Ending::Cut,
+            Power::CutInWrite => Ending::CutInWrite(match random.random_range(0..3) {
+                0 => Tear::BeforeRename,
+                1 => Tear::WithBak,
+                _ => Tear::WithoutBak,
+            }),
+        };
+    }
 }
 
 /// The boots of a day that begins at `midnight`, not before `free`.
@@ -161,7 +196,12 @@ fn hour(random: &mut ChaCha8Rng) -> i64 {
 }
 
 fn dead(random: &mut ChaCha8Rng) -> HardwareClock {
-    HardwareClock::Reset(if random.random() { 0 } else { 946_684_800 })
+    match random.random_range(0..4) {
+        0 => HardwareClock::Reset(0),
+        1 => HardwareClock::Reset(YEAR_2000),
+        2 => HardwareClock::Reset(YEAR_2018),
+        _ => HardwareClock::Stopped,
+    }
 }
 
 /// Lessons: inputs more than a look apart, so that each is seen; sometimes a film.

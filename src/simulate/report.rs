@@ -66,8 +66,10 @@ faults! {
     Jump = "clock jumps while on",
     /// The boot begins an hour off.
     ClockOff = "boots with a clock an hour off",
-    /// The boot begins in 1970 or 2000.
-    ClockDead = "boots in 1970 or 2000",
+    /// The boot begins in 1970, 2000 or 2018.
+    ClockDead = "boots in 1970, 2000 or 2018",
+    /// The clock stood still while power was off.
+    ClockStopped = "boots with a clock that stood still",
     /// A second machine with the same disk.
     Clone = "cloned disks",
     /// Two machines under one identity throw each other out.

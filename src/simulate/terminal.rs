@@ -11,6 +11,7 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
+    case::{DiskFate, Image},
     disk::{Disk, Tear},
     plan::{self, Ending, Habits, HardwareClock, Plan},
     report::Fault,
@@ -33,6 +34,8 @@ pub(super) struct Machine {
     plans: VecDeque<Plan>,
     /// Until when its plans reach.
     free: i64,
+    /// What its hardware clock said when power went last, and its error then.
+    stood: Option<i64>,
     on: Option<On>,
     boots: u32,
     processes: u32,
@@ -83,6 +86,7 @@ impl Machine {
             image: None,
             plans: VecDeque::new(),
             free: i64::MIN,
+            stood: None,
             on: None,
             boots: 0,
             processes: 0,
@@ -155,7 +159,10 @@ impl World<'_> {
                 machine.free,
                 last,
             );
-            for plan in plans {
+            for mut plan in plans {
+                if let Some(case) = self.options.case {
+                    plan.under(case, &mut self.random);
+                }
                 let on = plan.on;
                 self.machines[index].free = plan.off + 2 * LOOK + 10;
                 self.machines[index].plans.push_back(plan);
@@ -166,6 +173,12 @@ impl World<'_> {
 
     /// Somebody puts a terminal's disk image into another machine, before school.
     fn clone_a_disk(&mut self, day: i64) {
+        if let Some(case) = self.options.case {
+            if day == 1 {
+                self.clone_disks(case.image);
+            }
+            return;
+        }
         let many = self.machines.len() > self.names.len();
         if day == 0 || many || !self.random.random_bool(0.15) {
             return;
@@ -182,6 +195,26 @@ impl World<'_> {
         self.faults.note(Fault::Clone);
     }
 
+    /// Every second machine's disk is in another machine as well.
+    fn clone_disks(&mut self, image: Image) {
+        if image == Image::Own {
+            return;
+        }
+        for index in (0..self.machines.len()).step_by(2) {
+            let original = &self.machines[index];
+            let (terminal, disk) = (original.terminal, original.disk.clone());
+            let mut clone = Machine::new(terminal, &mut self.random);
+            clone.disk = disk;
+            if image == Image::ToldApart {
+                // The agent puts the foreign identity aside with its journal, and enrols.
+                clone.disk = Disk::default();
+                clone.terminal = self.settle_in(index);
+            }
+            self.machines.push(clone);
+            self.faults.note(Fault::Clone);
+        }
+    }
+
     pub(super) fn boot(&mut self, index: usize) {
         let machine = &mut self.machines[index];
         let Some(plan) = machine.plans.pop_front().filter(|_| machine.on.is_none()) else {
@@ -189,6 +222,7 @@ impl World<'_> {
         };
         machine.boots += 1;
         let (boots, terminal) = (machine.boots, machine.terminal);
+        let stood = machine.stood.unwrap_or(plan.on);
         self.restore(index);
         let id: BootId = self.random.random();
         let truth = self.truth.begin(id, index, terminal, boots, plan.on);
@@ -197,11 +231,13 @@ impl World<'_> {
             HardwareClock::Off(by) => by,
             // Whole minutes, so that what it paints is what it would have painted.
             HardwareClock::Reset(to) => to + plan.on % 60 - plan.on,
+            HardwareClock::Stopped => -((plan.on - stood) / 60 * 60),
         };
         match plan.clock {
             HardwareClock::Right => {}
             HardwareClock::Off(_) => self.faults.note(Fault::ClockOff),
             HardwareClock::Reset(_) => self.faults.note(Fault::ClockDead),
+            HardwareClock::Stopped => self.faults.note(Fault::ClockStopped),
         }
         self.truth.boots[truth].errors.insert(error);
         self.schedule(index, boots, &plan);
@@ -242,6 +278,14 @@ impl World<'_> {
 
     /// A card, or a person, sets the disk back.
     fn restore(&mut self, index: usize) {
+        if let Some(case) = self.options.case {
+            match case.disk {
+                DiskFate::Kept => {}
+                DiskFate::Restored => self.set_back(index, false),
+                DiskFate::Emptied => self.set_back(index, true),
+            }
+            return;
+        }
         let often = if self.machines[index].habits.card {
             0.6
         } else {
@@ -251,6 +295,10 @@ impl World<'_> {
             return;
         }
         let emptied = self.random.random_bool(0.3);
+        self.set_back(index, emptied);
+    }
+
+    fn set_back(&mut self, index: usize, emptied: bool) {
         let machine = &mut self.machines[index];
         let image = match &machine.image {
             Some(image) if !emptied => {
@@ -302,12 +350,14 @@ impl World<'_> {
         let now = self.now_s();
         let machine = &mut self.machines[index];
         let Some(on) = machine.on.take() else { return };
+        machine.stood = Some(now + on.error);
         let terminal = machine.terminal;
         self.truth.boots[on.truth].end(now, written, ending);
         if let Some(state) = machine.disk.look() {
             self.truth.dated(on.truth, &state);
         }
-        if self.random.random_bool(0.08) {
+        let first = self.options.case.is_some() && machine.image.is_none();
+        if first || self.options.case.is_none() && self.random.random_bool(0.08) {
             machine.image = Some(machine.disk.clone());
         }
         self.unlink(terminal, index);

@@ -139,6 +139,11 @@ impl Verdict {
         }
     }
 
+    /// One terminal more.
+    pub(super) fn grow(&mut self) {
+        self.gone.push(Both::default());
+    }
+
     /// Journals are gone; `after` is what stands in their place.
     pub(super) fn gone(
         &mut self,

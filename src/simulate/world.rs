@@ -172,6 +172,19 @@ impl<'s> World<'s> {
         self.store.register(&registered)
     }
 
+    /// A machine that enrols under a name of its own while the world goes on. Nobody has approved it yet.
+    pub(super) fn settle_in(&mut self, like: usize) -> usize {
+        let mut name = self.names[like].as_str().to_owned();
+        name.push_str("-clone");
+        // A name with an ending of the same letters is a name.
+        if let Ok(name) = name.parse() {
+            self.names.push(name);
+        }
+        self.network.grow();
+        self.verdict.grow();
+        self.names.len() - 1
+    }
+
     /// What befalls everybody, drawn beforehand.
     fn fates(&mut self) {
         let days = i64::from(self.options.days);
@@ -194,7 +207,12 @@ impl<'s> World<'s> {
                 self.at(at, Event::Amnesia);
             }
             for terminal in 0..self.names.len() {
-                if !self.random.random_bool(0.12) {
+                let often = if self.options.case.is_some() {
+                    0.4
+                } else {
+                    0.12
+                };
+                if !self.random.random_bool(often) {
                     continue;
                 }
                 let at = moment(&mut self.random);

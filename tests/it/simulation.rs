@@ -19,6 +19,7 @@ const SHORT: Options = Options {
     days: 4,
     terminals: 8,
     sabotage: None,
+    case: None,
 };
 
 fn play(seed: u64, options: Options) -> Outcome {
@@ -173,6 +174,7 @@ fn sqlite_and_memory_agree() {
         days: 3,
         terminals: 5,
         sabotage: None,
+        case: None,
     };
     for seed in 1..=3 {
         let (mut memory, mut sqlite) = (MemoryStore::default(), Sqlite::new());
