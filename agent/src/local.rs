@@ -2,7 +2,16 @@
 //!
 //! A service may see neither the desktop nor its input, so a small helper in each session looks and tells. What it says
 //! is bounded in what it can do: it can say "used now", as a hand on the mouse can, and nothing else.
-//! Not responsible for carrying it (a socket or a pipe) or for looking at a session (`sense`).
+//! Not responsible for looking at a session (`sense`).
+//!
+//! # Layout
+//! - [`wire`]: the messages and how they are framed. [`serve`]: the agent's side of a connection.
+//! - `unix`: the carrier on Linux, a socket.
+
+pub mod serve;
+#[cfg(unix)]
+pub mod unix;
+pub mod wire;
 
 use std::{
     collections::BTreeMap,
@@ -10,6 +19,8 @@ use std::{
 };
 
 use crate::core::Observation;
+
+pub use serve::{Hub, StatusBoard, serve};
 
 /// A word older than this says nothing of now, ms.
 const FRESH_MS: u64 = 30_000;
