@@ -17,7 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 use super::{serve::Accept, wire};
 
 /// Where the agent listens.
-pub const SOCKET: &str = "/run/classpulse-agent/local.sock";
+pub const DEFAULT: &str = "/run/classpulse-agent/local.sock";
 /// The longest wait of a client for the agent.
 const WAIT: Duration = Duration::from_secs(5);
 
