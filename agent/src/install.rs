@@ -71,6 +71,9 @@ pub enum InstallError {
     /// Only an administrator may.
     #[error("installing needs an administrator: {0}")]
     NotAllowed(&'static str),
+    /// What a package manager put in place it must take away.
+    #[error("it was installed as a package: say `{0}`")]
+    Packaged(&'static str),
     /// An option, or the configuration that there is.
     #[error("{key}: {problem}")]
     Option {
