@@ -13,6 +13,10 @@ use prost::Message as _;
 
 use crate::core::JournalState;
 
+mod split;
+
+pub use split::{join, split};
+
 const MAGIC: &[u8; 8] = b"CPJRNL\x00\x01";
 /// Magic with version, length, CRC-32.
 const HEADER: usize = 16;
@@ -124,35 +128,83 @@ impl JournalStore for MemoryJournal {
     }
 }
 
-/// A journal in a file.
+/// A journal in files: the boot that goes on in one, boots that are over in another, `.older`.
 #[derive(Debug, Clone)]
 pub struct FileJournal {
-    path: PathBuf,
+    older: Part,
+    current: Part,
+    /// What the older part holds, as a checksum of its bytes; `None` while that is not known.
+    older_holds: Option<u32>,
 }
 
 impl FileJournal {
-    /// At this path; `.bak`, `.new` and `.corrupt` beside it.
+    /// At this path; `.older` beside it, and `.bak`, `.new` and `.corrupt` beside each.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self {
+            older: Part(beside(&path, ".older")),
+            current: Part(path),
+            older_holds: None,
+        }
     }
 
     /// What is kept, touching nothing: for a look from outside while an agent runs.
     #[must_use]
     pub fn look(&self) -> Loaded {
-        self.find(|_| Kept::Untouched)
+        self.find(|_, _| Kept::Untouched)
     }
 
-    fn beside(&self, ending: &str) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(ending);
-        name.into()
+    /// Bytes on the disk now.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let size = |part: &Part| fs::metadata(&part.0).map_or(0, |about| about.len());
+        size(&self.older) + size(&self.current)
     }
 
+    fn find(&self, bad: impl Fn(&Part, &Path) -> Kept) -> Loaded {
+        let older = self.older.find(|path| bad(&self.older, path));
+        let mut current = self.current.find(|path| bad(&self.current, path));
+        current.troubles.splice(..0, older.troubles);
+        current.state = match (older.state, current.state) {
+            (None, current) => current,
+            (older, None) => older,
+            (Some(older), Some(current)) => Some(join(older, current)),
+        };
+        current
+    }
+}
+
+impl JournalStore for FileJournal {
+    fn load(&mut self) -> Loaded {
+        self.older_holds = None;
+        self.find(Part::put_aside)
+    }
+
+    /// The older part first: until the other is written too, a boot that has just ended stands in both.
+    fn save(&mut self, state: &JournalState) -> io::Result<()> {
+        let (older, current) = split(state);
+        let bytes = encode(&older);
+        let holds = crc32fast::hash(&bytes);
+        if self.older_holds != Some(holds) {
+            // Nothing in it, and no file: there is nothing to say.
+            if !older.boots.is_empty() || self.older.0.exists() {
+                self.older.save(&bytes)?;
+            }
+            self.older_holds = Some(holds);
+        }
+        self.current.save(&encode(&current))
+    }
+}
+
+/// One file with its generations.
+#[derive(Debug, Clone)]
+struct Part(PathBuf);
+
+impl Part {
     /// The first good generation; `bad` is told of every bad one before it.
     fn find(&self, bad: impl Fn(&Path) -> Kept) -> Loaded {
         let mut troubles = Vec::new();
-        for path in [self.path.clone(), self.beside(".bak")] {
+        for path in [self.0.clone(), beside(&self.0, ".bak")] {
             match read(&path).map(|bytes| bytes.and_then(|bytes| decode(&bytes))) {
                 Ok(Ok(state)) => {
                     let state = Some(state);
@@ -180,8 +232,8 @@ impl FileJournal {
     fn put_aside(&self, path: &Path) -> Kept {
         let free = (1..=ASIDES)
             .map(|number| match number {
-                1 => self.beside(".corrupt"),
-                _ => self.beside(&format!(".corrupt-{number}")),
+                1 => beside(&self.0, ".corrupt"),
+                _ => beside(&self.0, &format!(".corrupt-{number}")),
             })
             .find(|name| !name.exists());
         let Some(aside) = free else {
@@ -192,25 +244,25 @@ impl FileJournal {
             Err(error) => Kept::Here(error),
         }
     }
-}
 
-impl JournalStore for FileJournal {
-    fn load(&mut self) -> Loaded {
-        self.find(|path| self.put_aside(path))
-    }
-
-    fn save(&mut self, state: &JournalState) -> io::Result<()> {
-        let (new, bak) = (self.beside(".new"), self.beside(".bak"));
+    fn save(&self, bytes: &[u8]) -> io::Result<()> {
+        let new = beside(&self.0, ".new");
         let mut file = File::create(&new)?;
-        file.write_all(&encode(state))?;
+        file.write_all(bytes)?;
         file.sync_all()?;
         // Without a journal to follow it, the last good generation stays until the rename is done.
-        if self.path.exists() {
-            keep_generation(&self.path, &bak)?;
+        if self.0.exists() {
+            keep_generation(&self.0, &beside(&self.0, ".bak"))?;
         }
-        fs::rename(&new, &self.path)?;
-        sync_folder(&self.path)
+        fs::rename(&new, &self.0)?;
+        sync_folder(&self.0)
     }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(ending);
+    name.into()
 }
 
 /// Keeps the old generation as `bak` while a rename puts the new one in its place at one stroke: by a hard link, or
@@ -348,6 +400,42 @@ mod tests {
             journal.save(&state(3)).unwrap();
             assert_eq!(journal.load().state, Some(state(3)));
         }
+    }
+
+    #[test]
+    fn boots_that_are_over_are_written_when_they_change_and_not_every_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = FileJournal::new(path.clone());
+        let older = folder.path().join("journal.older");
+        journal.save(&state(1)).unwrap();
+        assert!(!older.exists(), "nothing is over yet");
+        let boot = |id: u8, number: u32| StoredBoot {
+            id: vec![id; 16],
+            ..state(number).boots.remove(0)
+        };
+        let with = |current: u32| JournalState {
+            boots: vec![boot(1, 1), boot(2, current)],
+            ..state(1)
+        };
+        journal.save(&with(1)).unwrap();
+        let written = fs::metadata(&older).unwrap().modified().unwrap();
+        let inode = fs::read(&older).unwrap();
+        journal.save(&with(2)).unwrap();
+        assert_eq!(fs::metadata(&older).unwrap().modified().unwrap(), written);
+        assert_eq!(fs::read(&older).unwrap(), inode);
+        assert_eq!(journal.load().state, Some(with(2)));
+        // An acknowledgement takes the older boot away.
+        journal.save(&state(3)).unwrap();
+        assert_eq!(journal.load().state, Some(state(3)));
+        // The newer part is torn in both its generations: what is over is still there.
+        journal.save(&with(2)).unwrap();
+        for torn in ["journal", "journal.bak"] {
+            fs::write(folder.path().join(torn), "torn").unwrap();
+        }
+        let loaded = journal.load();
+        assert_eq!(loaded.state.unwrap().boots, [boot(1, 1)]);
+        assert_eq!(loaded.troubles.len(), 2);
     }
 
     #[test]
