@@ -28,7 +28,7 @@ const ALWAYS: Period = Period {
 };
 
 /// The agent's program, which `./deploy/test` builds first.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();

@@ -16,6 +16,7 @@ mod fake_store;
 mod faults;
 mod layers;
 mod outside;
+mod packaging;
 mod pipeline;
 mod postgres;
 mod query;

@@ -203,6 +203,15 @@ fn wtmp_tells_what_was_before_the_journal_and_bears_out_its_boots() {
     assert_eq!(spans_of(&logins[..2], &boots), [(HOUR, 2 * HOUR)]);
 }
 
+fn well_formed(records: &[Record], since: i64, now: i64) -> Result<(), TestCaseError> {
+    let mut before = since;
+    for span in History::from_records(records, since, now).spans {
+        prop_assert!(before <= span.start && span.start < span.end && span.end <= now);
+        before = span.end;
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_fall_over(
@@ -223,7 +232,7 @@ proptest! {
             }
             let records = wtmp(bytes.as_slice(), layout).unwrap();
             prop_assert_eq!(records.len(), bytes.len() / layout.record);
-            History::from_records(&records, since, now);
+            well_formed(&records, since, now)?;
         }
         boots(&text);
         moment(&text);
@@ -238,7 +247,7 @@ proptest! {
         );
         add_signs(&mut two, &line);
         prop_assert_eq!(two[1].signs.len(), 1);
-        History::from_records(&joined(&[], &two), since, now);
+        well_formed(&joined(&[], &two), since, now)?;
         moment(&format!("x {a}-{b}-{c} {d}:{e}:{f}"));
         moment(&format!("x 2026-09-01 {d}:{e}:{f}"));
     }
