@@ -192,14 +192,19 @@ impl Config {
         match file.or_else(|| own.exists().then_some(own.as_path())) {
             None => Self::check(said, Settings::default(), &own),
             Some(path) => {
-                let wrong = |error: &dyn std::fmt::Display| {
-                    ConfigError::File(path.to_owned(), error.to_string())
-                };
-                let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
-                let settings = toml::from_str(&text).map_err(|error| wrong(&error))?;
-                Self::check(said, settings, path)
+                let text = fs::read_to_string(path)
+                    .map_err(|error| ConfigError::File(path.to_owned(), error.to_string()))?;
+                Self::check(said, settings(&text, path)?, path)
             }
         }
+    }
+
+    /// What a file with this text would say, over defaults: for a look before it is written.
+    ///
+    /// # Errors
+    /// [`ConfigError`], as by [`Config::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        Self::check(Settings::default(), settings(text, path)?, path)
     }
 
     /// The id of a machine that nobody named and that has no code to enrol with.
@@ -282,6 +287,10 @@ impl Config {
             log_level: said.log_level.or(file.log_level).unwrap_or_default(),
         })
     }
+}
+
+fn settings(text: &str, path: &Path) -> Result<Settings, ConfigError> {
+    toml::from_str(text).map_err(|error| ConfigError::File(path.to_owned(), error.to_string()))
 }
 
 /// Case, blanks and dashes do not matter, and what else a code is made of is the service's to say.

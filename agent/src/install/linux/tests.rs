@@ -105,6 +105,7 @@ fn uninstalling_leaves_what_only_a_purge_takes() {
     for path in [
         "/var/lib/classpulse-agent/identity",
         "/data/classpulse/journal.bak",
+        "/data/classpulse/identity",
         "/data/classpulse/journals",
     ] {
         fs::write(at(path), "").unwrap();
