@@ -141,6 +141,7 @@ fn entries_go_to_their_boots() {
 
 fn spans_of(logins: &[Record], boots: &[Boot]) -> Vec<(i64, i64)> {
     let history = History::from_records(&joined(logins, boots), 0, DAY + 30 * 24 * HOUR);
+    assert_eq!(history.records_left_out, 0, "no record is told twice");
     let pair = |span: &PoweredSpan| (span.start - DAY, span.end - DAY);
     history.spans.iter().map(pair).collect()
 }
