@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::{
     clock::{Clock as _, SystemClock},
-    config::Config,
+    config::{Config, ConfigError},
     core::{Core, CoreConfig, Seen},
     journal::{FileJournal, JournalStore as _},
     local::{Feed, Hub, StatusBoard, carrier, serve},
@@ -27,6 +27,9 @@ pub enum RunError {
     /// Without it nobody can tell one power-on from the next.
     #[error("the system tells no boot id")]
     BootId(#[source] std::io::Error),
+    /// The machine has no name.
+    #[error(transparent)]
+    Name(#[from] ConfigError),
 }
 
 /// Senses and reports until `stop` says true. The answer is every session of this boot, for the log.
@@ -62,23 +65,27 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
         booted_at: (now.wall_ms - i64::try_from(now.mono_ms).unwrap_or(0)).div_euclid(1_000),
         missing_sources: missing,
     };
+    let terminal = match &config.terminal {
+        Some(terminal) => terminal.clone(),
+        None => config.default_terminal()?,
+    };
     let core_config = CoreConfig {
         hardware_ms: None,
-        terminal: config.terminal.clone(),
+        terminal: terminal.clone(),
         facts,
         heartbeat_seconds: config.heartbeat_seconds,
         idle_seconds: config.idle_seconds,
     };
     let core = Core::start(boot, now, core_config, loaded.state);
     info!(
-        terminal = config.terminal,
+        terminal,
         server = format!("{}:{}", config.host, config.port),
         "sensing"
     );
     let options = Options {
         host: config.host,
         port: config.port,
-        terminal: config.terminal,
+        terminal,
         tick: Duration::from_secs(config.tick_seconds),
         jitter: Duration::from_secs(config.jitter_seconds),
         seed: now.mono_ms ^ u64::from(crc32fast::hash(&boot)),

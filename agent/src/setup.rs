@@ -26,7 +26,7 @@ fn tell(done: Result<Vec<String>, InstallError>) -> ExitCode {
         Err(error) => {
             eprintln!("classpulse-agent: {}", chain(&error));
             match error {
-                InstallError::Option { .. } => ExitCode::from(2),
+                InstallError::Option { .. } | InstallError::Configuration(_) => ExitCode::from(2),
                 _ => ExitCode::FAILURE,
             }
         }

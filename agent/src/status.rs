@@ -38,7 +38,7 @@ pub(crate) fn words(config: &Config, state: &JournalState) -> String {
     let head = format!(
         "{}: {} sessions wait for an acknowledgement\n  last acknowledgement {acknowledged}, \
          a report every {heartbeat} s, use ends after {idle} s without input\n",
-        config.terminal,
+        config.terminal.as_deref().unwrap_or("no terminal yet"),
         sessions.len(),
     );
     let line = |seen: &Seen| {

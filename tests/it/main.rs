@@ -17,6 +17,7 @@ mod fake_store;
 mod faults;
 mod layers;
 mod outside;
+mod packaging;
 mod pipeline;
 mod postgres;
 mod query;
