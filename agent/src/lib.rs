@@ -3,13 +3,15 @@
 //! # Layout
 //! - [`core`]: what was seen, what to send next, when to forget; sans-IO.
 //! - [`sense`]: the machine's own signs of use. [`clock`]: the only reader of time.
-//! - [`local`]: what helpers in people's sessions tell the agent on the same machine.
+//! - [`local`]: what helpers in people's sessions tell the agent on the same machine. [`helper`]: such a helper.
 //! - [`journal`]: what survives a power cut. [`publish`]: the driver that ties all to an MQTT connection.
 //! - [`config`]: one small file, environment, flags. [`run`]: puts all of it together.
 
 pub mod clock;
 pub mod config;
 pub mod core;
+#[cfg(target_os = "linux")]
+pub mod helper;
 pub mod journal;
 pub mod local;
 pub mod publish;

@@ -2,6 +2,8 @@
 //!
 //! Not responsible for anything that it could be asked twice: the work is the library's.
 
+#[cfg(target_os = "linux")]
+mod session;
 mod status;
 
 use std::{
@@ -49,6 +51,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at this session (its last input, presentations) for the agent. Started at logon, one for each session;
+    /// ends with it.
+    #[cfg(target_os = "linux")]
+    Session(session::Place),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +67,8 @@ fn main() -> ExitCode {
         } => with(config.as_deref(), settings, |config| {
             show_status(&config, json)
         }),
+        #[cfg(target_os = "linux")]
+        Command::Session(place) => session::run(&place),
     }
 }
 
