@@ -4,6 +4,7 @@
 
 #[cfg(target_os = "linux")]
 mod session;
+mod setup;
 mod status;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use classpulse_agent::{
     config::{Config, ConfigError, LogFormat, Settings},
+    install::{InstallOptions, UninstallOptions},
     journal::FileJournal,
     run::{self, chain},
 };
@@ -55,6 +57,10 @@ enum Command {
     /// ends with it.
     #[cfg(target_os = "linux")]
     Session(session::Place),
+    /// Make this machine a terminal, or upgrade it in place. What is not said stays as it is configured.
+    Install(InstallOptions),
+    /// Stop the service and remove it; configuration, identity and journal stay.
+    Uninstall(UninstallOptions),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +75,8 @@ fn main() -> ExitCode {
         }),
         #[cfg(target_os = "linux")]
         Command::Session(place) => session::run(&place),
+        Command::Install(options) => setup::install(&options),
+        Command::Uninstall(options) => setup::uninstall(&options),
     }
 }
 
