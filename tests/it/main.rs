@@ -8,6 +8,7 @@
 )]
 
 mod agent_process;
+mod agent_windows;
 mod api;
 mod backpressure;
 mod backup;
