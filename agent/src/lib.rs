@@ -6,10 +6,13 @@
 //! - [`local`]: what helpers in people's sessions tell the agent on the same machine.
 //! - [`journal`]: what survives a power cut. [`publish`]: the driver that ties all to an MQTT connection.
 //! - [`config`]: one small file, environment, flags. [`run`]: puts all of it together.
+//! - [`install`]: makes a machine a terminal. [`history`]: when it was on before that.
 
 pub mod clock;
 pub mod config;
 pub mod core;
+pub mod history;
+pub mod install;
 pub mod journal;
 pub mod local;
 pub mod publish;

@@ -2,6 +2,7 @@
 //!
 //! Not responsible for anything that it could be asked twice: the work is the library's.
 
+mod setup;
 mod status;
 
 use std::{
@@ -12,6 +13,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use classpulse_agent::{
     config::{Config, ConfigError, LogFormat, Settings},
+    install::{InstallOptions, UninstallOptions},
     journal::FileJournal,
     run::{self, chain},
 };
@@ -49,6 +51,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make this machine a terminal, or upgrade it in place. What is not said stays as it is configured.
+    Install(InstallOptions),
+    /// Stop the service and remove it; configuration, identity and journal stay.
+    Uninstall(UninstallOptions),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +67,8 @@ fn main() -> ExitCode {
         } => with(config.as_deref(), settings, |config| {
             show_status(&config, json)
         }),
+        Command::Install(options) => setup::install(&options),
+        Command::Uninstall(options) => setup::uninstall(&options),
     }
 }
 

@@ -1,0 +1,51 @@
+use super::*;
+
+#[test]
+fn what_is_not_said_stays() {
+    let options = InstallOptions {
+        server: Some("10.1.2.3:8883".to_owned()),
+        code: Some("7KQ4-M2XD-9TRA".to_owned()),
+        room: Some("三年级(2)班 \"东\"".to_owned()),
+        ..InstallOptions::default()
+    };
+    let ca = Path::new("/etc/classpulse-agent/ca.pem");
+    let first = configuration("", &options, Some(ca)).unwrap();
+    let table = read(&first).unwrap();
+    assert_eq!(table["room"].as_str(), Some("三年级(2)班 \"东\""));
+    assert_eq!(table["ca_file"].as_str(), ca.to_str());
+    assert_eq!(configuration(&first, &options, Some(ca)).unwrap(), first);
+
+    let own = format!("# by hand\n{first}idle_seconds = 600\n  history=false # not here\n");
+    let more = InstallOptions {
+        history: Some(true),
+        server: Some("10.9.9.9:8883".to_owned()),
+        ..InstallOptions::default()
+    };
+    let second = configuration(&own, &more, None).unwrap();
+    assert_eq!(
+        second,
+        own.replace("10.1.2.3", "10.9.9.9")
+            .replace("  history=false # not here", "history = true")
+    );
+}
+
+#[test]
+fn an_unreadable_configuration_is_not_written_over() {
+    let options = InstallOptions {
+        server: Some("a:1".to_owned()),
+        ..InstallOptions::default()
+    };
+    for existing in ["server = ", "server = \"a:1\"\nserver = \"b:1\"\n", "{"] {
+        let error = configuration(existing, &options, None).unwrap_err();
+        assert!(error.to_string().starts_with("configuration: "), "{error}");
+    }
+    for server in ["", "here", "here:", ":1883", "here:0", "here:70000"] {
+        let options = InstallOptions {
+            server: Some(server.to_owned()),
+            ..InstallOptions::default()
+        };
+        let error = configuration("", &options, None).unwrap_err().to_string();
+        assert!(error.starts_with("server: "), "{error}");
+    }
+    assert!(configuration("", &InstallOptions::default(), None).is_err());
+}
