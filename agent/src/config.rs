@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use classpulse_proto::topic;
 use serde::Deserialize;
 
-use crate::sense::machine;
+use crate::{local::carrier, sense::machine};
 
 /// What can be said on the command line, by environment, or (in the file) under the same names.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Settings {
     /// The journal's file.
     #[arg(long, env = "CLASSPULSE_AGENT_JOURNAL")]
     pub journal: Option<PathBuf>,
+    /// Where helpers in people's sessions and `status` speak to the agent.
+    #[arg(long, env = "CLASSPULSE_AGENT_SOCKET")]
+    pub socket: Option<PathBuf>,
     /// Sources of signs of use, separated by commas; all that the system has, unless said.
     #[arg(long, env = "CLASSPULSE_AGENT_SOURCES", value_delimiter = ',')]
     pub sources: Option<Vec<String>>,
@@ -97,6 +100,8 @@ pub struct Config {
     pub terminal: String,
     /// The journal's file.
     pub journal: PathBuf,
+    /// Where helpers and `status` speak to the agent.
+    pub socket: PathBuf,
     /// Names of the sources of signs of use.
     pub sources: Vec<String>,
     /// Seconds between two looks at the machine.
@@ -199,6 +204,10 @@ impl Config {
             port,
             terminal,
             journal,
+            socket: said
+                .socket
+                .or(file.socket)
+                .unwrap_or_else(|| carrier::DEFAULT.into()),
             sources,
             tick_seconds: between("tick_seconds", tick, 1, 15, "1 to 15")?,
             heartbeat_seconds: between("heartbeat_seconds", heartbeat, 15, 3_600, "15 to 3600")?,

@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`core`]: what was seen, what to send next, when to forget; sans-IO.
 //! - [`sense`]: the machine's own signs of use. [`clock`]: the only reader of time.
-//! - [`local`]: what helpers in people's sessions tell the agent on the same machine.
+//! - [`local`]: what helpers in people's sessions tell the agent on the same machine. [`helper`]: such a helper.
 //! - [`journal`]: what survives a power cut. [`publish`]: the driver that ties all to an MQTT connection.
 //! - [`config`]: one small file, environment, flags. [`run`]: puts all of it together.
 //! - [`install`]: makes a machine a terminal. [`history`]: when it was on before that.
@@ -11,6 +11,8 @@
 pub mod clock;
 pub mod config;
 pub mod core;
+#[cfg(target_os = "linux")]
+pub mod helper;
 pub mod history;
 pub mod install;
 pub mod journal;

@@ -2,7 +2,16 @@
 //!
 //! A service may see neither the desktop nor its input, so a small helper in each session looks and tells. What it says
 //! is bounded in what it can do: it can say "used now", as a hand on the mouse can, and nothing else.
-//! Not responsible for carrying it (a socket or a pipe) or for looking at a session (`sense`).
+//! Not responsible for looking at a session (`sense`).
+//!
+//! # Layout
+//! - [`wire`]: the messages and how they are framed. [`serve`]: the agent's side of a connection.
+//! - `unix`: the carrier on Linux, a socket.
+
+pub mod serve;
+#[cfg(unix)]
+pub mod unix;
+pub mod wire;
 
 use std::{
     collections::BTreeMap,
@@ -11,10 +20,27 @@ use std::{
 
 use crate::core::Observation;
 
+pub use serve::{Hub, StatusBoard, serve};
+/// This system's carrier: `DEFAULT`, `listen`, `connect` and `ask_status`, the same on every system.
+#[cfg(unix)]
+pub use unix as carrier;
+
 /// A word older than this says nothing of now, ms.
 const FRESH_MS: u64 = 30_000;
 /// Most sessions at once; what more of them say is not listened to.
 pub const MOST_SESSIONS: usize = 64;
+
+/// What a session may lack, as its helper names it; other names are not passed on.
+pub mod lack {
+    /// The session does not say when its last input was.
+    pub const INPUT: &str = "session-input";
+    /// The session does not say what lies over the whole screen.
+    pub const FULL_SCREEN: &str = "session-full-screen";
+    /// The session does not say whether sound is played.
+    pub const SOUND: &str = "session-sound";
+    /// All of them.
+    pub const ALL: [&str; 3] = [INPUT, FULL_SCREEN, SOUND];
+}
 
 /// What a helper sees in its session.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -28,7 +54,7 @@ pub struct Signs {
     /// Sound is being played.
     #[prost(bool, tag = "3")]
     pub playing: bool,
-    /// Sources that this session does not have, such as "x11-screensaver".
+    /// Sources that this session does not have, by the names in [`lack`].
     #[prost(string, repeated, tag = "4")]
     pub missing: Vec<String>,
 }
@@ -79,17 +105,24 @@ impl Feed {
         })
     }
 
+    /// How many helpers speak now.
+    #[must_use]
+    pub fn speakers(&self, mono_ms: u64) -> usize {
+        let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |word: &&Word| mono_ms.saturating_sub(word.at_ms) <= FRESH_MS;
+        words.values().filter(fresh).count()
+    }
+
     /// What the sessions that speak now do not have, each named once.
     #[must_use]
-    pub fn missing(&self, mono_ms: u64) -> Vec<String> {
+    pub fn missing(&self, mono_ms: u64) -> Vec<&'static str> {
         let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = words
             .values()
             .filter(|word| mono_ms.saturating_sub(word.at_ms) <= FRESH_MS);
-        let mut missing: Vec<String> = fresh.flat_map(|word| word.signs.missing.clone()).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        missing
+        let missing: Vec<&String> = fresh.flat_map(|word| &word.signs.missing).collect();
+        let lacks = |name: &&'static str| missing.iter().any(|one| one == name);
+        lack::ALL.into_iter().filter(lacks).collect()
     }
 }
 
@@ -137,6 +170,7 @@ mod tests {
         for connection in 0..MOST_SESSIONS as u64 {
             assert!(feed.hear(connection, 1, input(0)));
         }
+        assert_eq!(feed.speakers(1), MOST_SESSIONS);
         assert!(!feed.hear(u64::MAX, 1, input(0)));
         assert!(
             feed.hear(0, 2, input(0)),
@@ -149,12 +183,12 @@ mod tests {
         let feed = Feed::default();
         for connection in 0..2 {
             let signs = Signs {
-                missing: vec!["x11-screensaver".to_owned()],
+                missing: vec![lack::INPUT.to_owned(), "anything\n".to_owned()],
                 ..Signs::default()
             };
             feed.hear(connection, 1_000, signs);
         }
-        assert_eq!(feed.missing(1_000), ["x11-screensaver"]);
+        assert_eq!(feed.missing(1_000), [lack::INPUT]);
         assert!(feed.missing(40_000).is_empty());
     }
 }

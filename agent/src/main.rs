@@ -2,6 +2,8 @@
 //!
 //! Not responsible for anything that it could be asked twice: the work is the library's.
 
+#[cfg(target_os = "linux")]
+mod session;
 mod setup;
 mod status;
 
@@ -51,6 +53,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at this session (its last input, presentations) for the agent. Started at logon, one for each session;
+    /// ends with it.
+    #[cfg(target_os = "linux")]
+    Session(session::Place),
     /// Make this machine a terminal, or upgrade it in place. What is not said stays as it is configured.
     Install(InstallOptions),
     /// Stop the service and remove it; configuration, identity and journal stay.
@@ -67,6 +73,8 @@ fn main() -> ExitCode {
         } => with(config.as_deref(), settings, |config| {
             show_status(&config, json)
         }),
+        #[cfg(target_os = "linux")]
+        Command::Session(place) => session::run(&place),
         Command::Install(options) => setup::install(&options),
         Command::Uninstall(options) => setup::uninstall(&options),
     }

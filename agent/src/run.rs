@@ -2,7 +2,7 @@
 //!
 //! Not responsible for arguments, signals and exit codes (the program and the service manager's entry).
 
-use std::time::Duration;
+use std::{convert::Infallible, path::Path, time::Duration};
 
 use classpulse_proto::v1::AgentFacts;
 use tokio::sync::watch;
@@ -13,10 +13,13 @@ use crate::{
     config::Config,
     core::{Core, CoreConfig, Seen},
     journal::{FileJournal, JournalStore as _},
-    local::Feed,
+    local::{Feed, Hub, StatusBoard, carrier, serve},
     publish::{self, Options},
     sense::{Sense as _, machine},
 };
+
+/// Between two tries to listen for local helpers.
+const LISTEN_AGAIN: Duration = Duration::from_secs(30);
 
 /// Why the agent could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,11 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
         warn!(trouble = chain(trouble), "the journal was not whole");
     }
     let feed = Feed::default();
+    let hub = Hub {
+        feed: feed.clone(),
+        board: StatusBoard::default(),
+        now_ms: || SystemClock.now().mono_ms,
+    };
     let sense = machine::open(&config.sources, feed);
     let missing = sense.missing();
     for source in &missing {
@@ -76,7 +84,28 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
         seed: now.mono_ms ^ u64::from(crc32fast::hash(&boot)),
     };
     let (progress, _) = watch::channel(0);
-    Ok(publish::run(options, core, sense, clock, journal, stop, progress).await)
+    // Together in one task: local connections end with the driver.
+    tokio::select! {
+        sessions = publish::run(options, core, sense, clock, journal, stop, progress) => Ok(sessions),
+        never = listen(&config.socket, hub) => match never {},
+    }
+}
+
+/// Attends to local helpers. Where that can't be, sensing goes on without them, and it is tried again: an agent that
+/// is just being replaced may still listen.
+async fn listen(at: &Path, hub: Hub) -> Infallible {
+    let mut told = false;
+    loop {
+        match carrier::listen(at) {
+            Ok(listener) => return serve(listener, hub).await,
+            Err(error) if !told => {
+                warn!(at = %at.display(), %error, "no session helper and no status is heard");
+                told = true;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(LISTEN_AGAIN).await;
+    }
 }
 
 /// An error and its causes in one line.

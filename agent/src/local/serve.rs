@@ -1,0 +1,329 @@
+//! The agent's side of local connections: hears helpers, answers `status`, drops who is slow, loud or talks rubbish.
+//!
+//! Not responsible for the carrier: a listener of each system tells who comes.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tracing::{debug, warn};
+
+use super::{
+    Feed, MOST_SESSIONS,
+    wire::{self, Ask, MOST_REQUEST, Request, StatusAnswer},
+};
+
+/// Most connections of one user (or session) at once: a helper, and somebody who asks for the status.
+pub const MOST_EACH: usize = 4;
+/// Who says nothing whole for so long is dropped: a helper speaks every few seconds.
+const SILENCE: Duration = Duration::from_secs(30);
+/// An answer that the peer does not take for so long is not for it.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Most requests of a connection in a window; more is no helper of ours.
+const LOUD: (u32, Duration) = (20, Duration::from_secs(10));
+/// Between two accepted connections: somebody who connects for sport must not keep the machine busy.
+const BREATH: Duration = Duration::from_millis(20);
+/// After a failed accept, which may be out of file handles.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// A place where local peers come in.
+pub trait Accept: Send {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection, and whose it is: a user's or a session's number, as the system vouches for it. May be
+    /// cancelled.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, u64)>> + Send;
+}
+
+/// What the agent shows of itself. Cheap to clone; clones share.
+#[derive(Debug, Clone, Default)]
+pub struct StatusBoard(Arc<Mutex<serde_json::Value>>);
+
+impl StatusBoard {
+    /// Puts up the state as it is now.
+    pub fn set(&self, state: serde_json::Value) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// The state as it was last put up; `null` before that.
+    #[must_use]
+    pub fn get(&self) -> serde_json::Value {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// What connections have to do with.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    /// Where helpers' words go.
+    pub feed: Feed,
+    /// What `status` is told.
+    pub board: StatusBoard,
+    /// Tells ms since boot.
+    pub now_ms: fn() -> u64,
+}
+
+/// Attends to all who come, for ever. What is open ends with it.
+pub async fn serve(mut listener: impl Accept, hub: Hub) -> Infallible {
+    let mut guests: JoinSet<u64> = JoinSet::new();
+    let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut number = 0_u64;
+    loop {
+        let came = tokio::select! {
+            came = listener.accept() => came,
+            Some(gone) = guests.join_next() => {
+                leave(&mut counts, gone.ok());
+                continue;
+            }
+        };
+        let (stream, who) = match came {
+            Ok(came) => came,
+            Err(error) => {
+                warn!(%error, "a local connection could not be taken");
+                tokio::time::sleep(AFTER_FAILURE).await;
+                continue;
+            }
+        };
+        let each = counts.entry(who).or_default();
+        if *each >= MOST_EACH || guests.len() >= MOST_SESSIONS {
+            debug!(who, "too many local connections; this one is dropped");
+        } else {
+            *each += 1;
+            number += 1;
+            let (number, hub) = (number, hub.clone());
+            guests.spawn(async move {
+                if let Err(error) = attend(stream, number, &hub).await {
+                    debug!(%error, who, "a local connection was dropped");
+                }
+                who
+            });
+        }
+        tokio::time::sleep(BREATH).await;
+    }
+}
+
+fn leave(counts: &mut BTreeMap<u64, usize>, who: Option<u64>) {
+    if let Some(who) = who
+        && let Some(count) = counts.get_mut(&who)
+    {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&who);
+        }
+    }
+}
+
+/// Attends to one peer until it ends; what it said is forgotten with it.
+///
+/// # Errors
+/// Why it was dropped.
+async fn attend(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    number: u64,
+    hub: &Hub,
+) -> io::Result<()> {
+    let _forget = Forget(&hub.feed, number);
+    let (mut window, mut said) = (Instant::now(), 0);
+    loop {
+        let request = timeout(SILENCE, wire::read::<Request>(&mut stream, MOST_REQUEST));
+        let Some(request) = request.await?? else {
+            return Ok(());
+        };
+        if window.elapsed() > LOUD.1 {
+            (window, said) = (Instant::now(), 0);
+        }
+        said += 1;
+        if said > LOUD.0 {
+            return Err(io::Error::other("too many requests"));
+        }
+        match request.ask {
+            Some(Ask::Signs(signs)) => {
+                if !hub.feed.hear(number, (hub.now_ms)(), signs) {
+                    return Err(io::Error::other("too many sessions"));
+                }
+            }
+            Some(Ask::Status(_)) => {
+                let answer = StatusAnswer {
+                    json: hub.board.get().to_string(),
+                };
+                timeout(ANSWER, wire::write(&mut stream, &answer)).await??;
+            }
+            None => {}
+        }
+    }
+}
+
+/// Forgets a helper's word however its connection ends.
+struct Forget<'a>(&'a Feed, u64);
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.0.forget(self.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+        sync::mpsc,
+    };
+
+    use super::*;
+    use crate::local::Signs;
+
+    /// Connections that a test brings.
+    struct Door(mpsc::Receiver<(DuplexStream, u64)>);
+
+    impl Accept for Door {
+        type Stream = DuplexStream;
+
+        async fn accept(&mut self) -> io::Result<(DuplexStream, u64)> {
+            match self.0.recv().await {
+                Some(came) => Ok(came),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn hub() -> Hub {
+        Hub {
+            feed: Feed::default(),
+            board: StatusBoard::default(),
+            now_ms: || 100_000,
+        }
+    }
+
+    fn playing() -> Request {
+        let signs = Signs {
+            playing: true,
+            ..Signs::default()
+        };
+        signs.into()
+    }
+
+    async fn dropped(stream: &mut DuplexStream) -> bool {
+        let end = timeout(Duration::from_mins(2), stream.read(&mut [0])).await;
+        matches!(end, Ok(Ok(0) | Err(_)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_helper_is_heard_until_it_goes_and_status_is_answered() {
+        let hub = hub();
+        hub.board.set(serde_json::json!({"terminal": "t-1"}));
+        let (mut ours, theirs) = duplex(1_024);
+        let ((), ended) = tokio::join!(
+            async {
+                wire::write(&mut ours, &playing()).await.unwrap();
+                wire::write(&mut ours, &Request::default()).await.unwrap();
+                let question = Request::from(wire::StatusQuestion {});
+                wire::write(&mut ours, &question).await.unwrap();
+                let answer: StatusAnswer = wire::read(&mut ours, 1_024).await.unwrap().unwrap();
+                assert_eq!(answer.json, "{\"terminal\":\"t-1\"}");
+                assert!(hub.feed.seen(100_000).playing);
+                drop(ours);
+            },
+            attend(theirs, 1, &hub)
+        );
+        ended.unwrap();
+        assert!(!hub.feed.seen(100_000).playing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_slow_or_loud_or_talks_rubbish_is_dropped() {
+        let hub = hub();
+        let began = Instant::now();
+        let (mut ours, theirs) = duplex(64 * 1_024);
+        ours.write_all(&[5, 1]).await.unwrap();
+        assert!(attend(theirs, 1, &hub).await.is_err());
+        assert_eq!(began.elapsed(), SILENCE, "half a request is none");
+
+        let (mut ours, theirs) = duplex(64 * 1_024);
+        for _ in 0..=LOUD.0 {
+            wire::write(&mut ours, &playing()).await.unwrap();
+        }
+        let error = attend(theirs, 2, &hub).await.unwrap_err();
+        assert_eq!(error.to_string(), "too many requests");
+
+        let (mut ours, theirs) = duplex(64 * 1_024);
+        ours.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        assert!(attend(theirs, 3, &hub).await.is_err());
+
+        // One who asks and does not listen.
+        let (mut ours, theirs) = duplex(8);
+        hub.board.set(serde_json::json!("a long, long state"));
+        let question = Request::from(wire::StatusQuestion {});
+        wire::write(&mut ours, &question).await.unwrap();
+        let began = Instant::now();
+        assert!(attend(theirs, 4, &hub).await.is_err());
+        assert_eq!(began.elapsed(), ANSWER);
+        assert!(!hub.feed.seen(100_000).playing, "all are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_helper_that_speaks_every_few_seconds_is_heard_for_ever() {
+        let hub = hub();
+        let (mut ours, theirs) = duplex(1_024);
+        let ((), ended) = tokio::join!(
+            async {
+                for _ in 0..500 {
+                    wire::write(&mut ours, &playing()).await.unwrap();
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                drop(ours);
+            },
+            attend(theirs, 1, &hub)
+        );
+        ended.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_are_bounded_for_each_user_and_for_all() {
+        let (come, door) = mpsc::channel(1);
+        let hub = hub();
+        let test = async {
+            let bring = async |who: u64| {
+                let (mut ours, theirs) = duplex(1_024);
+                come.send((theirs, who)).await.unwrap();
+                wire::write(&mut ours, &playing()).await.ok();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                ours
+            };
+            let mut mine = Vec::new();
+            for _ in 0..MOST_EACH {
+                mine.push(bring(7).await);
+            }
+            assert!(dropped(&mut bring(7).await).await, "one too many");
+            // Nobody is silent for long in this test: the clock only moves by what `bring` waits.
+            mine.clear();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let mut all = Vec::new();
+            for number in 0..MOST_SESSIONS as u64 {
+                all.push(bring(7 + number / MOST_EACH as u64).await);
+            }
+            assert!(dropped(&mut bring(1_000).await).await, "too many in all");
+            drop(all.remove(0));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let mut late = bring(1_000).await;
+            let more = timeout(Duration::from_secs(1), late.read(&mut [0])).await;
+            assert!(more.is_err(), "there is room again");
+        };
+        tokio::select! {
+            never = serve(Door(door), hub) => match never {},
+            () = test => {}
+        }
+    }
+}

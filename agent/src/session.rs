@@ -1,0 +1,55 @@
+//! The subcommand `session`: arguments and exit code of the helper in a person's session.
+//!
+//! Not responsible for what it does: `helper`, in the library.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use classpulse_agent::{
+    helper,
+    local::carrier,
+    run::chain,
+    sense::desktop::{self, Desktop, Gone},
+};
+
+/// Where the session and the agent are.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Where the agent listens.
+    #[arg(long, default_value = carrier::DEFAULT)]
+    socket: PathBuf,
+    /// The X display, such as ":0".
+    #[arg(long, env = "DISPLAY")]
+    display: Option<String>,
+    /// The Wayland compositor's socket.
+    #[arg(long, env = "WAYLAND_DISPLAY", hide = true)]
+    wayland: Option<PathBuf>,
+    /// Where a Wayland socket lies that is named without a folder.
+    #[arg(long, env = "XDG_RUNTIME_DIR", hide = true)]
+    runtime_folder: Option<PathBuf>,
+}
+
+/// Helps until the session is gone.
+pub(crate) fn run(place: &Place) -> ExitCode {
+    // An absolute name stays as it is.
+    let wayland = place.wayland.as_ref().map(|name| {
+        place
+            .runtime_folder
+            .as_ref()
+            .map_or_else(|| name.clone(), |folder| folder.join(name))
+    });
+    let at = desktop::Place {
+        display: place.display.clone(),
+        wayland,
+    };
+    match Desktop::open(&at) {
+        Ok(desktop) => {
+            let Gone = helper::run(desktop, &place.socket);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("classpulse-agent: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
