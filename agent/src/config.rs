@@ -272,12 +272,22 @@ fn default_terminal(machine_id: &Path, journal: &Path) -> Result<String, ConfigE
 
 /// The service's folder where it may be written, else the working folder.
 fn default_journal() -> PathBuf {
-    let folder = Path::new("/var/lib/classpulse-agent");
+    let folder = &state_folder();
     if folder.is_dir() && writable(folder) {
         folder.join("journal")
     } else {
         PathBuf::from("classpulse-agent.journal")
     }
+}
+
+#[cfg(not(windows))]
+fn state_folder() -> PathBuf {
+    PathBuf::from("/var/lib/classpulse-agent")
+}
+
+#[cfg(windows)]
+fn state_folder() -> PathBuf {
+    crate::folders::Folders::here().data
 }
 
 #[cfg(target_os = "linux")]

@@ -12,6 +12,8 @@ use clap::Args;
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(windows)]
+mod windows;
 
 /// Installs or upgrades in place. What is not said stays as the configuration has it. The answer is what was done, a
 /// line each, for whoever installs.
@@ -20,6 +22,8 @@ mod linux;
 /// [`InstallError`] names the step; what was done before it stays, and the next attempt goes on from there.
 #[cfg(target_os = "linux")]
 pub use linux::install;
+#[cfg(windows)]
+pub use windows::install;
 
 /// Stops the service and removes it and the program. Configuration, identity and journal stay unless `purge` is said.
 ///
@@ -27,6 +31,8 @@ pub use linux::install;
 /// [`InstallError`] names the step.
 #[cfg(target_os = "linux")]
 pub use linux::uninstall;
+#[cfg(windows)]
+pub use windows::uninstall;
 
 /// What can be said when installing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
