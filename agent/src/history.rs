@@ -3,8 +3,14 @@
 //!
 //! Reading the log is the system's part ([`spans`]). Not responsible for reporting what was found (`core`).
 
+#[cfg(any(target_os = "linux", windows))]
+mod civil;
+#[cfg(any(windows, test))]
+mod events;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(windows)]
+mod windows;
 
 /// What this machine's own log says, from `since` to `now`, both in Unix seconds. Ask only when the clock is known to
 /// be right: what is dated after `now` is not believed. May take seconds: not for a thread that has more to do.
@@ -13,6 +19,8 @@ mod linux;
 /// [`HistoryError`] where the machine keeps no such log, or it may not be read.
 #[cfg(target_os = "linux")]
 pub use linux::spans;
+#[cfg(windows)]
+pub use windows::spans;
 
 const DAY: i64 = 86_400;
 /// 2020-01-01 UTC: a clock that says less is dead, and was so in every classroom terminal that is still in use.

@@ -14,6 +14,8 @@ use crate::config::{self, Config, ConfigError};
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(windows)]
+mod windows;
 
 /// Installs or upgrades in place. What is not said stays as the configuration has it. The answer is what was done, a
 /// line each, for whoever installs.
@@ -22,6 +24,8 @@ mod linux;
 /// [`InstallError`] names the step; what was done before it stays, and the next attempt goes on from there.
 #[cfg(target_os = "linux")]
 pub use linux::install;
+#[cfg(windows)]
+pub use windows::install;
 
 /// Stops the service and removes it and the program. Configuration, identity and journal stay unless `purge` is said.
 ///
@@ -29,6 +33,8 @@ pub use linux::install;
 /// [`InstallError`] names the step.
 #[cfg(target_os = "linux")]
 pub use linux::uninstall;
+#[cfg(windows)]
+pub use windows::uninstall;
 
 /// What can be said when installing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]

@@ -7,11 +7,11 @@
 //! - [`journal`]: what survives a power cut. [`publish`]: the driver that ties all to an MQTT connection.
 //! - [`config`]: one small file, environment, flags. [`run`]: puts all of it together.
 //! - [`install`]: makes a machine a terminal. [`history`]: when it was on before that.
+//! - `win32`: what Windows is asked, and the only place where that is unsafe.
 
 pub mod clock;
 pub mod config;
 pub mod core;
-#[cfg(target_os = "linux")]
 pub mod helper;
 pub mod history;
 pub mod install;
@@ -20,3 +20,5 @@ pub mod local;
 pub mod publish;
 pub mod run;
 pub mod sense;
+#[cfg(windows)]
+pub mod win32;

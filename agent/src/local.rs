@@ -6,11 +6,13 @@
 //!
 //! # Layout
 //! - [`wire`]: the messages and how they are framed. [`serve`]: the agent's side of a connection.
-//! - `unix`: the carrier on Linux, a socket.
+//! - `unix`: the carrier on Linux, a socket. `windows`: on Windows, a named pipe.
 
 pub mod serve;
 #[cfg(unix)]
 pub mod unix;
+#[cfg(windows)]
+pub mod windows;
 pub mod wire;
 
 use std::{
@@ -24,6 +26,9 @@ pub use serve::{Hub, StatusBoard, serve};
 /// This system's carrier: `DEFAULT`, `listen`, `connect` and `ask_status`, the same on every system.
 #[cfg(unix)]
 pub use unix as carrier;
+/// This system's carrier: `DEFAULT`, `listen`, `connect` and `ask_status`, the same on every system.
+#[cfg(windows)]
+pub use windows as carrier;
 
 /// A word older than this says nothing of now, ms.
 const FRESH_MS: u64 = 30_000;

@@ -2,7 +2,6 @@
 //!
 //! Not responsible for anything that it could be asked twice: the work is the library's.
 
-#[cfg(target_os = "linux")]
 mod session;
 mod setup;
 mod status;
@@ -55,7 +54,6 @@ enum Command {
     },
     /// Look at this session (its last input, presentations) for the agent. Started at logon, one for each session;
     /// ends with it.
-    #[cfg(target_os = "linux")]
     Session(session::Place),
     /// Make this machine a terminal, or upgrade it in place. What is not said stays as it is configured.
     Install(InstallOptions),
@@ -73,7 +71,6 @@ fn main() -> ExitCode {
         } => with(config.as_deref(), settings, |config| {
             show_status(&config, json)
         }),
-        #[cfg(target_os = "linux")]
         Command::Session(place) => session::run(&place),
         Command::Install(options) => setup::install(&options),
         Command::Uninstall(options) => setup::uninstall(&options),
@@ -164,9 +161,22 @@ async fn stop_signal() {
     }
 }
 
-#[cfg(not(unix))]
+/// Of a console: Ctrl-C, Ctrl-Break, its window closed, the machine shut down. The last two leave some seconds.
+#[cfg(windows)]
 async fn stop_signal() {
-    drop(tokio::signal::ctrl_c().await);
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+    let signals =
+        || Ok::<_, std::io::Error>((ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?));
+    match signals() {
+        Ok((mut c, mut brk, mut close, mut shutdown)) => tokio::select! {
+            _ = c.recv() => {}
+            _ = brk.recv() => {}
+            _ = close.recv() => {}
+            _ = shutdown.recv() => {}
+        },
+        // Without a console nobody can say stop but the service manager.
+        Err(_) => std::future::pending().await,
+    }
 }
 
 fn show_status(config: &Config, json: bool) -> ExitCode {

@@ -18,6 +18,26 @@ pub(crate) struct Place {
     /// Where the agent listens.
     #[arg(long, default_value = carrier::DEFAULT)]
     socket: PathBuf,
+    #[command(flatten)]
+    screen: Screen,
+}
+
+/// Nothing needs to be said.
+#[cfg(windows)]
+#[derive(Debug, Args)]
+struct Screen {}
+
+#[cfg(windows)]
+impl Screen {
+    #[expect(clippy::unused_self, reason = "as elsewhere, where it is said")]
+    fn place(&self) -> desktop::Place {
+        desktop::Place
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[derive(Debug, Args)]
+struct Screen {
     /// The X display, such as ":0".
     #[arg(long, env = "DISPLAY")]
     display: Option<String>,
@@ -29,20 +49,25 @@ pub(crate) struct Place {
     runtime_folder: Option<PathBuf>,
 }
 
+#[cfg(target_os = "linux")]
+impl Screen {
+    fn place(&self) -> desktop::Place {
+        // An absolute name stays as it is.
+        let wayland = self.wayland.as_ref().map(|name| {
+            self.runtime_folder
+                .as_ref()
+                .map_or_else(|| name.clone(), |folder| folder.join(name))
+        });
+        desktop::Place {
+            display: self.display.clone(),
+            wayland,
+        }
+    }
+}
+
 /// Helps until the session is gone.
 pub(crate) fn run(place: &Place) -> ExitCode {
-    // An absolute name stays as it is.
-    let wayland = place.wayland.as_ref().map(|name| {
-        place
-            .runtime_folder
-            .as_ref()
-            .map_or_else(|| name.clone(), |folder| folder.join(name))
-    });
-    let at = desktop::Place {
-        display: place.display.clone(),
-        wayland,
-    };
-    match Desktop::open(&at) {
+    match Desktop::open(&place.screen.place()) {
         Ok(desktop) => {
             let Gone = helper::run(desktop, &place.socket);
             ExitCode::SUCCESS

@@ -100,14 +100,18 @@ impl Agent {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").arg(&pid).status().unwrap().success());
         assert!(self.child.wait().unwrap().success());
-        let log = std::fs::read_to_string(&self.log).unwrap();
-        let last = log.rfind("stopping").expect("it stopped in order");
-        log[last..]
-            .lines()
-            .filter(|line| line.contains("recorded in this boot"))
-            .map(parse)
-            .collect()
+        logged(&std::fs::read_to_string(&self.log).unwrap())
     }
+}
+
+/// The sessions that an agent said it recorded when it was last stopped.
+pub(crate) fn logged(log: &str) -> Vec<Session> {
+    let last = log.rfind("stopping").expect("it stopped in order");
+    log[last..]
+        .lines()
+        .filter(|line| line.contains("recorded in this boot"))
+        .map(parse)
+        .collect()
 }
 
 fn parse(line: &str) -> Session {

@@ -9,6 +9,7 @@
 
 mod agent_process;
 mod agent_sensing;
+mod agent_windows;
 mod api;
 mod backpressure;
 mod backup;

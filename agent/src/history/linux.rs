@@ -13,7 +13,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{Event, History, HistoryError, Record};
+use super::{Event, History, HistoryError, Record, civil};
 
 /// At most so many bytes of one source are read: many years.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -249,26 +249,7 @@ fn listed_in_words(line: &str) -> Option<Boot> {
 fn moment(text: &str) -> Option<i64> {
     let mut words = text.split_whitespace().rev();
     let (time, date) = (words.next()?, words.next()?);
-    let numbers = |text: &str, mark: char| -> Option<[i64; 3]> {
-        let all: Option<Vec<i64>> = text.split(mark).map(|part| part.parse().ok()).collect();
-        all?.try_into().ok()
-    };
-    let ([year, month, day], [hour, minute, second]) = (numbers(date, '-')?, numbers(time, ':')?);
-    if !(1970..=9_999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    // Years counted from March, so that a leap day is a year's last.
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let leaps = year / 4 - year / 100 + year / 400;
-    let days = 365 * year + leaps + (153 * month + 2) / 5 + day - 1 - 719_468;
-    let seconds = hour
-        .checked_mul(3_600)?
-        .checked_add(minute.checked_mul(60)?)?;
-    (days * 86_400).checked_add(seconds)?.checked_add(second)
+    civil::unix_seconds(civil::three(date, '-')?, civil::three(time, ':')?)
 }
 
 /// systemd's own ids of its messages (sd-messages): the start is complete, a session began, asleep, awake.

@@ -6,6 +6,8 @@ use crate::core::Observation;
 
 #[cfg(target_os = "linux")]
 pub mod linux;
+#[cfg(windows)]
+pub mod windows;
 
 /// This machine: `SOURCES`, `boot_id`, `os_name` and `open`, the same on every system.
 #[cfg(target_os = "linux")]
@@ -13,6 +15,12 @@ pub use linux as machine;
 /// A person's session on this system, seen from within.
 #[cfg(target_os = "linux")]
 pub use linux::desktop;
+/// This machine: `SOURCES`, `boot_id`, `os_name` and `open`, the same on every system.
+#[cfg(windows)]
+pub use windows as machine;
+/// A person's session on this system, seen from within.
+#[cfg(windows)]
+pub use windows::desktop;
 
 /// Senses one machine.
 pub trait Sense: Send {

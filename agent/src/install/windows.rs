@@ -1,0 +1,311 @@
+//! Installation on Windows: program, configuration, folders closed to pupils, the service, and the helper at logon.
+//!
+//! Not responsible for what the service does (`service_windows`).
+
+use std::{
+    fs, io,
+    os::windows::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use windows_registry::LOCAL_MACHINE;
+
+mod files;
+mod service;
+
+use super::{InstallError, InstallOptions, UninstallOptions, configuration};
+use crate::folders::Folders;
+use files::{put, remove};
+
+/// Programs that are started at every logon; the second way to a helper in each session.
+const RUN_KEY: &str = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Run";
+const RUN_VALUE: &str = "ClasspulseAgent";
+/// No black window flashes up.
+const NO_WINDOW: u32 = 0x0800_0000;
+
+/// The machine that is installed on: this one, or an image in a folder.
+struct Machine {
+    folders: Folders,
+    live: bool,
+}
+
+impl Machine {
+    fn new(root: Option<&Path>) -> Result<Self, InstallError> {
+        if root.is_none() && !service::may_install() {
+            return Err(InstallError::NotAllowed(
+                "run it as administrator / 请以管理员身份运行",
+            ));
+        }
+        Ok(Self {
+            folders: root.map_or_else(Folders::here, Folders::under),
+            live: root.is_none(),
+        })
+    }
+}
+
+/// What was done, for whoever installs.
+#[derive(Default)]
+struct Done {
+    lines: Vec<String>,
+    changed: bool,
+}
+
+impl Done {
+    fn say(&mut self, changed: bool, what: &str, path: &Path) {
+        if changed {
+            self.changed = true;
+            self.lines.push(format!("{what}: {}", path.display()));
+        }
+    }
+
+    fn note(&mut self, line: impl Into<String>) {
+        self.lines.push(line.into());
+    }
+}
+
+/// See [`super::install`].
+pub fn install(options: &InstallOptions) -> Result<Vec<String>, InstallError> {
+    let machine = Machine::new(options.root.as_deref())?;
+    let folders = &machine.folders;
+    // Everything that can be wrong with what was said, before anything is touched.
+    let authority = options.ca.as_deref().map(read_authority).transpose()?;
+    let existing = match fs::read_to_string(folders.configuration()) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(InstallError::file(&folders.configuration(), "read")(error)),
+    };
+    let copy = authority.is_some().then(|| Folders::here().authority());
+    let text = configuration(&existing, options, copy.as_deref())?;
+    let journal = journal_folder(&text)?;
+
+    let mut done = Done::default();
+    close(&folders.data)?;
+    if let Some(journal) = journal.filter(|_| machine.live) {
+        let new = !journal.exists();
+        fs::create_dir_all(&journal).map_err(InstallError::file(&journal, "make"))?;
+        done.say(new, "日志位置 journal", &journal);
+    }
+    if let Some(authority) = authority {
+        let changed = put(&folders.authority(), authority.as_bytes())?;
+        done.say(changed, "根证书 authority", &folders.authority());
+    }
+    let changed = put(&folders.configuration(), text.as_bytes())?;
+    done.say(changed, "配置 configuration", &folders.configuration());
+    bring(&machine, &mut done)?;
+    if machine.live {
+        service::register(&folders.program()).map_err(asked("register the service"))?;
+        at_logon(&folders.program()).map_err(asked("start the helper at logon"))?;
+        let started = service::start(done.changed).map_err(asked("start the service"))?;
+        done.note(if started {
+            "服务已启动 the service runs; classpulse-agent doctor"
+        } else {
+            "服务一直在运行 the service ran already; classpulse-agent doctor"
+        });
+    }
+    Ok(done.lines)
+}
+
+/// See [`super::uninstall`].
+pub fn uninstall(options: &UninstallOptions) -> Result<Vec<String>, InstallError> {
+    let machine = Machine::new(options.root.as_deref())?;
+    let folders = &machine.folders;
+    // Read before it goes: it knows where the journal lies.
+    let configuration = fs::read_to_string(folders.configuration()).unwrap_or_default();
+    let mut done = Done::default();
+    if machine.live {
+        if service::remove().map_err(asked("remove the service"))? {
+            done.note("服务已移除 the service is removed");
+        }
+        not_at_logon().map_err(asked("forget the helper at logon"))?;
+        end_helpers();
+    }
+    take_away(&folders.programs, &mut done)?;
+    if options.purge {
+        purge(&machine, &configuration, &mut done)?;
+    } else if folders.data.exists() {
+        done.note(format!(
+            "保留 kept: {} (--purge 一并删除 removes it)",
+            folders.data.display()
+        ));
+    }
+    Ok(done.lines)
+}
+
+/// For `map_err`: what the system was asked.
+fn asked(action: &'static str) -> impl FnOnce(io::Error) -> InstallError {
+    move |source| InstallError::Service {
+        action: action.to_owned(),
+        source,
+    }
+}
+
+fn read_authority(path: &Path) -> Result<String, InstallError> {
+    let text = fs::read_to_string(path).map_err(InstallError::file(path, "read"))?;
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(text)
+    } else {
+        Err(InstallError::Option {
+            key: "ca",
+            problem: format!("{} holds no certificate in PEM", path.display()),
+        })
+    }
+}
+
+/// The folder of the journal, where the configuration names one.
+fn journal_folder(configuration: &str) -> Result<Option<PathBuf>, InstallError> {
+    let table: toml::Table = super::read(configuration)?;
+    let Some(journal) = table.get("journal").and_then(toml::Value::as_str) else {
+        return Ok(None);
+    };
+    let journal = Path::new(journal);
+    let folder = journal.parent().filter(|_| journal.is_absolute());
+    match folder {
+        Some(folder) => Ok(Some(folder.to_owned())),
+        None => Err(InstallError::Option {
+            key: "journal",
+            problem: r"must be the full path of a file, such as D:\Classpulse\journal".to_owned(),
+        }),
+    }
+}
+
+/// Makes the folder and closes it to all but the system and administrators. Anybody may make folders beside it: one
+/// that a pupil made before is taken over, with all that lies in it.
+fn close(folder: &Path) -> Result<(), InstallError> {
+    fs::create_dir_all(folder).map_err(InstallError::file(folder, "make"))?;
+    let steps: [&[&str]; 2] = [
+        &["/setowner", "*S-1-5-32-544", "/T", "/C", "/Q"],
+        &[
+            "/inheritance:r",
+            "/grant:r",
+            "*S-1-5-18:(OI)(CI)F",
+            "*S-1-5-32-544:(OI)(CI)F",
+            "/Q",
+        ],
+    ];
+    for words in steps {
+        let ran = Command::new("icacls")
+            .arg(folder)
+            .args(words)
+            .creation_flags(NO_WINDOW)
+            .output();
+        let refused = match ran {
+            Ok(output) if output.status.success() => continue,
+            Ok(output) => io::Error::other(format!("icacls: {}", output.status)),
+            Err(error) => error,
+        };
+        return Err(InstallError::file(folder, "close it to others")(refused));
+    }
+    Ok(())
+}
+
+/// Puts this program in its place. A program that runs can't be written over: the service stops first, and what still
+/// runs goes on under another name.
+fn bring(machine: &Machine, done: &mut Done) -> Result<(), InstallError> {
+    let own =
+        std::env::current_exe().map_err(InstallError::file(Path::new("."), "find this program"))?;
+    let there = machine.folders.program();
+    if fs::canonicalize(&own).ok() == fs::canonicalize(&there).ok() {
+        return Ok(());
+    }
+    let bytes = fs::read(&own).map_err(InstallError::file(&own, "read"))?;
+    if fs::read(&there).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    if machine.live {
+        service::stop().map_err(asked("stop the service"))?;
+        end_helpers();
+    }
+    let before = there.with_extension("old.exe");
+    // Of the upgrade before; where it still runs, it stays until the next.
+    fs::remove_file(&before).ok();
+    match fs::rename(&there, &before) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(InstallError::file(&there, "put aside")(error)),
+    }
+    let put = put(&there, &bytes);
+    if put.is_err() {
+        // A terminal without a program is worse than one with an old one.
+        fs::rename(&before, &there).ok();
+        service::start(false).ok();
+    }
+    done.say(put?, "程序 program", &there);
+    fs::remove_file(&before).ok();
+    Ok(())
+}
+
+/// Helpers in people's sessions; the service starts new ones. Where it can't, they go on as they are.
+fn end_helpers() {
+    let others = format!("PID ne {}", std::process::id());
+    Command::new("taskkill")
+        .args([
+            "/F",
+            "/FI",
+            "IMAGENAME eq classpulse-agent.exe",
+            "/FI",
+            &others,
+        ])
+        .creation_flags(NO_WINDOW)
+        .output()
+        .ok();
+}
+
+fn at_logon(program: &Path) -> io::Result<()> {
+    let command = format!("\"{}\" session", program.display());
+    LOCAL_MACHINE
+        .create(RUN_KEY)
+        .and_then(|key| key.set_string(RUN_VALUE, command))
+        .map_err(io::Error::from)
+}
+
+fn not_at_logon() -> io::Result<()> {
+    let key = LOCAL_MACHINE.create(RUN_KEY)?;
+    match key.get_string(RUN_VALUE) {
+        Ok(_) => key.remove_value(RUN_VALUE).map_err(io::Error::from),
+        // Not there.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Removes the program's folder; a program that runs from it removes it when it has ended.
+fn take_away(folder: &Path, done: &mut Done) -> Result<(), InstallError> {
+    if remove(folder)? {
+        done.say(true, "移除 removed", folder);
+        return Ok(());
+    }
+    if !folder.exists() {
+        return Ok(());
+    }
+    // Some seconds later, by the system's shell, which is not in the folder.
+    let later = format!(
+        "ping -n 4 127.0.0.1 >nul & rmdir /s /q \"{}\"",
+        folder.display()
+    );
+    Command::new("cmd")
+        .raw_arg(format!("/d /s /c \"{later}\""))
+        .current_dir(std::env::temp_dir())
+        .creation_flags(NO_WINDOW)
+        .spawn()
+        .map_err(InstallError::file(folder, "remove"))?;
+    done.say(true, "几秒后移除 removed in some seconds", folder);
+    Ok(())
+}
+
+fn purge(machine: &Machine, configuration: &str, done: &mut Done) -> Result<(), InstallError> {
+    let table: toml::Table = toml::from_str(configuration).unwrap_or_default();
+    if let Some(journal) = table.get("journal").and_then(toml::Value::as_str)
+        && machine.live
+    {
+        for path in files::beside(Path::new(journal)) {
+            done.say(remove(&path)?, "移除 removed", &path);
+        }
+    }
+    let folder = &machine.folders.data;
+    done.say(remove(folder)?, "移除 removed", folder);
+    if folder.exists() {
+        let in_use = io::Error::from(io::ErrorKind::ResourceBusy);
+        return Err(InstallError::file(folder, "remove")(in_use));
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! The agent as a Windows service: the service manager's words → `run`, and helpers in people's sessions.
+//!
+//! Not responsible for registering the service (`install`) or for what the agent does (`run`).
+//!
+//! # Layout
+//! - [`helpers`]: which session has its helper. `process`: starting one there.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::PathBuf,
+    sync::{Mutex, OnceLock, mpsc},
+    thread,
+    time::Duration,
+};
+
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+use windows_service::{
+    define_windows_service,
+    service::{
+        ServiceControl, ServiceControlAccept, ServiceExitCode, ServiceState, ServiceStatus,
+        ServiceType, SessionChangeReason,
+    },
+    service_control_handler::{self, ServiceControlHandlerResult, ServiceStatusHandle},
+    service_dispatcher,
+};
+
+pub mod helpers;
+mod process;
+
+use crate::{
+    config::{Config, LogFormat, Settings},
+    folders::Folders,
+    log_file::{LARGEST, LogFile},
+    run::{self, chain},
+};
+use helpers::{Helpers, Word};
+pub use process::only_one_in_session;
+
+/// The service's name.
+pub const NAME: &str = "ClasspulseAgent";
+/// From the word to stop to the end: no shutdown waits longer for the agent. What was not sent is in the journal.
+const LAST_WORDS: Duration = Duration::from_millis(1_700);
+/// What the service manager allows between two words of ours.
+const HINT: Duration = Duration::from_secs(10);
+
+/// Why the service did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// It was not the service manager who started this program.
+    #[error("only the service manager starts this: 请用 say `sc start {NAME}`")]
+    Dispatcher(#[source] windows_service::Error),
+}
+
+/// The configuration file, for the entry that the service manager calls and tells nothing.
+static CONFIGURATION: OnceLock<PathBuf> = OnceLock::new();
+
+/// Becomes the service, until the service manager says stop.
+///
+/// # Errors
+/// [`ServiceError`]; what goes wrong later is in the log, and told to the service manager.
+pub fn dispatch(configuration: Option<PathBuf>) -> Result<(), ServiceError> {
+    let configuration = configuration.unwrap_or_else(|| Folders::here().configuration());
+    // The first stays; there is no second.
+    CONFIGURATION.set(configuration).ok();
+    service_dispatcher::start(NAME, service_entry).map_err(ServiceError::Dispatcher)
+}
+
+define_windows_service!(service_entry, serve);
+
+/// What the service manager may learn of an end, in the place of a Windows error.
+mod ended {
+    /// The agent could not begin, or ended without having been told to.
+    pub(super) const FAILED: u32 = 1;
+    /// The configuration does not hold.
+    pub(super) const CONFIGURATION: u32 = 2;
+}
+
+fn serve(_arguments: Vec<OsString>) {
+    let (stop, stopped) = watch::channel(false);
+    let (tell, told) = mpsc::channel();
+    let words = Mutex::new(tell);
+    let handler = move |control| hear(&control, &stop, &words);
+    let Ok(status) = service_control_handler::register(NAME, handler) else {
+        return;
+    };
+    say(status, ServiceState::StartPending, 0);
+    let code = match work(status, stopped, told) {
+        Ok(()) => 0,
+        Err(code) => code,
+    };
+    say(status, ServiceState::Stopped, code);
+}
+
+fn hear(
+    control: &ServiceControl,
+    stop: &watch::Sender<bool>,
+    words: &Mutex<mpsc::Sender<Word>>,
+) -> ServiceControlHandlerResult {
+    match control {
+        ServiceControl::Stop | ServiceControl::Shutdown | ServiceControl::Preshutdown => {
+            stop.send_replace(true);
+        }
+        ServiceControl::SessionChange(change) => {
+            let look = matches!(
+                change.reason,
+                SessionChangeReason::ConsoleConnect
+                    | SessionChangeReason::RemoteConnect
+                    | SessionChangeReason::SessionLogon
+                    | SessionChangeReason::SessionUnlock
+            );
+            if look && let Ok(words) = words.lock() {
+                words.send(Word::Look).ok();
+            }
+        }
+        ServiceControl::Interrogate => {}
+        _ => return ServiceControlHandlerResult::NotImplemented,
+    }
+    ServiceControlHandlerResult::NoError
+}
+
+fn say(status: ServiceStatusHandle, state: ServiceState, code: u32) {
+    let running = state == ServiceState::Running;
+    // Before the shutdown proper the network still works, and the last report may be heard.
+    let accepted =
+        ServiceControlAccept::STOP | ServiceControlAccept::PRESHUTDOWN | ServiceControlAccept::SESSION_CHANGE;
+    let pending = matches!(state, ServiceState::StartPending | ServiceState::StopPending);
+    let told = status.set_service_status(ServiceStatus {
+        service_type: ServiceType::OWN_PROCESS,
+        current_state: state,
+        controls_accepted: if running {
+            accepted
+        } else {
+            ServiceControlAccept::empty()
+        },
+        exit_code: match code {
+            0 => ServiceExitCode::NO_ERROR,
+            code => ServiceExitCode::ServiceSpecific(code),
+        },
+        checkpoint: u32::from(pending),
+        wait_hint: if pending { HINT } else { Duration::ZERO },
+        process_id: None,
+    });
+    if let Err(error) = told {
+        warn!(error = chain(&error), "the service manager does not hear");
+    }
+}
+
+/// Everything between the first and the last word to the service manager. The error is what it is told.
+fn work(
+    status: ServiceStatusHandle,
+    stopped: watch::Receiver<bool>,
+    told: mpsc::Receiver<Word>,
+) -> Result<(), u32> {
+    let path = CONFIGURATION.get().cloned().unwrap_or_default();
+    let config = Config::load(Some(&path), Settings::default());
+    open_log(config.as_ref().ok());
+    let config = config.map_err(|error| {
+        error!(error = chain(&error), "the configuration does not hold");
+        ended::CONFIGURATION
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            error!(%error, "the runtime can't start");
+            ended::FAILED
+        })?;
+    // Not awaited: starting a process may hang, and the end of the service must not.
+    thread::spawn(move || Helpers::default().run(&told));
+    say(status, ServiceState::Running, 0);
+    let ended = runtime.block_on(until_told(status, config, stopped));
+    runtime.shutdown_background();
+    ended
+}
+
+async fn until_told(
+    status: ServiceStatusHandle,
+    config: Config,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), u32> {
+    let last_words = {
+        let mut stopped = stopped.clone();
+        async move {
+            // The sender lives in the handler, which is never taken away.
+            stopped.wait_for(|stop| *stop).await.ok();
+            info!("stopping");
+            say(status, ServiceState::StopPending, 0);
+            tokio::time::sleep(LAST_WORDS).await;
+        }
+    };
+    let sessions = tokio::select! {
+        sessions = run::run(config, stopped.clone()) => sessions,
+        () = last_words => {
+            warn!("stopped at once; the journal keeps what was not heard");
+            return Ok(());
+        }
+    };
+    match sessions {
+        Err(error) => {
+            error!(error = chain(&error), "the agent can't begin");
+            Err(ended::FAILED)
+        }
+        Ok(_) if *stopped.borrow_and_update() => {
+            info!("stopped");
+            Ok(())
+        }
+        Ok(_) => {
+            error!("stopped without having been told to");
+            Err(ended::FAILED)
+        }
+    }
+}
+
+fn open_log(config: Option<&Config>) {
+    let level = config.map(|config| config.log_level).unwrap_or_default();
+    let lines = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(Mutex::new(LogFile::new(Folders::here().log(), LARGEST)))
+        .with_max_level(tracing::Level::from(level));
+    // The only one in this process.
+    match config.map(|config| config.log).unwrap_or_default() {
+        LogFormat::Text => lines.with_target(false).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+/// What Windows says of a service that is not there, or is to be deleted.
+#[must_use]
+pub fn is_missing(error: &windows_service::Error) -> bool {
+    const DOES_NOT_EXIST: i32 = 1_060;
+    matches!(error, windows_service::Error::Winapi(error) if error.raw_os_error() == Some(DOES_NOT_EXIST))
+}
+
+/// The system's own reason.
+#[must_use]
+pub fn reason(error: windows_service::Error) -> io::Error {
+    match error {
+        windows_service::Error::Winapi(error) => error,
+        other => io::Error::other(other),
+    }
+}
