@@ -11,18 +11,34 @@ use clap::{Args, ValueEnum};
 use classpulse_proto::topic;
 use serde::Deserialize;
 
-use crate::{local::carrier, sense::machine};
+use crate::{enrol::MOST_ROOM, local::carrier, sense::machine};
 
 /// What can be said on the command line, by environment, or (in the file) under the same names.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Clone, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Broker, as HOST:PORT.
+    /// The county's server, as HOST:PORT.
     #[arg(long, env = "CLASSPULSE_AGENT_SERVER")]
     pub server: Option<String>,
-    /// The terminal's id: 1 to 64 of A-Z a-z 0-9 . _ -
+    /// The certificate authority (PEM) whose certificate the server shows, the only one trusted; without it, plain text.
+    #[arg(long, env = "CLASSPULSE_AGENT_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// The school's enrolment code. Not a flag: every user of a machine sees a program's flags.
+    #[arg(skip)]
+    pub code: Option<String>,
+    /// The room, such as "三年级(2)班", said once when enrolling; at most 64 characters.
+    #[arg(long, env = "CLASSPULSE_AGENT_ROOM")]
+    pub room: Option<String>,
+    /// A terminal's id given by hand, for a broker that asks for no key: 1 to 64 of A-Z a-z 0-9 . _ - Such a terminal
+    /// does not enrol.
     #[arg(long, env = "CLASSPULSE_AGENT_TERMINAL")]
     pub terminal: Option<String>,
+    /// The identity's file; beside the journal, unless said.
+    #[arg(long, env = "CLASSPULSE_AGENT_IDENTITY", value_name = "FILE")]
+    pub identity: Option<PathBuf>,
+    /// Report power-on times from before the installation, by the machine's own log.
+    #[arg(long, env = "CLASSPULSE_AGENT_HISTORY", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub history: Option<bool>,
     /// The journal's file.
     #[arg(long, env = "CLASSPULSE_AGENT_JOURNAL")]
     pub journal: Option<PathBuf>,
@@ -90,14 +106,24 @@ impl From<LogLevel> for tracing::Level {
 }
 
 /// Settings that hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     /// Host name or address of the broker.
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// The terminal's id.
-    pub terminal: String,
+    /// The authority that the server is recognised by; plain text without it.
+    pub ca_file: Option<PathBuf>,
+    /// The school's enrolment code.
+    pub code: Option<String>,
+    /// The room; may be empty.
+    pub room: String,
+    /// The terminal's id, where it was given by hand.
+    pub terminal: Option<String>,
+    /// The identity's file.
+    pub identity: PathBuf,
+    /// Whether power-on times from before the installation are reported.
+    pub history: bool,
     /// The journal's file.
     pub journal: PathBuf,
     /// Where helpers and `status` speak to the agent.
@@ -121,15 +147,17 @@ pub struct Config {
 /// A setting that can't hold.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file.
-    #[error("{0}: {1}")]
-    File(PathBuf, String),
-    /// The machine has no id, and none could be kept for it.
-    #[error("this machine has no id, and {} can't keep one for it; give --terminal", .0.display())]
-    Identity(PathBuf, #[source] io::Error),
+    /// The file can't be read.
+    #[error("{}: can't be read", .0.display())]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// The file says something that it can't: the place and what would be allowed are in the cause.
+    #[error("{}: not a configuration", .0.display())]
+    File(PathBuf, #[source] Box<toml::de::Error>),
     /// A value.
-    #[error("{key} = {value:?}: must be {allowed}")]
+    #[error("{key} = {value:?} ({place}): must be {allowed}")]
     Value {
+        /// The file's name, or "command line or environment".
+        place: String,
         /// Which setting.
         key: &'static str,
         /// As given.
@@ -140,25 +168,37 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Lays `said` (flags, environment) over the file over defaults.
+    /// Lays `said` (flags, environment) over the file over defaults. Without a file, the system's own, where there is
+    /// one.
     ///
     /// # Errors
     /// [`ConfigError`] names the file or the setting, and what is allowed.
-    pub fn load(file: Option<&Path>, said: Settings) -> Result<Self, ConfigError> {
-        let from_file = match file {
-            None => Settings::default(),
-            Some(path) => {
-                let wrong = |error: &dyn std::fmt::Display| {
-                    ConfigError::File(path.to_owned(), error.to_string())
-                };
-                let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
-                toml::from_str(&text).map_err(|error| wrong(&error))?
-            }
+    pub fn load(file: Option<&Path>, mut said: Settings) -> Result<Self, ConfigError> {
+        said.code = environment("CLASSPULSE_AGENT_CODE");
+        let default = default_file();
+        let file = file
+            .map(Path::to_owned)
+            .or(Some(default).filter(|it| it.exists()));
+        let Some(path) = file else {
+            return Self::check(said, Settings::default(), "");
         };
-        Self::check(said, from_file)
+        let text = fs::read_to_string(&path)
+            .map_err(|error| ConfigError::Unreadable(path.clone(), error))?;
+        let from_file = toml::from_str(&text)
+            .map_err(|error| ConfigError::File(path.clone(), Box::new(error)))?;
+        Self::check(said, from_file, &path.display().to_string())
     }
 
-    fn check(said: Settings, file: Settings) -> Result<Self, ConfigError> {
+    fn check(said: Settings, file: Settings, name: &str) -> Result<Self, ConfigError> {
+        let wrong = |of_file: bool, key, value: &str, allowed: &str| {
+            let place = if of_file {
+                name
+            } else {
+                "command line or environment"
+            };
+            wrong(place, key, value, allowed)
+        };
+        let of_file = said.server.is_none();
         let server = said
             .server
             .or(file.server)
@@ -167,19 +207,27 @@ impl Config {
             .rsplit_once(':')
             .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
         let Some((host, port)) = parts.filter(|(host, port)| !host.is_empty() && *port != 0) else {
-            return Err(wrong("server", &server, "HOST:PORT, such as 10.1.2.3:1883"));
+            let allowed = "HOST:PORT, such as 10.1.2.3:1883";
+            return Err(wrong(of_file, "server", &server, allowed));
         };
         let journal = said
             .journal
             .or(file.journal)
             .unwrap_or_else(default_journal);
-        let terminal = match said.terminal.or(file.terminal) {
-            Some(terminal) => terminal,
-            None => default_terminal(Path::new("/etc/machine-id"), &journal)?,
-        };
-        if !topic::is_terminal(&terminal) {
-            return Err(wrong("terminal", &terminal, "1 to 64 of A-Z a-z 0-9 . _ -"));
+        let of_file = said.terminal.is_none();
+        let terminal = said.terminal.or(file.terminal);
+        if let Some(terminal) = &terminal
+            && (!topic::is_terminal(terminal) || topic::is_passing(terminal))
+        {
+            let allowed = "1 to 64 of A-Z a-z 0-9 . _ -";
+            return Err(wrong(of_file, "terminal", terminal, allowed));
         }
+        let of_file = said.room.is_none();
+        let room = said.room.or(file.room).unwrap_or_default();
+        if room.chars().count() > MOST_ROOM {
+            return Err(wrong(of_file, "room", &room, "at most 64 characters"));
+        }
+        let of_file = said.sources.is_none();
         let sources = said.sources.or(file.sources).unwrap_or_else(|| {
             machine::SOURCES
                 .iter()
@@ -190,90 +238,151 @@ impl Config {
             .iter()
             .find(|source| !machine::SOURCES.contains(&source.as_str()))
         {
-            return Err(wrong("sources", unknown, &machine::SOURCES.join(", ")));
+            return Err(wrong(
+                of_file,
+                "sources",
+                unknown,
+                &machine::SOURCES.join(", "),
+            ));
         }
-        let tick = said.tick_seconds.or(file.tick_seconds).unwrap_or(5);
-        let heartbeat = said
-            .heartbeat_seconds
-            .or(file.heartbeat_seconds)
-            .unwrap_or(60);
-        let idle = said.idle_seconds.or(file.idle_seconds).unwrap_or(300);
-        let jitter = said.jitter_seconds.or(file.jitter_seconds).unwrap_or(5);
+        let number = Numbers { name };
         Ok(Self {
             host,
             port,
+            ca_file: said.ca_file.or(file.ca_file),
+            code: said
+                .code
+                .or(file.code)
+                .filter(|code| !code.trim().is_empty()),
+            room,
             terminal,
+            identity: said
+                .identity
+                .or(file.identity)
+                .unwrap_or_else(|| beside(&journal)),
+            history: said.history.or(file.history).unwrap_or(false),
             journal,
             socket: said
                 .socket
                 .or(file.socket)
                 .unwrap_or_else(|| carrier::DEFAULT.into()),
             sources,
-            tick_seconds: between("tick_seconds", tick, 1, 15, "1 to 15")?,
-            heartbeat_seconds: between("heartbeat_seconds", heartbeat, 15, 3_600, "15 to 3600")?,
-            idle_seconds: between("idle_seconds", idle, 30, 3_600, "30 to 3600")?,
-            jitter_seconds: between("jitter_seconds", jitter, 0, 300, "0 to 300")?,
+            tick_seconds: number.within(
+                "tick_seconds",
+                (said.tick_seconds, file.tick_seconds),
+                5,
+                1..=15,
+            )?,
+            heartbeat_seconds: number.within(
+                "heartbeat_seconds",
+                (said.heartbeat_seconds, file.heartbeat_seconds),
+                60,
+                15..=3_600,
+            )?,
+            idle_seconds: number.within(
+                "idle_seconds",
+                (said.idle_seconds, file.idle_seconds),
+                300,
+                30..=3_600,
+            )?,
+            jitter_seconds: number.within(
+                "jitter_seconds",
+                (said.jitter_seconds, file.jitter_seconds),
+                60,
+                0..=300,
+            )?,
             log: said.log.or(file.log).unwrap_or_default(),
             log_level: said.log_level.or(file.log_level).unwrap_or_default(),
         })
     }
 }
 
-fn wrong(key: &'static str, value: &str, allowed: &str) -> ConfigError {
+fn wrong(place: &str, key: &'static str, value: &str, allowed: &str) -> ConfigError {
     ConfigError::Value {
+        place: place.to_owned(),
         key,
         value: value.to_owned(),
         allowed: allowed.to_owned(),
     }
 }
 
-fn between<T: PartialOrd + Copy + std::fmt::Display>(
-    key: &'static str,
-    value: T,
-    low: T,
-    high: T,
-    allowed: &'static str,
-) -> Result<T, ConfigError> {
-    if low <= value && value <= high {
-        Ok(value)
-    } else {
-        Err(wrong(key, &value.to_string(), allowed))
+/// Settings that are numbers, and the name of the file that may have said them.
+struct Numbers<'a> {
+    name: &'a str,
+}
+
+impl Numbers<'_> {
+    /// What was said, else what the file has, else the default; where it is in range.
+    fn within<T: PartialOrd + Copy + std::fmt::Display>(
+        &self,
+        key: &'static str,
+        (said, file): (Option<T>, Option<T>),
+        default: T,
+        allowed: std::ops::RangeInclusive<T>,
+    ) -> Result<T, ConfigError> {
+        let value = said.or(file).unwrap_or(default);
+        if allowed.contains(&value) {
+            return Ok(value);
+        }
+        let place = if said.is_some() {
+            "command line or environment"
+        } else {
+            self.name
+        };
+        let allowed = format!("{} to {}", allowed.start(), allowed.end());
+        Err(wrong(place, key, &value.to_string(), &allowed))
     }
 }
 
-/// The machine's own id, hashed: stable, and says nothing of the machine or its users. A machine without one gets a
-/// random id, kept beside the journal.
-fn default_terminal(machine_id: &Path, journal: &Path) -> Result<String, ConfigError> {
-    let text = fs::read_to_string(machine_id).unwrap_or_default();
-    let id = text.trim();
-    if id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        // Two halves: a checksum of the whole has only 32 bits, too few for a province.
-        let (high, low) = id.as_bytes().split_at(16);
-        return Ok(format!(
-            "pc-{:08x}{:08x}",
-            crc32fast::hash(high),
-            crc32fast::hash(low)
-        ));
+/// The identity goes where the journal is: a restore card spares both or neither.
+fn beside(journal: &Path) -> PathBuf {
+    if journal.file_name().is_some_and(|name| name == "journal") {
+        return journal.with_file_name("identity");
     }
-    let mut kept = journal.to_owned().into_os_string();
-    kept.push(".terminal");
-    let kept = PathBuf::from(kept);
-    if let Ok(text) = fs::read_to_string(&kept)
-        && topic::is_terminal(text.trim())
-    {
-        return Ok(text.trim().to_owned());
-    }
-    let id = format!("pc-{:016x}", rand::random::<u64>());
-    match fs::write(&kept, &id) {
-        Ok(()) => Ok(id),
-        Err(error) => Err(ConfigError::Identity(kept, error)),
-    }
+    let mut name = journal.to_owned().into_os_string();
+    name.push(".identity");
+    name.into()
+}
+
+/// One variable of the environment, where it is text and not empty.
+#[expect(clippy::disallowed_methods, reason = "the environment's one home")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Where the configuration is, unless it is said.
+#[cfg(not(windows))]
+#[must_use]
+pub fn default_file() -> PathBuf {
+    PathBuf::from("/etc/classpulse-agent/agent.toml")
+}
+
+/// Where the configuration is, unless it is said.
+#[cfg(windows)]
+#[must_use]
+pub fn default_file() -> PathBuf {
+    state_folder().join("agent.toml")
+}
+
+/// Where an installed agent keeps its journal and identity.
+#[cfg(not(windows))]
+#[must_use]
+pub fn state_folder() -> PathBuf {
+    PathBuf::from("/var/lib/classpulse-agent")
+}
+
+/// Where an installed agent keeps its journal and identity.
+#[cfg(windows)]
+#[must_use]
+pub fn state_folder() -> PathBuf {
+    let data = environment("ProgramData").unwrap_or_else(|| r"C:\ProgramData".to_owned());
+    PathBuf::from(data).join("Classpulse")
 }
 
 /// The service's folder where it may be written, else the working folder.
 fn default_journal() -> PathBuf {
-    let folder = Path::new("/var/lib/classpulse-agent");
-    if folder.is_dir() && writable(folder) {
+    let folder = state_folder();
+    if folder.is_dir() && writable(&folder) {
         folder.join("journal")
     } else {
         PathBuf::from("classpulse-agent.journal")
@@ -293,6 +402,7 @@ fn writable(folder: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::chain;
 
     #[test]
     fn flags_win_over_the_file_and_defaults_work() {
@@ -302,15 +412,15 @@ mod tests {
             server: Some("[::1]:1884".to_owned()),
             ..Settings::default()
         };
-        let config = Config::check(said, file).unwrap();
+        let config = Config::check(said, file, "agent.toml").unwrap();
         assert_eq!((config.host.as_str(), config.port), ("[::1]", 1884));
         assert_eq!(
             (
-                config.terminal.as_str(),
+                config.terminal.as_deref(),
                 config.idle_seconds,
                 config.heartbeat_seconds
             ),
-            ("t-1", 60, 60)
+            (Some("t-1"), 60, 60)
         );
         assert_eq!(
             (config.log, config.log_level),
@@ -319,33 +429,31 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_keeps_its_id_with_and_without_one_of_its_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let (machine_id, journal) = (folder.path().join("machine-id"), folder.path().join("j"));
-        let id = || default_terminal(&machine_id, &journal);
-        let random = id().unwrap();
-        assert!(topic::is_terminal(&random) && random.starts_with("pc-"));
-        assert_eq!(id().unwrap(), random);
-        fs::write(&machine_id, "uninitialized\n").unwrap();
-        assert_eq!(id().unwrap(), random);
-        let mut found = std::collections::BTreeSet::from([random]);
-        for own in [
-            "0123456789abcdef0123456789abcdef\n",
-            "0123456789abcdef0123456789abcdee\n",
+    fn the_identity_lies_beside_the_journal_and_the_code_is_no_flag() {
+        for (journal, identity) in [
+            ("/data/journal", "/data/identity"),
+            ("mine.journal", "mine.journal.identity"),
         ] {
-            fs::write(&machine_id, own).unwrap();
-            assert_eq!(id().unwrap().len(), 19);
-            found.insert(id().unwrap());
+            assert_eq!(beside(Path::new(journal)), Path::new(identity));
         }
-        assert_eq!(found.len(), 3);
-        let nowhere = folder.path().join("no/such/folder/j");
-        let error = default_terminal(&folder.path().join("none"), &nowhere).unwrap_err();
-        assert!(error.to_string().contains("--terminal"), "{error}");
+        let file: Settings = toml::from_str(
+            "code = \"7KQ4-M2XD\"\nroom = \"三年级(2)班\"\nca_file = \"/ca.pem\"\nhistory = true\njournal = \"/d/j\"\n",
+        )
+        .unwrap();
+        let config = Config::check(Settings::default(), file, "agent.toml").unwrap();
+        assert_eq!(config.code.as_deref(), Some("7KQ4-M2XD"));
+        assert_eq!(config.room, "三年级(2)班");
+        assert!(config.history && config.terminal.is_none());
+        assert_eq!(config.jitter_seconds, 60);
+        let command = <Settings as clap::Args>::augment_args(clap::Command::new("run"));
+        assert!(command.get_arguments().all(|arg| arg.get_id() != "code"));
+        assert!(command.get_arguments().any(|arg| arg.get_id() == "ca_file"));
     }
 
     #[test]
     fn mistakes_name_the_setting_and_what_is_allowed() {
         for (text, words) in [
+            ("terminal = \"enrol-0123456789abcdef\"", "1 to 64"),
             ("server = \"here\"", "HOST:PORT"),
             ("server = \"here:0\"", "HOST:PORT"),
             ("terminal = \"三年级\"", "1 to 64"),
@@ -356,17 +464,22 @@ mod tests {
             ("jitter_seconds = 301", "0 to 300"),
         ] {
             let file: Settings = toml::from_str(text).unwrap();
-            let error = Config::check(Settings::default(), file)
-                .unwrap_err()
+            let error = Config::check(Settings::default(), file, "agent.toml")
+                .err()
+                .unwrap()
                 .to_string();
-            assert!(error.contains(words), "{error}");
+            let key = text.split(' ').next().unwrap();
+            assert!(error.contains(words) && error.contains(key), "{error}");
+            assert!(error.contains("agent.toml"), "{error}");
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agent.toml");
         fs::write(&path, "sever = \"a:1\"\n").unwrap();
-        let error = Config::load(Some(&path), Settings::default())
-            .unwrap_err()
-            .to_string();
+        let error = chain(
+            &Config::load(Some(&path), Settings::default())
+                .err()
+                .unwrap(),
+        );
         assert!(
             error.contains("agent.toml") && error.contains("line 1") && error.contains("sever"),
             "{error}"
