@@ -71,9 +71,10 @@ impl Machine {
     }
 
     fn dpkg(&self, words: &[&str]) {
-        let path = std::env::var("PATH").unwrap();
         let tools = self.folder.path().join("tools");
-        let output = Command::new("dpkg")
+        let output = Command::new("sh")
+            .args(["-c", "PATH=\"$0:/usr/sbin:/sbin:$PATH\" exec dpkg \"$@\""])
+            .arg(tools)
             .arg(format!("--root={}", self.at("").display()))
             // Scripts run on this machine with the folder's name; it has none of the packages that are asked for.
             .args([
@@ -82,10 +83,6 @@ impl Machine {
                 "--force-depends",
             ])
             .args(words)
-            .env(
-                "PATH",
-                format!("{}:/usr/sbin:/sbin:{path}", tools.display()),
-            )
             .env("LC_ALL", "C")
             .output();
         good(&output.unwrap());

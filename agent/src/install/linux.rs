@@ -292,6 +292,8 @@ fn start(machine: &Machine, done: &mut Done) -> Result<(), InstallError> {
         service(&[verb, USER])?;
         done.note("服务已启动 the service runs; classpulse-agent doctor");
     } else if machine.live {
+        // systemd would make it at the first start.
+        take_over(&machine.at(STATE), None)?;
         done.note(format!(
             "本机没有 systemd:请用系统自己的办法,开机时以 root 运行 / no systemd here: at every start of the machine, \
              let its own means run as root: {PROGRAM} run --config {CONFIGURATION}"
