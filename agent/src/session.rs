@@ -9,7 +9,7 @@ use classpulse_agent::{
     helper,
     local::carrier,
     run::chain,
-    sense::desktop::{self, Desktop, Gone},
+    sense::desktop::{self, Desktop},
 };
 
 /// Where the session and the agent are.
@@ -69,7 +69,7 @@ impl Screen {
 pub(crate) fn run(place: &Place) -> ExitCode {
     match Desktop::open(&place.screen.place()) {
         Ok(desktop) => {
-            let Gone = helper::run(desktop, &place.socket);
+            helper::run(desktop, &place.socket);
             ExitCode::SUCCESS
         }
         Err(error) => {

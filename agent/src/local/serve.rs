@@ -167,7 +167,8 @@ async fn attend(
         }
         match request.ask {
             Some(Ask::Signs(signs)) => {
-                if !hub.feed.hear(number, (hub.now_ms)(), signs) {
+                let heard = hub.feed.hear(number, (hub.now_ms)(), signs);
+                if !heard {
                     return Err(io::Error::other("too many sessions"));
                 }
             }
