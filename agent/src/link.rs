@@ -48,6 +48,8 @@ const GOOD: Duration = Duration::from_mins(1);
 const ANSWER: Duration = Duration::from_secs(30);
 /// A key that was refused so often, over so long, is no longer this terminal's: it enrols again, where it can.
 const LOST_KEY: (u32, Duration) = (3, Duration::from_mins(10));
+/// The number that stands for the report's topic, once it was said with the topic.
+pub(crate) const REPORT_ALIAS: u16 = 1;
 /// So many handshakes in a row that were cut short are no accident: something that speaks no TLS answers there.
 const CUTS: u32 = 3;
 
@@ -97,8 +99,9 @@ impl Enrolment {
 
 /// What the driver is told.
 pub(crate) enum Link {
-    /// Connected; what is to be said goes through this client, as this terminal.
-    Up(String, AsyncClient),
+    /// Connected; what is to be said goes through this client, as this terminal. True where the broker takes a number
+    /// for a topic.
+    Up(String, AsyncClient, bool),
     /// No network, or no server.
     Down(String),
     /// Something else answers in the server's place.
@@ -216,10 +219,12 @@ impl Line {
                 Ok(Event::Incoming(packet)) => {
                     answer = None;
                     let link = match packet {
-                        Packet::ConnAck(_) => {
+                        Packet::ConnAck(welcome) => {
                             up_since = Some(Instant::now());
                             (denied, cuts) = (Denied::default(), 0);
-                            Link::Up(login.terminal.clone(), client.clone())
+                            let numbers = welcome.properties.and_then(|it| it.topic_alias_max);
+                            let numbers = numbers.is_some_and(|most| most >= REPORT_ALIAS);
+                            Link::Up(login.terminal.clone(), client.clone(), numbers)
                         }
                         Packet::Publish(publish) => match Ack::decode(publish.payload) {
                             Ok(ack) => Link::Ack(ack),
@@ -233,6 +238,8 @@ impl Line {
                     self.say(link).await?;
                     continue;
                 }
+                // Without a number it is a report that nobody answers.
+                Ok(Event::Outgoing(Outgoing::Publish(0))) => continue,
                 Ok(Event::Outgoing(Outgoing::Publish(_) | Outgoing::PingReq)) => {
                     answer.get_or_insert(Instant::now() + ANSWER);
                     continue;

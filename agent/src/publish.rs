@@ -6,23 +6,30 @@ use std::time::Duration;
 
 use classpulse_proto::{
     topic::{self, Channel},
-    v1::SignalKind,
+    v1::{Report, SignalKind},
 };
 use prost::Message as _;
 use rand::{RngExt as _, SeedableRng as _};
-use rumqttc::v5::{AsyncClient, mqttbytes::QoS};
+use rumqttc::v5::{
+    AsyncClient, ClientError,
+    mqttbytes::{QoS, v5::PublishProperties},
+};
 use tokio::{
     sync::{mpsc, watch},
     time::MissedTickBehavior,
 };
 use tracing::{debug, error, info, warn};
 
+mod past;
+
+use past::{Past, history_id};
+
 use crate::{
     access::Access,
     clock::Clock,
     core::{Core, CoreEvent, Now, Seen},
     journal::JournalStore,
-    link::{Enrolment, Line, Link, Login, state_message},
+    link::{Enrolment, Line, Link, Login, REPORT_ALIAS, state_message},
     local::StatusBoard,
     sense::Sense,
     status::{Bulletin, Connection},
@@ -53,6 +60,8 @@ pub struct Options {
     pub seed: u64,
     /// Where `status` looks.
     pub board: StatusBoard,
+    /// Whether power-on times from before the installation are to be read and reported, where that was not done yet.
+    pub history: bool,
 }
 
 /// Runs until `stop` says true (or its sender is gone). Every session of this boot is returned for the log.
@@ -84,6 +93,7 @@ pub async fn run(
         link: LinkState::Down,
         bulletin: Bulletin::new(clock.now()),
     };
+    let mut past = Past::new(options.history && !driver.core.has_history());
     let mut ticks = tokio::time::interval(options.tick.max(SHORTEST_TICK));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -98,6 +108,11 @@ pub async fn run(
                 error!("the connection's task has ended by itself");
                 break;
             },
+            spans = past.read() => {
+                let terminal = driver.speaker.as_ref().map_or("", |speaker| &speaker.terminal);
+                let id = history_id(terminal);
+                driver.core.take_history(clock.now(), id, &spans);
+            }
             () = options.board.wanted() => {
                 let now = clock.now();
                 options.board.set(driver.bulletin.show(now, driver.core, &sense.sights()));
@@ -111,6 +126,9 @@ pub async fn run(
         driver.greet(now);
         driver.send(now);
         driver.log();
+        if driver.link == LinkState::Up && driver.core.knows_time() {
+            past.begin(now.wall_ms.div_euclid(1_000));
+        }
         let waits = driver.core.waiting();
         progress.send_if_modified(|waiting| std::mem::replace(waiting, waits) != waits);
     }
@@ -148,6 +166,10 @@ enum LinkState {
 struct Speaker {
     terminal: String,
     client: AsyncClient,
+    /// The broker takes a number for a topic.
+    numbers: bool,
+    /// It knows the number of the report's topic.
+    named: bool,
 }
 
 struct Driver<'a> {
@@ -161,10 +183,15 @@ struct Driver<'a> {
 impl Driver<'_> {
     fn handle(&mut self, now: Now, link: Link) {
         match link {
-            Link::Up(terminal, client) => {
+            Link::Up(terminal, client, numbers) => {
                 info!("connected");
                 self.bulletin.connection(now, Connection::Up, None);
-                self.speaker = Some(Speaker { terminal, client });
+                self.speaker = Some(Speaker {
+                    terminal,
+                    client,
+                    numbers,
+                    named: false,
+                });
                 self.link = LinkState::New;
             }
             Link::Down(why) => {
@@ -214,14 +241,11 @@ impl Driver<'_> {
     }
 
     fn send(&mut self, now: Now) {
-        let Some(speaker) = &self.speaker else { return };
+        let Some(speaker) = &mut self.speaker else {
+            return;
+        };
         while let Some(report) = self.core.poll(now) {
-            let topic = topic::of(&speaker.terminal, Channel::Report);
-            let payload = report.encode_to_vec();
-            if let Err(error) = speaker
-                .client
-                .try_publish(topic, QoS::AtLeastOnce, false, payload)
-            {
+            if let Err(error) = speaker.report(&report) {
                 // It is said again with the next heartbeat.
                 debug!(%error, "a report could not be queued");
                 return;
@@ -240,6 +264,7 @@ impl Driver<'_> {
         match (&trouble, self.bulletin.journal_trouble()) {
             (None, Some(_)) => info!("the journal is written again"),
             (Some(error), None) => {
+                self.core.note(now, SignalKind::JournalLost, 0);
                 warn!(%error, "the journal can't be written; sessions are kept in memory only");
             }
             _ => {}
@@ -276,6 +301,7 @@ impl Driver<'_> {
         self.core
             .observe(now, sense.observe(now.mono_ms, now.wall_ms));
         self.core.report_now();
+        self.core.stopping();
         self.save(now, journal, true);
         self.send(now);
         let heard = async {
@@ -323,6 +349,30 @@ impl Speaker {
     fn ask_for_answers(&self) -> bool {
         let ack = topic::of(&self.terminal, Channel::Ack);
         self.client.try_subscribe(ack, QoS::AtLeastOnce).is_ok()
+    }
+
+    /// Queues a report. One that wants no answer from the service wants none from the broker either: where it is lost,
+    /// the next one says the same and more.
+    fn report(&mut self, report: &Report) -> Result<(), ClientError> {
+        let qos = if report.quiet {
+            QoS::AtMostOnce
+        } else {
+            QoS::AtLeastOnce
+        };
+        let topic = if self.named {
+            String::new()
+        } else {
+            topic::of(&self.terminal, Channel::Report)
+        };
+        let properties = PublishProperties {
+            topic_alias: self.numbers.then_some(REPORT_ALIAS),
+            ..PublishProperties::default()
+        };
+        let payload = report.encode_to_vec();
+        self.client
+            .try_publish_with_properties(topic, qos, false, payload, properties)?;
+        self.named = self.numbers;
+        Ok(())
     }
 
     /// Queues the terminal's state; false where the connection's queue is full.

@@ -10,8 +10,8 @@ use tracing::{info, warn};
 
 use crate::{
     access::{Access, Trust},
-    clock::{Clock as _, SystemClock},
-    config::Config,
+    clock::{Clock as _, SystemClock, hardware_ms},
+    config::{Config, ConfigError},
     core::{Core, CoreConfig, Now, Seen},
     enrol::{Application, EnrolError},
     hardware,
@@ -37,6 +37,9 @@ pub enum RunError {
     /// Without it nobody can tell one power-on from the next.
     #[error("the system tells no boot id")]
     BootId(#[source] std::io::Error),
+    /// The machine has no name, and none can be kept for it.
+    #[error(transparent)]
+    Name(#[from] ConfigError),
 }
 
 /// Senses and reports until `stop` says true. The answer is every session of this boot, for the log.
@@ -48,7 +51,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
     let mut clock = SystemClock;
     let access = access(&config);
     let mut journal = FileJournal::new(config.journal.clone());
-    let who = Who::find(&config, &journal);
+    let who = Who::find(&config, &journal)?;
     let loaded = if who.own_journal {
         journal.load()
     } else {
@@ -75,7 +78,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
     let now = clock.now();
     let facts = facts(now, missing);
     let core_config = CoreConfig {
-        hardware_ms: None,
+        hardware_ms: hardware_ms(now),
         terminal: who.terminal().to_owned(),
         facts: facts.clone(),
         heartbeat_seconds: config.heartbeat_seconds,
@@ -100,6 +103,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
         jitter: Duration::from_secs(jitter),
         seed: now.mono_ms ^ u64::from(crc32fast::hash(&boot)),
         board,
+        history: config.history,
     };
     let (progress, _) = watch::channel(0);
     // Together in one task: local connections end with the driver.
@@ -150,6 +154,9 @@ pub enum EnrolNowError {
     /// The server's answer, or its absence.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
+    /// The machine has no name of its own either.
+    #[error(transparent)]
+    Name(#[from] ConfigError),
     /// Enrolled, and not kept.
     #[error("enrolled, and the identity can't be kept")]
     Save(#[source] std::io::Error),
@@ -170,7 +177,7 @@ pub async fn enrol(config: &Config) -> Result<Identity, EnrolNowError> {
     if let Trust::Broken(why) = access.trust {
         return Err(EnrolNowError::Trust(why));
     }
-    let who = Who::find(config, &FileJournal::new(config.journal.clone()));
+    let who = Who::find(config, &FileJournal::new(config.journal.clone()))?;
     let enrolment = who.enrolment(config, facts(SystemClock.now(), Vec::new()));
     let Some((application, enrolment)) =
         enrolment.and_then(|it| Some((it.application.clone()?, it)))
@@ -205,16 +212,22 @@ struct Who {
 }
 
 impl Who {
-    fn find(config: &Config, journal: &FileJournal) -> Self {
-        if let Some(terminal) = config.terminal.clone() {
+    fn find(config: &Config, journal: &FileJournal) -> Result<Self, ConfigError> {
+        let file = IdentityFile::new(config.identity.clone());
+        // Nobody named it, nobody gave it a code: it has a name of its own, and waits to be approved under that.
+        let nameless = config.terminal.is_none() && config.code.is_none();
+        let named = match config.terminal.clone() {
+            None if nameless && file.look().said.is_none() => Some(config.default_terminal()?),
+            named => named,
+        };
+        if let Some(terminal) = named {
             let key = String::new();
-            return Self {
+            return Ok(Self {
                 login: Some(Login { terminal, key }),
                 bound: None,
                 own_journal: true,
-            };
+            });
         }
-        let file = IdentityFile::new(config.identity.clone());
         let here = hardware::here();
         let Beginning {
             identity,
@@ -228,11 +241,11 @@ impl Who {
         for file in foreign {
             warn!(file = %file.display(), "another machine's, put aside: this disk was copied");
         }
-        Self {
+        Ok(Self {
             login: identity.as_ref().map(Login::from),
             bound: Some((file, here)),
             own_journal,
-        }
+        })
     }
 
     fn terminal(&self) -> &str {
