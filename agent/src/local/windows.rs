@@ -55,7 +55,7 @@ pub struct Listener {
 /// Begins to listen. A dead agent's pipe is gone with it; a living one's is not taken. Within a runtime.
 ///
 /// # Errors
-/// `AddrInUse` where another process has the pipe, and the system's own.
+/// `AddrInUse` where another process has the pipe (not under Wine 8), and the system's own.
 pub fn listen(at: &Path) -> io::Result<Listener> {
     let mut options = ServerOptions::new();
     options.reject_remote_clients(true);
@@ -208,8 +208,11 @@ mod tests {
     async fn a_living_agents_pipe_is_not_taken_and_a_dead_ones_is_gone() {
         let at = place("twice");
         let living = listen(&at).unwrap();
-        let error = listen(&at).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
+        // Wine 8 lets anybody have an end of a pipe; there the other half of this is all that can be seen.
+        if windows_registry::LOCAL_MACHINE.open(r"Software\Wine").is_err() {
+            let error = listen(&at).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
+        }
         drop(living);
         listen(&at).unwrap();
     }
