@@ -83,6 +83,7 @@ async fn fill(store: &SharedStore) {
             received_at: 1_788_000_000 + number,
             clock_offset: -number,
             boot_id: rng.random(),
+            sequence: (number % 3 > 0).then_some(number),
             facts: (number % 2 == 0).then(|| ("0.1.0".to_owned(), "麒麟 V10".to_owned())),
         });
         store.commit(batch).await.unwrap();
