@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn a_burst_is_taken_and_then_a_steady_rate() {
         let mut rate = Rate::new(20, 40);
-        let at = |ms| Timestamp::from_millisecond(1_788_220_800_000 + ms).unwrap();
+        let at = |ms: i64| Timestamp::from_millisecond(1_788_220_800_000 + ms).unwrap();
         let mut taken = |ms, times: usize| (0..times).filter(|_| rate.take(at(ms))).count();
         assert_eq!(taken(0, 100), 40);
         assert_eq!(taken(49, 10), 0);
