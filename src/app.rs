@@ -17,6 +17,7 @@ use crate::{
     broker::{Broker, BrokerError},
     clock::SharedClock,
     config::{BrokerConfig, Config, OutsideBroker},
+    enrolment::Enrolment,
     ingest::{
         Intake, IntakeError, Pipeline,
         outside::{self, Outside, Version},
@@ -128,10 +129,23 @@ impl App {
             intake: intake.clone(),
             draining: draining.clone(),
         });
+        let enrolment = Arc::new(Enrolment::new(
+            store.clone(),
+            clock.clone(),
+            config.zone.clone(),
+            metrics.clone(),
+            config.keys_required,
+        ));
         let (broker, broker_task, source) = match &config.broker {
             BrokerConfig::Embedded(address) => {
-                let broker =
-                    Broker::bind(*address, intake, metrics.clone(), draining.clone()).await?;
+                let broker = Broker::bind(
+                    *address,
+                    intake,
+                    enrolment,
+                    metrics.clone(),
+                    draining.clone(),
+                )
+                .await?;
                 (
                     Some(broker.address()),
                     Some(tasks::start("broker", broker.run())),
@@ -140,7 +154,13 @@ impl App {
             }
             BrokerConfig::Outside(outside) => {
                 let outside = log_in(outside).await?;
-                let reading = outside::run(outside, intake, metrics.clone(), draining.clone());
+                let reading = outside::run(
+                    outside,
+                    intake,
+                    enrolment,
+                    metrics.clone(),
+                    draining.clone(),
+                );
                 (None, None, Some(tasks::start("outside", reading)))
             }
         };

@@ -14,6 +14,7 @@ mod api;
 mod backpressure;
 mod backup;
 mod demo;
+mod enrolment;
 mod fake_store;
 mod faults;
 mod layers;
