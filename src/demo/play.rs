@@ -281,6 +281,7 @@ pub(super) fn go_live(
             jitter: Duration::from_secs(2),
             seed: own_seed,
             board: StatusBoard::default(),
+            history: false,
         };
         // More than anything waits, until the driver says what really does.
         let (progress, waiting) = watch::channel(usize::MAX);

@@ -209,7 +209,10 @@ mod tests {
         let at = place("twice");
         let living = listen(&at).unwrap();
         // Wine 8 lets anybody have an end of a pipe; there the other half of this is all that can be seen.
-        if windows_registry::LOCAL_MACHINE.open(r"Software\Wine").is_err() {
+        if windows_registry::LOCAL_MACHINE
+            .open(r"Software\Wine")
+            .is_err()
+        {
             let error = listen(&at).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
         }
