@@ -12,7 +12,7 @@ pub mod smbios;
 #[cfg(windows)]
 mod windows;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use classpulse_proto::v1::Hardware;
 use ring::digest;
@@ -65,16 +65,17 @@ pub fn marks(said: &Said) -> Hardware {
         .into_iter()
         .filter_map(|text| meant(text))
         .collect();
-    let board = match board.is_empty() {
-        true => meant(&said.product_serial),
-        false => Some(board.join("\n")),
+    let board = if board.is_empty() {
+        meant(&said.product_serial)
+    } else {
+        Some(board.join("\n"))
     };
     let mark = |kind, text: Option<String>| text.map_or_else(Vec::new, |text| mark(kind, &text));
     // Ascending and each once: the same machine always says the same.
     let macs: BTreeSet<Vec<u8>> = said
         .macs
         .iter()
-        .filter(|mac| burnt_in(mac))
+        .filter(|mac| burnt_in(**mac))
         .map(|mac| self::mark("mac", &hex(mac)))
         .collect();
     Hardware {
@@ -93,13 +94,18 @@ fn mark(kind: &str, text: &str) -> Vec<u8> {
     hash
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Bytes as lower-case hexadecimal digits.
+fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
+    bytes.into_iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string never fails.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A globally unique address of one adapter: not a group's, not made up by software, not empty.
-fn burnt_in(mac: &[u8; 6]) -> bool {
-    mac[0] & 0b11 == 0 && mac[3..] != [0; 3] && mac[3..] != [0xFF; 3]
+fn burnt_in(mac: [u8; 6]) -> bool {
+    mac[0].trailing_zeros() >= 2 && mac[3..] != [0; 3] && mac[3..] != [0xFF; 3]
 }
 
 /// What firmware says where its maker filled nothing in; letters and digits only, upper case.

@@ -124,11 +124,13 @@ impl KeptFile {
     }
 
     /// What is kept, touching nothing: for a look from outside while an agent runs.
+    #[must_use]
     pub fn look<T: prost::Message + Default>(&self) -> Found<T> {
         self.find(|_| Kept::Untouched)
     }
 
     /// What is kept; bad files are put aside.
+    #[must_use]
     pub fn load<T: prost::Message + Default>(&self) -> Found<T> {
         self.find(|path| self.aside(path, ".corrupt"))
     }

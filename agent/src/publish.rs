@@ -11,7 +11,7 @@ use classpulse_proto::{
 use prost::Message as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rumqttc::v5::{
-    AsyncClient, ClientError,
+    AsyncClient,
     mqttbytes::{QoS, v5::PublishProperties},
 };
 use tokio::{
@@ -76,7 +76,7 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
     progress: watch::Sender<usize>,
 ) -> Vec<Seen> {
-    let (links, mut link) = mpsc::channel(EVENTS);
+    let (links, mut events) = mpsc::channel(EVENTS);
     let mut random = rand::rngs::StdRng::seed_from_u64(options.seed);
     let first = options.jitter.mul_f64(random.random_range(0.0..1.0));
     let line = Line {
@@ -102,7 +102,7 @@ pub async fn run(
                 let now = clock.now();
                 driver.core.observe(now, sense.observe(now.mono_ms, now.wall_ms));
             }
-            event = link.recv() => if let Some(event) = event {
+            event = events.recv() => if let Some(event) = event {
                 driver.handle(clock.now(), event);
             } else {
                 error!("the connection's task has ended by itself");
@@ -133,7 +133,7 @@ pub async fn run(
         progress.send_if_modified(|waiting| std::mem::replace(waiting, waits) != waits);
     }
     driver
-        .last_words(&mut clock, &mut sense, &mut journal, &mut link)
+        .last_words(&mut clock, &mut sense, &mut journal, &mut events)
         .await;
     line.abort();
     core.sessions()
@@ -351,9 +351,9 @@ impl Speaker {
         self.client.try_subscribe(ack, QoS::AtLeastOnce).is_ok()
     }
 
-    /// Queues a report. One that wants no answer from the service wants none from the broker either: where it is lost,
+    /// Queues a report; the error is what the connection's queue says. One that wants no answer from the service wants none from the broker either: where it is lost,
     /// the next one says the same and more.
-    fn report(&mut self, report: &Report) -> Result<(), ClientError> {
+    fn report(&mut self, report: &Report) -> Result<(), String> {
         let qos = if report.quiet {
             QoS::AtMostOnce
         } else {
@@ -370,7 +370,8 @@ impl Speaker {
         };
         let payload = report.encode_to_vec();
         self.client
-            .try_publish_with_properties(topic, qos, false, payload, properties)?;
+            .try_publish_with_properties(topic, qos, false, payload, properties)
+            .map_err(|error| error.to_string())?;
         self.named = self.numbers;
         Ok(())
     }

@@ -45,8 +45,8 @@ pub(super) enum Tear {
 }
 
 impl Disk {
-    pub(super) fn save(&mut self, state: JournalState) {
-        let (older, current) = split(&state);
+    pub(super) fn save(&mut self, state: &JournalState) {
+        let (older, current) = split(state);
         if self.changes(&older) {
             self.older.save(older);
         }

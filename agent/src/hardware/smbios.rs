@@ -70,10 +70,7 @@ fn text(formatted: &[u8], texts: &[u8], at: usize) -> String {
 /// As Linux and Windows write it: the first three parts are stored with their lowest byte first.
 fn uuid(bytes: &[u8]) -> String {
     let order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
-    order
-        .iter()
-        .map(|at| format!("{:02x}", bytes[*at]))
-        .collect()
+    super::hex(order.iter().map(|at| &bytes[*at]))
 }
 
 #[cfg(test)]

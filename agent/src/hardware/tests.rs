@@ -140,6 +140,6 @@ fn made_up_addresses_are_no_marks() {
         ([0x00; 6], false),
         ([0xFF; 6], false),
     ] {
-        assert_eq!(burnt_in(&mac), good, "{mac:02x?}");
+        assert_eq!(burnt_in(mac), good, "{mac:02x?}");
     }
 }

@@ -1,7 +1,5 @@
 //! The command's side: the running agent's word, and what its files say.
 
-use std::fs;
-
 use serde_json::{Value, json};
 
 use super::{session, time};
@@ -34,7 +32,7 @@ pub fn ask(config: &Config) -> Value {
         identity.as_ref(),
         loaded.state.as_ref(),
         &troubles,
-        agent,
+        agent.as_ref(),
     )
 }
 
@@ -43,14 +41,10 @@ fn json(
     identity: Option<&Identity>,
     journal: Option<&JournalState>,
     troubles: &[String],
-    agent: Option<Value>,
+    agent: Option<&Value>,
 ) -> Value {
     let identity = identity.filter(|identity| identity.is_enrolled());
-    let said = |key: &str| {
-        agent
-            .as_ref()
-            .map_or(Value::Null, |agent| agent[key].clone())
-    };
+    let said = |key: &str| agent.map_or(Value::Null, |agent| agent[key].clone());
     let or = |first: Value, other: Value| if first.is_null() { other } else { first };
     let terminal = config
         .terminal
@@ -69,7 +63,7 @@ fn json(
         "server": format!("{}:{}", config.host, config.port),
         "tls": config.ca_file.is_some(),
         "journal": config.journal,
-        "journal_bytes": fs::metadata(&config.journal).ok().map(|about| about.len()),
+        "journal_bytes": FileJournal::new(config.journal.clone()).size(),
         "journal_troubles": troubles,
         "heartbeat_seconds": or(said("heartbeat_seconds"), json!(heartbeat)),
         "idle_seconds": or(said("idle_seconds"), json!(idle)),
