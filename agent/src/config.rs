@@ -132,6 +132,8 @@ pub struct Config {
     pub room: String,
     /// The identity's file.
     pub identity: PathBuf,
+    /// Below which the machine describes its hardware: `/`, but for machines that are made of files.
+    pub hardware_root: PathBuf,
     /// The journal's file.
     pub journal: PathBuf,
     /// Where helpers and `status` speak to the agent.
@@ -272,6 +274,7 @@ impl Config {
             code,
             room,
             identity,
+            hardware_root: PathBuf::from("/"),
             journal,
             socket: said
                 .socket

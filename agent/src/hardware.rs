@@ -12,29 +12,30 @@ pub mod smbios;
 #[cfg(windows)]
 mod windows;
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
 use classpulse_proto::v1::Hardware;
 use ring::digest;
 
-/// This machine's marks. What it does not tell, or not to this user, is empty. May take some milliseconds.
+/// This machine's marks. What it does not tell, or not to this user, is empty. May take some milliseconds. Linux describes
+/// the machine in files below `root`.
 #[must_use]
-pub fn here() -> Hardware {
-    marks(&said())
+pub fn here(root: &Path) -> Hardware {
+    marks(&said(root))
 }
 
 #[cfg(target_os = "linux")]
-fn said() -> Said {
-    linux::said(std::path::Path::new("/"))
+fn said(root: &Path) -> Said {
+    linux::said(root)
 }
 
 #[cfg(windows)]
-fn said() -> Said {
+fn said(_: &Path) -> Said {
     windows::said()
 }
 
 #[cfg(not(any(target_os = "linux", windows)))]
-fn said() -> Said {
+fn said(_: &Path) -> Said {
     Said::default()
 }
 

@@ -185,6 +185,9 @@ impl KeptFile {
         #[cfg(unix)]
         if self.private {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let file = options.open(path)?;
+            give_to_the_folders_owner(&file, path);
+            return Ok(file);
         }
         options.open(path)
     }
@@ -230,6 +233,22 @@ impl KeptFile {
         let mut name = self.path.clone().into_os_string();
         name.push(ending);
         name.into()
+    }
+}
+
+/// An administrator who enrols by hand writes for the agent's own user, who alone may read the file.
+#[cfg(unix)]
+fn give_to_the_folders_owner(file: &File, path: &Path) {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if let (Ok(folder), Ok(own)) = (fs::metadata(folder), file.metadata())
+        && folder.uid() != own.uid()
+    {
+        // Only an administrator can; for others the file is in the right hands already.
+        drop(fchown(file, Some(folder.uid()), Some(folder.gid())));
     }
 }
 

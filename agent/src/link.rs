@@ -44,6 +44,9 @@ const REFUSED: Duration = Duration::from_hours(1);
 /// A connection that held so long was a good one: the next loss begins with the first pause again. Two machines under
 /// one identity throw each other out, and must not do it at full speed.
 const GOOD: Duration = Duration::from_mins(1);
+/// The longest that terminals are spread over whose good connection was lost: a server that went away comes back for all
+/// of them at once.
+const SPREAD: Duration = Duration::from_secs(10);
 /// The broker answers what was sent within this, or the connection is dead: routers forget without a word.
 const ANSWER: Duration = Duration::from_secs(30);
 /// A key that was refused so often, over so long, is no longer this terminal's: it enrols again, where it can.
@@ -123,6 +126,8 @@ pub(crate) struct Line {
     pub(crate) enrolment: Option<Enrolment>,
     pub(crate) links: mpsc::Sender<Link>,
     pub(crate) random: StdRng,
+    /// Over how long terminals are spread.
+    pub(crate) jitter: Duration,
 }
 
 /// The driver is gone.
@@ -250,7 +255,7 @@ impl Line {
             answer = None;
             forget(&mut events);
             if up_since.take().is_some_and(|since| since.elapsed() >= GOOD) {
-                pause = RETRY.0;
+                pause = self.jitter.clamp(RETRY.0, SPREAD);
             }
             cuts = match hitch {
                 Hitch::Cut(_) => cuts + 1,

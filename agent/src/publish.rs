@@ -85,6 +85,7 @@ pub async fn run(
         enrolment: options.enrolment,
         links,
         random,
+        jitter: options.jitter,
     };
     let line = spawn(line.keep(first));
     let mut driver = Driver {

@@ -228,7 +228,7 @@ impl Who {
                 own_journal: true,
             });
         }
-        let here = hardware::here();
+        let here = hardware::here(&config.hardware_root);
         let Beginning {
             identity,
             foreign,

@@ -209,12 +209,12 @@ fn named(who: &str, names: Vec<String>) -> CertificateParams {
 }
 
 /// A private authority, and what it signed.
-struct Authority {
+pub(crate) struct Authority {
     folder: TempDir,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let key = KeyPair::generate().unwrap();
         let mut params = named("authority", Vec::new());
@@ -238,7 +238,7 @@ impl Authority {
         Self { folder }
     }
 
-    fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 

@@ -32,7 +32,7 @@ pub(super) fn files(config: &Config) -> Vec<Finding> {
         Some(terminal) => Outcome::Well(format!("{terminal}, named by hand")),
         None => self::identity(
             found.said.as_ref(),
-            &hardware::here(),
+            &hardware::here(&config.hardware_root),
             config.code.is_some(),
         ),
     };
