@@ -165,9 +165,8 @@ async fn stop_signal() {
 #[cfg(windows)]
 async fn stop_signal() {
     use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
-    let signals = || {
-        Ok::<_, std::io::Error>((ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?))
-    };
+    let signals =
+        || Ok::<_, std::io::Error>((ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?));
     match signals() {
         Ok((mut c, mut brk, mut close, mut shutdown)) => tokio::select! {
             _ = c.recv() => {}

@@ -157,7 +157,10 @@ impl Agent {
     }
 
     fn said(&self, words: &str) -> usize {
-        fs::read_to_string(&self.log).unwrap().matches(words).count()
+        fs::read_to_string(&self.log)
+            .unwrap()
+            .matches(words)
+            .count()
     }
 }
 
@@ -246,9 +249,9 @@ async fn input_in_a_session_becomes_used_minutes_and_a_kill_loses_none() {
     .await;
     let after = held(&store, "windows-1").await;
     for (day, powered, used) in &before {
-        let kept = after.iter().any(|(now, on, in_use)| {
-            now == day && powered.is_subset(on) && used.is_subset(in_use)
-        });
+        let kept = after
+            .iter()
+            .any(|(now, on, in_use)| now == day && powered.is_subset(on) && used.is_subset(in_use));
         assert!(kept, "what was there before the kill, on {day}");
     }
     assert_eq!(store.quarantine_counts().await.unwrap(), []);

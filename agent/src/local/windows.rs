@@ -123,7 +123,9 @@ async fn open(at: &Path) -> io::Result<NamedPipeClient> {
 }
 
 fn is_busy(error: &io::Error) -> bool {
-    let code = error.raw_os_error().and_then(|code| u32::try_from(code).ok());
+    let code = error
+        .raw_os_error()
+        .and_then(|code| u32::try_from(code).ok());
     code == Some(ERROR_PIPE_BUSY.0)
 }
 
@@ -207,7 +209,10 @@ mod tests {
         let at = place("twice");
         let living = listen(&at).unwrap();
         // Wine 8 lets anybody have an end of a pipe; there the other half of this is all that can be seen.
-        if windows_registry::LOCAL_MACHINE.open(r"Software\Wine").is_err() {
+        if windows_registry::LOCAL_MACHINE
+            .open(r"Software\Wine")
+            .is_err()
+        {
             let error = listen(&at).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
         }
