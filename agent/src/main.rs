@@ -55,6 +55,13 @@ enum Command {
     /// Look at this session (its last input, presentations) for the agent. Started at logon, one for each session;
     /// ends with it.
     Session(session::Place),
+    /// Be the service: for Windows's service manager, which `install` tells of it.
+    #[cfg(windows)]
+    Service {
+        /// Configuration file (TOML); agent.toml in the data folder unless said.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
     /// Make this machine a terminal, or upgrade it in place. What is not said stays as it is configured.
     Install(InstallOptions),
     /// Stop the service and remove it; configuration, identity and journal stay.
@@ -72,6 +79,8 @@ fn main() -> ExitCode {
             show_status(&config, json)
         }),
         Command::Session(place) => session::run(&place),
+        #[cfg(windows)]
+        Command::Service { config } => serve(config),
         Command::Install(options) => setup::install(&options),
         Command::Uninstall(options) => setup::uninstall(&options),
     }
@@ -111,6 +120,17 @@ fn start(config: Config) -> ExitCode {
         }
     };
     runtime.block_on(sense_and_report(config))
+}
+
+#[cfg(windows)]
+fn serve(config: Option<PathBuf>) -> ExitCode {
+    match classpulse_agent::service_windows::dispatch(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("classpulse-agent: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn sense_and_report(config: Config) -> ExitCode {
@@ -165,9 +185,8 @@ async fn stop_signal() {
 #[cfg(windows)]
 async fn stop_signal() {
     use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
-    let signals = || {
-        Ok::<_, std::io::Error>((ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?))
-    };
+    let signals =
+        || Ok::<_, std::io::Error>((ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?));
     match signals() {
         Ok((mut c, mut brk, mut close, mut shutdown)) => tokio::select! {
             _ = c.recv() => {}

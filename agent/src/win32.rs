@@ -95,13 +95,7 @@ pub fn execution_state() -> Option<u32> {
     let into = (&raw mut state).cast::<c_void>();
     // SAFETY: it writes one number, whose length it was told.
     let status = unsafe {
-        CallNtPowerInformation(
-            SystemExecutionState,
-            None,
-            0,
-            Some(into),
-            bytes_of::<u32>(),
-        )
+        CallNtPowerInformation(SystemExecutionState, None, 0, Some(into), bytes_of::<u32>())
     };
     (status == STATUS_SUCCESS).then_some(state)
 }

@@ -14,6 +14,7 @@ mod backup;
 mod demo;
 mod fake_store;
 mod faults;
+mod install_windows;
 mod layers;
 mod outside;
 mod pipeline;

@@ -123,7 +123,9 @@ async fn open(at: &Path) -> io::Result<NamedPipeClient> {
 }
 
 fn is_busy(error: &io::Error) -> bool {
-    let code = error.raw_os_error().and_then(|code| u32::try_from(code).ok());
+    let code = error
+        .raw_os_error()
+        .and_then(|code| u32::try_from(code).ok());
     code == Some(ERROR_PIPE_BUSY.0)
 }
 

@@ -125,8 +125,7 @@ impl Sense for WindowsSense {
 
     fn missing(&self) -> Vec<String> {
         // Helpers come and go with people's sessions; the other is there or it is not.
-        let gone =
-            |source: &&Source| **source == Source::Display && (self.demands)().is_none();
+        let gone = |source: &&Source| **source == Source::Display && (self.demands)().is_none();
         let missing = self.sources.iter().filter(gone);
         missing.map(|source| source.name().to_owned()).collect()
     }

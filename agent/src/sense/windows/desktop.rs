@@ -4,9 +4,7 @@
 
 use std::{convert::Infallible, thread, time::Duration};
 
-use windows::Win32::UI::Shell::{
-    QUNS_BUSY, QUNS_PRESENTATION_MODE, QUNS_RUNNING_D3D_FULL_SCREEN,
-};
+use windows::Win32::UI::Shell::{QUNS_BUSY, QUNS_PRESENTATION_MODE, QUNS_RUNNING_D3D_FULL_SCREEN};
 
 use crate::{
     local::{Signs, lack},
