@@ -42,6 +42,7 @@ fn in_chinese(error: &InstallError) -> String {
         InstallError::NotAllowed(_) => "未安装:需要管理员权限".to_owned(),
         InstallError::Packaged(command) => format!("本机是用软件包安装的,请执行:{command}"),
         InstallError::Option { key, .. } => format!("未安装:参数或配置 {key} 有误,未作任何改动"),
+        InstallError::Configuration(_) => "未安装:配置不成立,未作任何改动".to_owned(),
         InstallError::File { path, .. } => {
             format!("未完成:文件或文件夹 {} 操作失败,可重试", path.display())
         }
