@@ -24,6 +24,8 @@ pub struct Config {
     pub api: SocketAddr,
     /// The broker.
     pub broker: BrokerConfig,
+    /// Whether a terminal without a key may not log in to the embedded broker at all.
+    pub keys_required: bool,
     /// How long a batch of reports waits for company.
     pub linger: Duration,
     /// Seconds between terminals' reports, told to them with every acknowledgement; 0 leaves it to them.
@@ -157,7 +159,7 @@ impl std::fmt::Display for ConfigError {
 
 /// Every key, with the default that is used where neither file nor environment says otherwise.
 /// The environment's name for `broker.listen` is `CLASSPULSE_BROKER_LISTEN`.
-pub const KEYS: [(&str, &str, &str); 28] = [
+pub const KEYS: [(&str, &str, &str); 29] = [
     (
         "time_zone",
         "Asia/Shanghai",
@@ -198,6 +200,11 @@ pub const KEYS: [(&str, &str, &str); 28] = [
         "broker.listen",
         "127.0.0.1:1883",
         "address and port of the embedded broker",
+    ),
+    (
+        "broker.keys",
+        "enrolled",
+        "at the embedded broker, enrolled: a terminal that has a key must show it; required: every terminal must have one",
     ),
     ("broker.host", "127.0.0.1", "host of the outside broker"),
     (
@@ -456,6 +463,14 @@ impl Values {
         let store = self.store(mistakes);
         let api = self.parsed("api.listen", mistakes);
         let broker = self.broker(mistakes);
+        let keys_required = match self.get("broker.keys") {
+            "enrolled" => Some(false),
+            "required" => Some(true),
+            _ => {
+                self.wrong("broker.keys", mistakes);
+                None
+            }
+        };
         let linger = self.between("ingest.linger_ms", 0, 2_000, mistakes);
         let rollup = self.between("rollup.interval_ms", 100, 60_000, mistakes);
         let heartbeat = self.zero_or("terminals.heartbeat_s", 15, 3_600, mistakes);
@@ -479,6 +494,7 @@ impl Values {
             store: store?,
             api: api?,
             broker: broker?,
+            keys_required: keys_required?,
             linger: Duration::from_millis(linger?),
             heartbeat_seconds: heartbeat?,
             idle_seconds: idle?,

@@ -1,12 +1,13 @@
 //! Classpulse (课脉): how long each school really uses its classroom terminals, and the points this gives.
 //!
 //! # Layout
-//! Imports go one way: `proto ← domain ← store ← {ingest, query, registry} ← api ← app ← cli ← main`; `ingest` and `api`
+//! Imports go one way: `proto ← domain ← store ← {enrolment, ingest, query, registry} ← api ← app ← cli ← main`; `ingest` and `api`
 //! never meet. `tests/it/layers.rs` holds this order.
 //!
 //! - [`domain`]: minutes, sessions, calendar, averages, points; pure and exact.
 //! - [`store`]: everything that is kept, in the domain's words, and the backends that keep it.
 //! - [`ingest`]: reports in, minutes committed, acknowledgements out; [`broker`] carries them.
+//! - [`enrolment`]: codes, keys, and how a machine becomes a terminal.
 //! - [`query`], [`registry`]: questions about usage; changes of who is who.
 //! - [`backup`]: everything in a file, and back.
 //! - [`rollup`]: keeps school-days fresh. [`retention`]: lets old minutes go. [`api`]: gRPC and HTTP.
@@ -23,6 +24,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod enrolment;
 pub mod ingest;
 pub mod observe;
 pub mod query;

@@ -74,6 +74,11 @@ pub struct Metrics {
     waiting: AtomicU64,
     waiting_bytes: AtomicU64,
     rolled_up: AtomicU64,
+    /// Incidents beyond a terminal's bound.
+    dropped_incidents: AtomicU64,
+    /// Machines that became terminals or came back, and those that did not.
+    enrolled: AtomicU64,
+    not_enrolled: AtomicU64,
     refused: Mutex<BTreeMap<&'static str, u64>>,
     /// Arrival at the service to commit, microseconds.
     latency: Mutex<Histogram<u64>>,
@@ -97,6 +102,9 @@ impl Default for Metrics {
             waiting: AtomicU64::default(),
             waiting_bytes: AtomicU64::default(),
             rolled_up: AtomicU64::default(),
+            dropped_incidents: AtomicU64::default(),
+            enrolled: AtomicU64::default(),
+            not_enrolled: AtomicU64::default(),
             refused: Mutex::default(),
             latency: Mutex::new(histogram()),
             commit: Mutex::new(histogram()),
@@ -223,17 +231,30 @@ impl Metrics {
         self.rolled_up.fetch_add(school_days as u64, Relaxed);
     }
 
+    /// So many incidents found their terminal's bound reached.
+    pub fn dropped_incidents(&self, incidents: usize) {
+        self.dropped_incidents.fetch_add(incidents as u64, Relaxed);
+    }
+
+    /// A machine asked to be a terminal, and is or is not.
+    pub fn enrolment(&self, done: bool) {
+        let counter = if done {
+            &self.enrolled
+        } else {
+            &self.not_enrolled
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
     /// Reports dealt with so far.
     #[must_use]
     pub fn reports(&self) -> u64 {
         self.reports.load(Relaxed)
     }
 
-    /// All of it in Prometheus' text format.
-    #[must_use]
-    pub fn render(&self) -> String {
-        let mut text = String::new();
-        for (name, help, counter) in [
+    /// Every counter with its name and meaning.
+    fn counters(&self) -> [(&'static str, &'static str, &AtomicU64); 11] {
+        [
             (
                 "reports",
                 "Reports dealt with: committed, or kept in quarantine.",
@@ -270,7 +291,29 @@ impl Metrics {
                 "School-days brought up to date.",
                 &self.rolled_up,
             ),
-        ] {
+            (
+                "dropped_incidents",
+                "Incidents beyond what a terminal may tell in a day.",
+                &self.dropped_incidents,
+            ),
+            (
+                "enrolled",
+                "Machines that became terminals, or got their identity back.",
+                &self.enrolled,
+            ),
+            (
+                "not_enrolled",
+                "Requests for enrolment that were refused.",
+                &self.not_enrolled,
+            ),
+        ]
+    }
+
+    /// All of it in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        for (name, help, counter) in self.counters() {
             let _ = writeln!(text, "# HELP classpulse_{name}_total {help}");
             let _ = writeln!(text, "# TYPE classpulse_{name}_total counter");
             let _ = writeln!(text, "classpulse_{name}_total {}", counter.load(Relaxed));

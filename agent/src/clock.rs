@@ -1,6 +1,10 @@
 //! The only reader of time. Not responsible for deciding whether the clock can be trusted (`core`).
 
+mod hardware;
+
 use crate::core::Now;
+
+pub use hardware::hardware_ms;
 
 /// Tells the time as a machine sees it.
 pub trait Clock: Send {

@@ -1,6 +1,9 @@
 //! The agent's settings: flags over environment over one small file over defaults. The only reader of the environment.
 //!
-//! Not responsible for settings that the service changes from afar (`core`).
+//! Not responsible for settings that the service changes from afar (`core`), or for which id a terminal has in the end
+//! (`identity`).
+
+mod places;
 
 use std::{
     fs, io,
@@ -13,6 +16,13 @@ use serde::Deserialize;
 
 use crate::{local::carrier, sense::machine};
 
+pub use places::default_file;
+
+/// Longest room, in characters.
+const LONGEST_ROOM: usize = 64;
+/// Longest code as typed, in bytes.
+const LONGEST_CODE: usize = 64;
+
 /// What can be said on the command line, by environment, or (in the file) under the same names.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,9 +30,21 @@ pub struct Settings {
     /// Broker, as HOST:PORT.
     #[arg(long, env = "CLASSPULSE_AGENT_SERVER")]
     pub server: Option<String>,
-    /// The terminal's id: 1 to 64 of A-Z a-z 0-9 . _ -
+    /// The certificate authority (PEM) that alone is trusted: the connection is then TLS. Without it, plain text.
+    #[arg(long, env = "CLASSPULSE_AGENT_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// The terminal's id, where it is not to be enrolled: 1 to 64 of A-Z a-z 0-9 . _ -
     #[arg(long, env = "CLASSPULSE_AGENT_TERMINAL")]
     pub terminal: Option<String>,
+    /// The school's enrolment code, by file or `CLASSPULSE_AGENT_CODE`. No flag: everybody on a machine can read those.
+    #[arg(skip)]
+    pub code: Option<String>,
+    /// The room, as whoever installs says it: at most 64 characters.
+    #[arg(long, env = "CLASSPULSE_AGENT_ROOM")]
+    pub room: Option<String>,
+    /// The identity's file; beside the journal, unless said.
+    #[arg(long, env = "CLASSPULSE_AGENT_IDENTITY", value_name = "FILE")]
+    pub identity: Option<PathBuf>,
     /// The journal's file.
     #[arg(long, env = "CLASSPULSE_AGENT_JOURNAL")]
     pub journal: Option<PathBuf>,
@@ -41,9 +63,13 @@ pub struct Settings {
     /// Seconds without input after which use has ended, 30 to 3600, until the service says otherwise.
     #[arg(long, env = "CLASSPULSE_AGENT_IDLE")]
     pub idle_seconds: Option<u32>,
-    /// At most so many seconds before the first connection, 0 to 300.
+    /// At most so many seconds before a boot's first connection, and before one that was lost comes back, 0 to 300: so
+    /// that a county's terminals don't come all at once.
     #[arg(long, env = "CLASSPULSE_AGENT_JITTER")]
     pub jitter_seconds: Option<u64>,
+    /// Report power-on times from before the installation, once, after enrolment.
+    #[arg(long, env = "CLASSPULSE_AGENT_HISTORY", value_name = "BOOL")]
+    pub history: Option<bool>,
     /// How log lines look.
     #[arg(long, env = "CLASSPULSE_AGENT_LOG", value_name = "FORMAT")]
     pub log: Option<LogFormat>,
@@ -96,8 +122,16 @@ pub struct Config {
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// The terminal's id.
-    pub terminal: String,
+    /// PEM file of the only authority that is trusted; plain text without it.
+    pub ca_file: Option<PathBuf>,
+    /// The terminal's id, where it is said and not given by enrolment.
+    pub terminal: Option<String>,
+    /// The school's enrolment code.
+    pub code: Option<String>,
+    /// The room; empty where nobody says it.
+    pub room: String,
+    /// The identity's file.
+    pub identity: PathBuf,
     /// The journal's file.
     pub journal: PathBuf,
     /// Where helpers and `status` speak to the agent.
@@ -110,8 +144,10 @@ pub struct Config {
     pub heartbeat_seconds: u32,
     /// Seconds without input after which use has ended.
     pub idle_seconds: u32,
-    /// At most so many seconds before the first connection.
+    /// At most so many seconds before the first connection, and before one that was lost comes back.
     pub jitter_seconds: u64,
+    /// Whether power-on times from before the installation are reported.
+    pub history: bool,
     /// How log lines look.
     pub log: LogFormat,
     /// Which log lines are written.
@@ -125,261 +161,191 @@ pub enum ConfigError {
     #[error("{0}: {1}")]
     File(PathBuf, String),
     /// The machine has no id, and none could be kept for it.
-    #[error("this machine has no id, and {} can't keep one for it; give --terminal", .0.display())]
+    #[error("this machine has no id, and {} can't keep one for it; say `terminal`, or a `code`", .0.display())]
     Identity(PathBuf, #[source] io::Error),
     /// A value.
-    #[error("{key} = {value:?}: must be {allowed}")]
+    #[error("{key} = {value} ({place}): must be {allowed}")]
     Value {
         /// Which setting.
         key: &'static str,
-        /// As given.
+        /// As given; a secret is not repeated.
         value: String,
+        /// Where it was said.
+        place: String,
         /// What is allowed.
         allowed: String,
     },
 }
 
 impl Config {
-    /// Lays `said` (flags, environment) over the file over defaults.
+    /// Lays `said` (flags, environment) over the file over defaults. Without `file`, the system's own configuration
+    /// file ([`default_file`]) is read where there is one.
     ///
     /// # Errors
-    /// [`ConfigError`] names the file or the setting, and what is allowed.
+    /// [`ConfigError`] names the file or the setting, where it was said, and what is allowed.
     pub fn load(file: Option<&Path>, said: Settings) -> Result<Self, ConfigError> {
-        let from_file = match file {
-            None => Settings::default(),
-            Some(path) => {
-                let wrong = |error: &dyn std::fmt::Display| {
-                    ConfigError::File(path.to_owned(), error.to_string())
-                };
-                let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
-                toml::from_str(&text).map_err(|error| wrong(&error))?
-            }
+        let own = default_file();
+        let said = Settings {
+            code: said.code.or_else(places::code),
+            ..said
         };
-        Self::check(said, from_file)
+        match file.or_else(|| own.exists().then_some(own.as_path())) {
+            None => Self::check(said, Settings::default(), &own),
+            Some(path) => {
+                let text = fs::read_to_string(path)
+                    .map_err(|error| ConfigError::File(path.to_owned(), error.to_string()))?;
+                Self::check(said, settings(&text, path)?, path)
+            }
+        }
     }
 
-    fn check(said: Settings, file: Settings) -> Result<Self, ConfigError> {
-        let server = said
-            .server
-            .or(file.server)
-            .unwrap_or_else(|| "127.0.0.1:1883".to_owned());
+    /// What a file with this text would say, over defaults: for a look before it is written.
+    ///
+    /// # Errors
+    /// [`ConfigError`], as by [`Config::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        Self::check(Settings::default(), settings(text, path)?, path)
+    }
+
+    /// The id of a machine that nobody named and that has no code to enrol with.
+    ///
+    /// # Errors
+    /// [`ConfigError::Identity`] where the machine has none and none can be kept for it.
+    pub fn default_terminal(&self) -> Result<String, ConfigError> {
+        places::default_terminal(Path::new("/etc/machine-id"), &self.journal)
+    }
+
+    fn check(said: Settings, file: Settings, path: &Path) -> Result<Self, ConfigError> {
+        let from = Origin { path };
+        let (server, at) = from.either(said.server, file.server, "server");
+        let server = server.unwrap_or_else(|| "127.0.0.1:1883".to_owned());
         let parts = server
             .rsplit_once(':')
             .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
         let Some((host, port)) = parts.filter(|(host, port)| !host.is_empty() && *port != 0) else {
-            return Err(wrong("server", &server, "HOST:PORT, such as 10.1.2.3:1883"));
+            return Err(at.wrong(&server, "HOST:PORT, such as 10.1.2.3:1883"));
         };
+        let (terminal, at) = from.either(said.terminal, file.terminal, "terminal");
+        if let Some(terminal) = terminal.as_deref().filter(|id| !topic::is_terminal(id)) {
+            return Err(at.wrong(terminal, "1 to 64 of A-Z a-z 0-9 . _ -"));
+        }
+        let (code, at) = from.either(said.code, file.code, "code");
+        let code = code.filter(|code| !code.trim().is_empty());
+        if code.as_deref().is_some_and(|code| !looks_like_a_code(code)) {
+            let allowed = "the school's enrolment code, such as 7KQ4-M2XD-9TRA";
+            return Err(at.wrong("…", allowed));
+        }
+        let (room, at) = from.either(said.room, file.room, "room");
+        let room = room.unwrap_or_default();
+        if room.chars().count() > LONGEST_ROOM || room.chars().any(char::is_control) {
+            return Err(at.wrong(&room, "at most 64 characters in one line"));
+        }
+        let (sources, at) = from.either(said.sources, file.sources, "sources");
+        let all = || machine::SOURCES.iter().map(|name| (*name).to_owned());
+        let sources = sources.unwrap_or_else(|| all().collect());
+        let known = |source: &&String| machine::SOURCES.contains(&source.as_str());
+        if let Some(unknown) = sources.iter().find(|source| !known(source)) {
+            return Err(at.wrong(unknown, &machine::SOURCES.join(", ")));
+        }
+        let (tick, tick_at) = from.either(said.tick_seconds, file.tick_seconds, "tick_seconds");
+        let (heartbeat, heartbeat_at) = from.either(
+            said.heartbeat_seconds,
+            file.heartbeat_seconds,
+            "heartbeat_seconds",
+        );
+        let (idle, idle_at) = from.either(said.idle_seconds, file.idle_seconds, "idle_seconds");
+        let (jitter, jitter_at) =
+            from.either(said.jitter_seconds, file.jitter_seconds, "jitter_seconds");
         let journal = said
             .journal
             .or(file.journal)
-            .unwrap_or_else(default_journal);
-        let terminal = match said.terminal.or(file.terminal) {
-            Some(terminal) => terminal,
-            None => default_terminal(Path::new("/etc/machine-id"), &journal)?,
-        };
-        if !topic::is_terminal(&terminal) {
-            return Err(wrong("terminal", &terminal, "1 to 64 of A-Z a-z 0-9 . _ -"));
-        }
-        let sources = said.sources.or(file.sources).unwrap_or_else(|| {
-            machine::SOURCES
-                .iter()
-                .map(|name| (*name).to_owned())
-                .collect()
-        });
-        if let Some(unknown) = sources
-            .iter()
-            .find(|source| !machine::SOURCES.contains(&source.as_str()))
-        {
-            return Err(wrong("sources", unknown, &machine::SOURCES.join(", ")));
-        }
-        let tick = said.tick_seconds.or(file.tick_seconds).unwrap_or(5);
-        let heartbeat = said
-            .heartbeat_seconds
-            .or(file.heartbeat_seconds)
-            .unwrap_or(60);
-        let idle = said.idle_seconds.or(file.idle_seconds).unwrap_or(300);
-        let jitter = said.jitter_seconds.or(file.jitter_seconds).unwrap_or(5);
+            .unwrap_or_else(places::default_journal);
+        let identity = said
+            .identity
+            .or(file.identity)
+            .unwrap_or_else(|| places::default_identity(&journal));
         Ok(Self {
             host,
             port,
+            ca_file: said.ca_file.or(file.ca_file),
             terminal,
+            code,
+            room,
+            identity,
             journal,
             socket: said
                 .socket
                 .or(file.socket)
                 .unwrap_or_else(|| carrier::DEFAULT.into()),
             sources,
-            tick_seconds: between("tick_seconds", tick, 1, 15, "1 to 15")?,
-            heartbeat_seconds: between("heartbeat_seconds", heartbeat, 15, 3_600, "15 to 3600")?,
-            idle_seconds: between("idle_seconds", idle, 30, 3_600, "30 to 3600")?,
-            jitter_seconds: between("jitter_seconds", jitter, 0, 300, "0 to 300")?,
+            tick_seconds: tick_at.between(tick.unwrap_or(5), 1, 15)?,
+            heartbeat_seconds: heartbeat_at.between(heartbeat.unwrap_or(60), 15, 3_600)?,
+            idle_seconds: idle_at.between(idle.unwrap_or(300), 30, 3_600)?,
+            jitter_seconds: jitter_at.between(jitter.unwrap_or(60), 0, 300)?,
+            history: said.history.or(file.history).unwrap_or_default(),
             log: said.log.or(file.log).unwrap_or_default(),
             log_level: said.log_level.or(file.log_level).unwrap_or_default(),
         })
     }
 }
 
-fn wrong(key: &'static str, value: &str, allowed: &str) -> ConfigError {
-    ConfigError::Value {
-        key,
-        value: value.to_owned(),
-        allowed: allowed.to_owned(),
+fn settings(text: &str, path: &Path) -> Result<Settings, ConfigError> {
+    toml::from_str(text).map_err(|error| ConfigError::File(path.to_owned(), error.to_string()))
+}
+
+/// Case, blanks and dashes do not matter, and what else a code is made of is the service's to say.
+fn looks_like_a_code(code: &str) -> bool {
+    code.len() <= LONGEST_CODE
+        && code
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'-'))
+}
+
+/// Which file lies under what was said.
+struct Origin<'a> {
+    path: &'a Path,
+}
+
+impl Origin<'_> {
+    /// What was said before what is in the file, and where that was.
+    fn either<T>(&self, said: Option<T>, file: Option<T>, key: &'static str) -> (Option<T>, At) {
+        let place = match &said {
+            Some(_) => "by flag or environment".to_owned(),
+            None => format!("in {}", self.path.display()),
+        };
+        (said.or(file), At { key, place })
     }
 }
 
-fn between<T: PartialOrd + Copy + std::fmt::Display>(
+/// A setting and where it was said.
+struct At {
     key: &'static str,
-    value: T,
-    low: T,
-    high: T,
-    allowed: &'static str,
-) -> Result<T, ConfigError> {
-    if low <= value && value <= high {
-        Ok(value)
-    } else {
-        Err(wrong(key, &value.to_string(), allowed))
+    place: String,
+}
+
+impl At {
+    fn wrong(self, value: &str, allowed: &str) -> ConfigError {
+        ConfigError::Value {
+            key: self.key,
+            value: value.to_owned(),
+            place: self.place,
+            allowed: allowed.to_owned(),
+        }
     }
-}
 
-/// The machine's own id, hashed: stable, and says nothing of the machine or its users. A machine without one gets a
-/// random id, kept beside the journal.
-fn default_terminal(machine_id: &Path, journal: &Path) -> Result<String, ConfigError> {
-    let text = fs::read_to_string(machine_id).unwrap_or_default();
-    let id = text.trim();
-    if id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        // Two halves: a checksum of the whole has only 32 bits, too few for a province.
-        let (high, low) = id.as_bytes().split_at(16);
-        return Ok(format!(
-            "pc-{:08x}{:08x}",
-            crc32fast::hash(high),
-            crc32fast::hash(low)
-        ));
+    fn between<T: PartialOrd + Copy + std::fmt::Display>(
+        self,
+        value: T,
+        low: T,
+        high: T,
+    ) -> Result<T, ConfigError> {
+        if low <= value && value <= high {
+            Ok(value)
+        } else {
+            Err(self.wrong(&value.to_string(), &format!("{low} to {high}")))
+        }
     }
-    let mut kept = journal.to_owned().into_os_string();
-    kept.push(".terminal");
-    let kept = PathBuf::from(kept);
-    if let Ok(text) = fs::read_to_string(&kept)
-        && topic::is_terminal(text.trim())
-    {
-        return Ok(text.trim().to_owned());
-    }
-    let id = format!("pc-{:016x}", rand::random::<u64>());
-    match fs::write(&kept, &id) {
-        Ok(()) => Ok(id),
-        Err(error) => Err(ConfigError::Identity(kept, error)),
-    }
-}
-
-/// The service's folder where it may be written, else the working folder.
-fn default_journal() -> PathBuf {
-    let folder = &state_folder();
-    if folder.is_dir() && writable(folder) {
-        folder.join("journal")
-    } else {
-        PathBuf::from("classpulse-agent.journal")
-    }
-}
-
-#[cfg(not(windows))]
-fn state_folder() -> PathBuf {
-    PathBuf::from("/var/lib/classpulse-agent")
-}
-
-#[cfg(windows)]
-fn state_folder() -> PathBuf {
-    crate::folders::Folders::here().data
-}
-
-#[cfg(target_os = "linux")]
-fn writable(folder: &Path) -> bool {
-    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn writable(folder: &Path) -> bool {
-    fs::metadata(folder).is_ok_and(|about| !about.permissions().readonly())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_win_over_the_file_and_defaults_work() {
-        let file: Settings =
-            toml::from_str("server = \"a:1\"\nterminal = \"t-1\"\nidle_seconds = 60\n").unwrap();
-        let said = Settings {
-            server: Some("[::1]:1884".to_owned()),
-            ..Settings::default()
-        };
-        let config = Config::check(said, file).unwrap();
-        assert_eq!((config.host.as_str(), config.port), ("[::1]", 1884));
-        assert_eq!(
-            (
-                config.terminal.as_str(),
-                config.idle_seconds,
-                config.heartbeat_seconds
-            ),
-            ("t-1", 60, 60)
-        );
-        assert_eq!(
-            (config.log, config.log_level),
-            (LogFormat::Text, LogLevel::Info)
-        );
-    }
-
-    #[test]
-    fn a_machine_keeps_its_id_with_and_without_one_of_its_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let (machine_id, journal) = (folder.path().join("machine-id"), folder.path().join("j"));
-        let id = || default_terminal(&machine_id, &journal);
-        let random = id().unwrap();
-        assert!(topic::is_terminal(&random) && random.starts_with("pc-"));
-        assert_eq!(id().unwrap(), random);
-        fs::write(&machine_id, "uninitialized\n").unwrap();
-        assert_eq!(id().unwrap(), random);
-        let mut found = std::collections::BTreeSet::from([random]);
-        for own in [
-            "0123456789abcdef0123456789abcdef\n",
-            "0123456789abcdef0123456789abcdee\n",
-        ] {
-            fs::write(&machine_id, own).unwrap();
-            assert_eq!(id().unwrap().len(), 19);
-            found.insert(id().unwrap());
-        }
-        assert_eq!(found.len(), 3);
-        let nowhere = folder.path().join("no/such/folder/j");
-        let error = default_terminal(&folder.path().join("none"), &nowhere).unwrap_err();
-        assert!(error.to_string().contains("--terminal"), "{error}");
-    }
-
-    #[test]
-    fn mistakes_name_the_setting_and_what_is_allowed() {
-        for (text, words) in [
-            ("server = \"here\"", "HOST:PORT"),
-            ("server = \"here:0\"", "HOST:PORT"),
-            ("terminal = \"三年级\"", "1 to 64"),
-            ("sources = [\"camera\"]", "evdev, tty, alsa, session"),
-            ("tick_seconds = 60", "1 to 15"),
-            ("heartbeat_seconds = 1", "15 to 3600"),
-            ("idle_seconds = 3601", "30 to 3600"),
-            ("jitter_seconds = 301", "0 to 300"),
-        ] {
-            let file: Settings = toml::from_str(text).unwrap();
-            let error = Config::check(Settings::default(), file)
-                .unwrap_err()
-                .to_string();
-            assert!(error.contains(words), "{error}");
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("agent.toml");
-        fs::write(&path, "sever = \"a:1\"\n").unwrap();
-        let error = Config::load(Some(&path), Settings::default())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("agent.toml") && error.contains("line 1") && error.contains("sever"),
-            "{error}"
-        );
-    }
-}
+mod tests;

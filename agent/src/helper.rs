@@ -16,13 +16,13 @@ const LOOK: Duration = Duration::from_secs(5);
 const AGAIN: (Duration, Duration) = (LOOK, Duration::from_mins(1));
 
 /// Looks and tells until the session is gone.
-pub fn run(mut desktop: Desktop, agent: &Path) -> Gone {
+pub fn run(mut desktop: Desktop, agent: &Path) {
     let mut pause = AGAIN.0;
     loop {
         // Looked at first: a session that is gone has nothing to say, and the helper ends with it.
         let first = match desktop.look() {
             Ok(signs) => signs,
-            Err(gone) => return gone,
+            Err(Gone) => return,
         };
         let ended = match carrier::connect(agent) {
             Ok(mut stream) => {
@@ -31,8 +31,8 @@ pub fn run(mut desktop: Desktop, agent: &Path) -> Gone {
             }
             Err(_) => Ended::Agent,
         };
-        if let Ended::Session(gone) = ended {
-            return gone;
+        if let Ended::Session = ended {
+            return;
         }
         thread::sleep(pause);
         pause = (pause * 2).min(AGAIN.1);
@@ -41,7 +41,7 @@ pub fn run(mut desktop: Desktop, agent: &Path) -> Gone {
 
 /// Which end went away.
 enum Ended {
-    Session(Gone),
+    Session,
     Agent,
 }
 
@@ -54,7 +54,7 @@ fn tell(desktop: &mut Desktop, agent: &mut impl io::Write, first: Signs) -> Ende
         thread::sleep(LOOK);
         signs = match desktop.look() {
             Ok(signs) => signs,
-            Err(gone) => return Ended::Session(gone),
+            Err(Gone) => return Ended::Session,
         };
     }
 }

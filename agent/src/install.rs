@@ -10,6 +10,8 @@ use std::{
 
 use clap::Args;
 
+use crate::config::{self, Config, ConfigError};
+
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(windows)]
@@ -80,6 +82,9 @@ pub enum InstallError {
     /// What a package manager put in place it must take away.
     #[error("it was installed as a package: say `{0}`")]
     Packaged(&'static str),
+    /// What the configuration would say.
+    #[error("the configuration would not hold")]
+    Configuration(#[source] ConfigError),
     /// An option, or the configuration that there is.
     #[error("{key}: {problem}")]
     Option {
@@ -126,7 +131,7 @@ impl InstallError {
 /// certificate authority lies, where one was given or was there. Lines, comments and keys that are not meant stay.
 ///
 /// # Errors
-/// [`InstallError::Option`] where the text is not TOML, before or after, or the server is missing or not HOST:PORT.
+/// [`InstallError`] where the text is not TOML, before or after, a value can't hold, or nobody says a server.
 pub fn configuration(
     existing: &str,
     options: &InstallOptions,
@@ -153,7 +158,13 @@ pub fn configuration(
         }
     }
     let new = lines.join("\n") + "\n";
-    check_server(&read(&new)?)?;
+    if !read(&new)?.contains_key("server") {
+        return Err(InstallError::Option {
+            key: "server",
+            problem: "say --server HOST:PORT".to_owned(),
+        });
+    }
+    Config::parse(&new, &config::default_file()).map_err(InstallError::Configuration)?;
     Ok(new)
 }
 
@@ -168,26 +179,6 @@ fn read(text: &str) -> Result<toml::Table, InstallError> {
         key: "configuration",
         problem: error.to_string(),
     })
-}
-
-fn check_server(table: &toml::Table) -> Result<(), InstallError> {
-    let wrong = |problem: String| InstallError::Option {
-        key: "server",
-        problem,
-    };
-    let Some(server) = table.get("server").and_then(toml::Value::as_str) else {
-        return Err(wrong("say --server HOST:PORT".to_owned()));
-    };
-    let parts = server.rsplit_once(':');
-    if parts
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p != 0))
-    {
-        Ok(())
-    } else {
-        Err(wrong(format!(
-            "{server:?} must be HOST:PORT, such as 10.1.2.3:8883"
-        )))
-    }
 }
 
 #[cfg(test)]

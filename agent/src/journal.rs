@@ -1,25 +1,25 @@
-//! The journal's file: whole or not there. Checksummed, replaced atomically, the last good one kept beside it.
+//! The journal's file.
 //!
-//! Not responsible for what it says (`core::JournalState`) or when it is written (`publish`).
+//! Not responsible for what it says (`core::JournalState`), when it is written (`publish`), or how it is kept (`keep`).
 
 use std::{
-    fmt,
-    fs::{self, File},
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use prost::Message as _;
 
-use crate::core::JournalState;
+use crate::{
+    core::JournalState,
+    keep::{self, Found, KeptFile, Magic},
+};
 
-const MAGIC: &[u8; 8] = b"CPJRNL\x00\x01";
-/// Magic with version, length, CRC-32.
-const HEADER: usize = 16;
-/// A larger file is none of ours: years offline stay below.
-const LARGEST: u64 = 64 * 1024 * 1024;
-/// Bad files kept aside; the next one stays where it is, and is said so.
-const ASIDES: u32 = 1_000;
+mod split;
+
+pub use crate::keep::{Kept, Problem, Trouble};
+pub use split::{join, split};
+
+const MAGIC: &Magic = b"CPJRNL\x00\x01";
 
 /// Where a journal is kept.
 pub trait JournalStore: Send {
@@ -40,67 +40,6 @@ pub struct Loaded {
     pub state: Option<JournalState>,
     /// What was wrong, for the log: every step down from the journal to its last good generation to nothing.
     pub troubles: Vec<Trouble>,
-}
-
-/// One thing that was wrong with a journal.
-#[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    /// The file can't be read.
-    #[error("{}: can't be read", .0.display())]
-    Unreadable(PathBuf, #[source] io::Error),
-    /// The file is torn, damaged, or not a journal.
-    #[error("{}: {problem}; {kept}", path.display())]
-    Bad {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: Problem,
-        /// Where it is now.
-        kept: Kept,
-    },
-}
-
-/// What is wrong with a file's bytes.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
-    /// Not a journal, or one of a later program.
-    #[error("not a journal of this program")]
-    Foreign,
-    /// Shorter or longer than it says.
-    #[error("torn: {found} bytes where {expected} were written")]
-    Torn {
-        /// Bytes found.
-        found: u64,
-        /// Bytes expected.
-        expected: u64,
-    },
-    /// The checksum differs.
-    #[error("damaged: the checksum differs")]
-    Damaged,
-    /// Whole, and yet no journal state.
-    #[error("not readable as a journal: {0}")]
-    Undecodable(prost::DecodeError),
-}
-
-/// What became of a bad file. It is never deleted.
-#[derive(Debug)]
-pub enum Kept {
-    /// It has another name now.
-    As(PathBuf),
-    /// It could not be renamed.
-    Here(io::Error),
-    /// Nobody asked for it to be moved.
-    Untouched,
-}
-
-impl fmt::Display for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::As(path) => write!(f, "kept as {}", path.display()),
-            Self::Here(error) => write!(f, "and can't be put aside: {error}"),
-            Self::Untouched => write!(f, "left as it is"),
-        }
-    }
 }
 
 /// A journal in memory, for simulations.
@@ -124,144 +63,93 @@ impl JournalStore for MemoryJournal {
     }
 }
 
-/// A journal in a file.
+/// A journal in files: the boot that goes on in one, boots that are over in another, `.older`.
 #[derive(Debug, Clone)]
 pub struct FileJournal {
-    path: PathBuf,
+    older: KeptFile,
+    current: KeptFile,
+    /// What the older part holds, as a checksum of its bytes; `None` while that is not known.
+    older_holds: Option<u32>,
 }
 
 impl FileJournal {
-    /// At this path; `.bak`, `.new` and `.corrupt` beside it.
+    /// At this path; `.older` beside it, and `.bak`, `.new` and `.corrupt` beside each.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path }
+        let mut older = path.clone().into_os_string();
+        older.push(".older");
+        Self {
+            older: KeptFile::new(older.into(), MAGIC),
+            current: KeptFile::new(path, MAGIC),
+            older_holds: None,
+        }
     }
 
     /// What is kept, touching nothing: for a look from outside while an agent runs.
     #[must_use]
     pub fn look(&self) -> Loaded {
-        self.find(|_| Kept::Untouched)
+        both(self.older.look(), self.current.look())
     }
 
-    fn beside(&self, ending: &str) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(ending);
-        name.into()
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.current.path()
     }
 
-    /// The first good generation; `bad` is told of every bad one before it.
-    fn find(&self, bad: impl Fn(&Path) -> Kept) -> Loaded {
-        let mut troubles = Vec::new();
-        for path in [self.path.clone(), self.beside(".bak")] {
-            match read(&path).map(|bytes| bytes.and_then(|bytes| decode(&bytes))) {
-                Ok(Ok(state)) => {
-                    let state = Some(state);
-                    return Loaded { state, troubles };
-                }
-                Ok(Err(problem)) => {
-                    let kept = bad(&path);
-                    troubles.push(Trouble::Bad {
-                        path,
-                        problem,
-                        kept,
-                    });
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => troubles.push(Trouble::Unreadable(path, error)),
-            }
-        }
-        Loaded {
-            state: None,
-            troubles,
-        }
+    /// Bytes on the disk now, without what stands beside.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let size = |file: &KeptFile| fs::metadata(file.path()).map_or(0, |about| about.len());
+        size(&self.older) + size(&self.current)
     }
 
-    /// Renames a bad file to the first free `.corrupt` name.
-    fn put_aside(&self, path: &Path) -> Kept {
-        let free = (1..=ASIDES)
-            .map(|number| match number {
-                1 => self.beside(".corrupt"),
-                _ => self.beside(&format!(".corrupt-{number}")),
-            })
-            .find(|name| !name.exists());
-        let Some(aside) = free else {
-            return Kept::Here(io::Error::other("too many bad files beside it"));
-        };
-        match fs::rename(path, &aside) {
-            Ok(()) => Kept::As(aside),
-            Err(error) => Kept::Here(error),
-        }
+    /// Another machine's journal (a cloned disk): renamed, so that it is neither found again nor lost.
+    ///
+    /// # Errors
+    /// The system's; then it is still where it was, and must not be loaded.
+    pub fn put_aside(&self, ending: &str) -> io::Result<Vec<PathBuf>> {
+        let mut aside = self.older.put_aside(ending)?;
+        aside.extend(self.current.put_aside(ending)?);
+        Ok(aside)
     }
+}
+
+fn both(older: Found<JournalState>, current: Found<JournalState>) -> Loaded {
+    let mut troubles = older.troubles;
+    troubles.extend(current.troubles);
+    let state = match (older.said, current.said) {
+        (None, one) | (one, None) => one,
+        (Some(older), Some(current)) => Some(join(older, current)),
+    };
+    Loaded { state, troubles }
 }
 
 impl JournalStore for FileJournal {
     fn load(&mut self) -> Loaded {
-        self.find(|path| self.put_aside(path))
+        self.older_holds = None;
+        both(self.older.load(), self.current.load())
     }
 
+    /// The older part first: until the other is written too, a boot that has just ended stands in both.
     fn save(&mut self, state: &JournalState) -> io::Result<()> {
-        let (new, bak) = (self.beside(".new"), self.beside(".bak"));
-        let mut file = File::create(&new)?;
-        file.write_all(&encode(state))?;
-        file.sync_all()?;
-        // Without a journal to follow it, the last good generation stays until the rename is done.
-        if self.path.exists() {
-            keep_generation(&self.path, &bak)?;
+        let (older, current) = split(state);
+        let holds = crc32fast::hash(&older.encode_to_vec());
+        if self.older_holds != Some(holds) {
+            // Nothing in it, and no file: there is nothing to say.
+            if !older.boots.is_empty() || self.older.path().exists() {
+                self.older.save(&older)?;
+            }
+            self.older_holds = Some(holds);
         }
-        fs::rename(&new, &self.path)?;
-        sync_folder(&self.path)
+        self.current.save(&current)
     }
 }
 
-/// Keeps the old generation as `bak` while a rename puts the new one in its place at one stroke: by a hard link, or
-/// by a copy where the file system has no links.
-fn keep_generation(path: &Path, bak: &Path) -> io::Result<()> {
-    match fs::remove_file(bak) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    if fs::hard_link(path, bak).is_err() {
-        fs::copy(path, bak)?;
-    }
-    Ok(())
-}
-
-fn read(path: &Path) -> io::Result<Result<Vec<u8>, Problem>> {
-    if fs::metadata(path)?.len() > LARGEST {
-        return Ok(Err(Problem::Foreign));
-    }
-    fs::read(path).map(Ok)
-}
-
-/// Makes the rename itself safe.
-#[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
-}
-
-/// A folder can't be flushed on Windows. NTFS keeps renames in a journal of its own: after a power cut the name leads to
-/// the old file or to the new one, never to a part; the new one's bytes were flushed before. The last few seconds of
-/// renames may be undone, which is a journal that is some seconds older.
-#[cfg(windows)]
-#[expect(clippy::unnecessary_wraps, reason = "as elsewhere, where it can fail")]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-/// A state as the file holds it: header with length and checksum, then the state.
+/// A state as the file holds it.
 #[must_use]
 pub fn encode(state: &JournalState) -> Vec<u8> {
-    let body = state.encode_to_vec();
-    let mut bytes = Vec::with_capacity(HEADER + body.len());
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());
-    bytes.extend_from_slice(&crc32fast::hash(&body).to_be_bytes());
-    bytes.extend_from_slice(&body);
-    bytes
+    keep::seal(MAGIC, state)
 }
 
 /// A file's bytes as a state.
@@ -269,28 +157,7 @@ pub fn encode(state: &JournalState) -> Vec<u8> {
 /// # Errors
 /// What is wrong with them.
 pub fn decode(bytes: &[u8]) -> Result<JournalState, Problem> {
-    let torn = |expected: u64| Problem::Torn {
-        found: bytes.len() as u64,
-        expected,
-    };
-    let (header, body) = bytes
-        .split_at_checked(HEADER)
-        .ok_or_else(|| torn(HEADER as u64))?;
-    let number = |at: usize| {
-        header[at..at + 4]
-            .iter()
-            .fold(0_u32, |sum, byte| sum << 8 | u32::from(*byte))
-    };
-    if &header[..8] != MAGIC {
-        return Err(Problem::Foreign);
-    }
-    if usize::try_from(number(8)) != Ok(body.len()) {
-        return Err(torn(HEADER as u64 + u64::from(number(8))));
-    }
-    if number(12) != crc32fast::hash(body) {
-        return Err(Problem::Damaged);
-    }
-    JournalState::decode(body).map_err(Problem::Undecodable)
+    keep::open(MAGIC, bytes)
 }
 
 #[cfg(test)]
@@ -358,6 +225,42 @@ mod tests {
             journal.save(&state(3)).unwrap();
             assert_eq!(journal.load().state, Some(state(3)));
         }
+    }
+
+    #[test]
+    fn boots_that_are_over_are_written_when_they_change_and_not_every_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = FileJournal::new(path.clone());
+        let older = folder.path().join("journal.older");
+        journal.save(&state(1)).unwrap();
+        assert!(!older.exists(), "nothing is over yet");
+        let boot = |id: u8, number: u32| StoredBoot {
+            id: vec![id; 16],
+            ..state(number).boots.remove(0)
+        };
+        let with = |current: u32| JournalState {
+            boots: vec![boot(1, 1), boot(2, current)],
+            ..state(1)
+        };
+        journal.save(&with(1)).unwrap();
+        let written = fs::metadata(&older).unwrap().modified().unwrap();
+        let inode = fs::read(&older).unwrap();
+        journal.save(&with(2)).unwrap();
+        assert_eq!(fs::metadata(&older).unwrap().modified().unwrap(), written);
+        assert_eq!(fs::read(&older).unwrap(), inode);
+        assert_eq!(journal.load().state, Some(with(2)));
+        // An acknowledgement takes the older boot away.
+        journal.save(&state(3)).unwrap();
+        assert_eq!(journal.load().state, Some(state(3)));
+        // The newer part is torn in both its generations: what is over is still there.
+        journal.save(&with(2)).unwrap();
+        for torn in ["journal", "journal.bak"] {
+            fs::write(folder.path().join(torn), "torn").unwrap();
+        }
+        let loaded = journal.load();
+        assert_eq!(loaded.state.unwrap().boots, [boot(1, 1)]);
+        assert_eq!(loaded.troubles.len(), 2);
     }
 
     #[test]

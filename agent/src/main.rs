@@ -2,9 +2,9 @@
 //!
 //! Not responsible for anything that it could be asked twice: the work is the library's.
 
+mod inspect;
 mod session;
 mod setup;
-mod status;
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +15,6 @@ use clap::{Parser, Subcommand};
 use classpulse_agent::{
     config::{Config, ConfigError, LogFormat, Settings},
     install::{InstallOptions, UninstallOptions},
-    journal::FileJournal,
     run::{self, chain},
 };
 use tokio::sync::watch;
@@ -24,14 +23,14 @@ use tracing::{error, info, warn};
 /// Classpulse agent: senses how long this classroom terminal is on and used, and reports it.
 ///
 /// Exit codes: 0 stopped in order; 1 failed; 2 wrong arguments or configuration.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(version, about, long_about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Sense and report until stopped.
     Run {
@@ -41,7 +40,26 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Show what the journal holds.
+    /// Enrol now, and say how it went. Not while the agent runs: it enrols by itself.
+    Enrol {
+        /// Configuration file (TOML).
+        #[arg(long, env = "CLASSPULSE_AGENT_CONFIG")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Find out what is wrong with this terminal, and say the mend. Exit code 1 where anything is.
+    Doctor {
+        /// Configuration file (TOML).
+        #[arg(long, env = "CLASSPULSE_AGENT_CONFIG")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        settings: Settings,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how the agent is: what it senses, today's minutes, its connection, and what waits in the journal.
     Status {
         /// Configuration file (TOML).
         #[arg(long, env = "CLASSPULSE_AGENT_CONFIG")]
@@ -55,6 +73,13 @@ enum Command {
     /// Look at this session (its last input, presentations) for the agent. Started at logon, one for each session;
     /// ends with it.
     Session(session::Place),
+    /// Be the service: for Windows's service manager, which `install` tells of it.
+    #[cfg(windows)]
+    Service {
+        /// Configuration file (TOML); agent.toml in the data folder unless said.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
     /// Make this machine a terminal, or upgrade it in place. What is not said stays as it is configured.
     Install(InstallOptions),
     /// Stop the service and remove it; configuration, identity and journal stay.
@@ -69,9 +94,23 @@ fn main() -> ExitCode {
             settings,
             json,
         } => with(config.as_deref(), settings, |config| {
-            show_status(&config, json)
+            inspect::status(&config, json)
         }),
+        Command::Enrol { config, settings } => with(config.as_deref(), settings, |config| {
+            let enrol = inspect::enrol(&config);
+            within_runtime(enrol)
+        }),
+        Command::Doctor {
+            config,
+            settings,
+            json,
+        } => {
+            let config = Config::load(config.as_deref(), settings);
+            within_runtime(inspect::doctor(config, json))
+        }
         Command::Session(place) => session::run(&place),
+        #[cfg(windows)]
+        Command::Service { config } => serve(config),
         Command::Install(options) => setup::install(&options),
         Command::Uninstall(options) => setup::uninstall(&options),
     }
@@ -100,17 +139,35 @@ fn start(config: Config) -> ExitCode {
         LogFormat::Text => lines.with_target(false).init(),
         LogFormat::Json => lines.json().init(),
     }
+    within_runtime(sense_and_report(config))
+}
+
+fn within_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            error!(%error, "the runtime can't start");
+            eprintln!("classpulse-agent: the runtime can't start: {error}");
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(sense_and_report(config))
+    let code = runtime.block_on(work);
+    // A name that is still being looked up would hold the end for as long as the resolver pleases.
+    runtime.shutdown_background();
+    code
+}
+
+#[cfg(windows)]
+fn serve(config: Option<PathBuf>) -> ExitCode {
+    match classpulse_agent::service_windows::dispatch(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("classpulse-agent: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn sense_and_report(config: Config) -> ExitCode {
@@ -177,24 +234,4 @@ async fn stop_signal() {
         // Without a console nobody can say stop but the service manager.
         Err(_) => std::future::pending().await,
     }
-}
-
-fn show_status(config: &Config, json: bool) -> ExitCode {
-    let loaded = FileJournal::new(config.journal.clone()).look();
-    for trouble in &loaded.troubles {
-        eprintln!("classpulse-agent: {}", chain(trouble));
-    }
-    let Some(state) = loaded.state else {
-        eprintln!(
-            "classpulse-agent: no journal at {}",
-            config.journal.display()
-        );
-        return ExitCode::FAILURE;
-    };
-    if json {
-        println!("{:#}", status::json(config, &state));
-    } else {
-        print!("{}", status::words(config, &state));
-    }
-    ExitCode::SUCCESS
 }

@@ -6,69 +6,62 @@ use std::time::Duration;
 
 use classpulse_proto::{
     topic::{self, Channel},
-    v1::{Ack, State},
+    v1::{Report, SignalKind},
 };
 use prost::Message as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rumqttc::v5::{
-    AsyncClient, Event, EventLoop, MqttOptions,
-    mqttbytes::{
-        QoS,
-        v5::{LastWill, Packet},
-    },
+    AsyncClient,
+    mqttbytes::{QoS, v5::PublishProperties},
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, MissedTickBehavior},
+    time::MissedTickBehavior,
 };
 use tracing::{debug, error, info, warn};
 
+mod past;
+
+use past::{Past, history_id};
+
 use crate::{
+    access::Access,
     clock::Clock,
     core::{Core, CoreEvent, Now, Seen},
     journal::JournalStore,
+    link::{Enrolment, Line, Link, Login, REPORT_ALIAS, state_message},
+    local::StatusBoard,
     sense::Sense,
+    status::{Bulletin, Connection},
 };
 
-/// Requests that may wait for the connection; reports in flight are bounded by the core.
-const REQUESTS: usize = 64;
-/// Publishes without the broker's answer. The client reserves room for all it may have: by default 13 MB.
-const INFLIGHT: u16 = 32;
 /// Connection events that may wait for the driver.
 const EVENTS: usize = 64;
-/// Largest packet either way.
-const MAX_PACKET: u32 = 64 * 1024;
-/// First and longest pause before connecting again.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
-/// A connection that held so long was a good one: the next loss begins with the first pause again. Two machines under
-/// one identity throw each other out, and must not do it at full speed.
-const GOOD: Duration = Duration::from_mins(1);
-/// How long a stop waits for its last reports' acknowledgements, and then for the connection's orderly end.
-const LAST_WORDS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(500));
+/// How long a stop waits for its last reports' acknowledgements, and then for the connection's orderly end: less than
+/// two seconds in all, with the journal's last write. Nobody waits for an agent at the switch.
+const LAST_WORDS: (Duration, Duration) = (Duration::from_millis(1_400), Duration::from_millis(300));
 /// Looks at the machine are never nearer together.
 const SHORTEST_TICK: Duration = Duration::from_secs(1);
 
 /// How to connect, and how often to look.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Host name or address of the broker.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// The terminal's id: client id and user name.
-    pub terminal: String,
+    /// Where the server is.
+    pub access: Access,
+    /// Who speaks; `None` while the machine is no terminal.
+    pub login: Option<Login>,
+    /// How it becomes one, or again one when its key is refused; `None` where it was named by hand.
+    pub enrolment: Option<Enrolment>,
     /// Between two looks at the machine; at least a second.
     pub tick: Duration,
     /// At most so long before the first connection, so that a school's terminals don't come all at once.
     pub jitter: Duration,
     /// Seeds the jitter.
     pub seed: u64,
-}
-
-enum Link {
-    Up,
-    Down(String),
-    Ack(Ack),
+    /// Where `status` looks.
+    pub board: StatusBoard,
+    /// Whether power-on times from before the installation are to be read and reported, where that was not done yet.
+    pub history: bool,
 }
 
 /// Runs until `stop` says true (or its sender is gone). Every session of this boot is returned for the log.
@@ -83,22 +76,24 @@ pub async fn run(
     mut stop: watch::Receiver<bool>,
     progress: watch::Sender<usize>,
 ) -> Vec<Seen> {
-    let (client, events) = connect(&options);
-    let (links, mut link) = mpsc::channel(EVENTS);
+    let (links, mut events) = mpsc::channel(EVENTS);
     let mut random = rand::rngs::StdRng::seed_from_u64(options.seed);
-    let poll = spawn(poll(
-        events,
+    let first = options.jitter.mul_f64(random.random_range(0.0..1.0));
+    let line = Line {
+        access: options.access,
+        login: options.login,
+        enrolment: options.enrolment,
         links,
-        options.jitter.mul_f64(random.random_range(0.0..1.0)),
         random,
-    ));
+    };
+    let line = spawn(line.keep(first));
     let mut driver = Driver {
         core: &mut core,
-        client: &client,
-        terminal: &options.terminal,
+        speaker: None,
         link: LinkState::Down,
-        saved: true,
+        bulletin: Bulletin::new(clock.now()),
     };
+    let mut past = Past::new(options.history && !driver.core.has_history());
     let mut ticks = tokio::time::interval(options.tick.max(SHORTEST_TICK));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -107,12 +102,22 @@ pub async fn run(
                 let now = clock.now();
                 driver.core.observe(now, sense.observe(now.mono_ms, now.wall_ms));
             }
-            event = link.recv() => if let Some(event) = event {
+            event = events.recv() => if let Some(event) = event {
                 driver.handle(clock.now(), event);
             } else {
                 error!("the connection's task has ended by itself");
                 break;
             },
+            spans = past.read() => {
+                let terminal = driver.speaker.as_ref().map_or("", |speaker| &speaker.terminal);
+                let id = history_id(terminal);
+                driver.core.take_history(clock.now(), id, &spans);
+            }
+            () = options.board.wanted() => {
+                let now = clock.now();
+                options.board.set(driver.bulletin.show(now, driver.core, &sense.sights()));
+                continue;
+            }
             () = told(&mut stop) => break,
         }
         let now = clock.now();
@@ -121,13 +126,16 @@ pub async fn run(
         driver.greet(now);
         driver.send(now);
         driver.log();
+        if driver.link == LinkState::Up && driver.core.knows_time() {
+            past.begin(now.wall_ms.div_euclid(1_000));
+        }
         let waits = driver.core.waiting();
         progress.send_if_modified(|waiting| std::mem::replace(waiting, waits) != waits);
     }
     driver
-        .last_words(&mut clock, &mut sense, &mut journal, &mut link)
+        .last_words(&mut clock, &mut sense, &mut journal, &mut events)
         .await;
-    poll.abort();
+    line.abort();
     core.sessions()
 }
 
@@ -145,73 +153,6 @@ fn spawn(work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHa
     tokio::spawn(work)
 }
 
-fn connect(options: &Options) -> (AsyncClient, EventLoop) {
-    let mut mqtt = MqttOptions::new(&options.terminal, &options.host, options.port);
-    mqtt.set_credentials(&options.terminal, "");
-    mqtt.set_keep_alive(Duration::from_mins(1));
-    mqtt.set_clean_start(true);
-    mqtt.set_max_packet_size(Some(MAX_PACKET));
-    mqtt.set_outgoing_inflight_upper_limit(INFLIGHT);
-    let state = topic::of(&options.terminal, Channel::State);
-    mqtt.set_last_will(LastWill::new(
-        state,
-        state_message(false, 0),
-        QoS::AtLeastOnce,
-        true,
-        None,
-    ));
-    AsyncClient::new(mqtt, REQUESTS)
-}
-
-fn state_message(online: bool, since: i64) -> Vec<u8> {
-    State { online, since }.encode_to_vec()
-}
-
-async fn poll(
-    mut events: EventLoop,
-    links: mpsc::Sender<Link>,
-    first: Duration,
-    mut random: rand::rngs::StdRng,
-) {
-    tokio::time::sleep(first).await;
-    let mut pause = RETRY.0;
-    let mut up_since: Option<Instant> = None;
-    loop {
-        let link = match events.poll().await {
-            Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                up_since = Some(Instant::now());
-                Link::Up
-            }
-            Ok(Event::Incoming(Packet::Publish(publish))) => match Ack::decode(publish.payload) {
-                Ok(ack) => Link::Ack(ack),
-                Err(foreign) => {
-                    debug!(%foreign, "an acknowledgement can't be read");
-                    continue;
-                }
-            },
-            Ok(_) => continue,
-            Err(error) => {
-                // Reports repeat themselves; nothing of the old connection needs to be said again.
-                events.state.events.clear();
-                events.state.collision = None;
-                events.pending.clear();
-                Link::Down(error.to_string())
-            }
-        };
-        let down = matches!(link, Link::Down(_));
-        if links.send(link).await.is_err() {
-            return;
-        }
-        if down {
-            if up_since.take().is_some_and(|since| since.elapsed() >= GOOD) {
-                pause = RETRY.0;
-            }
-            tokio::time::sleep(pause.mul_f64(random.random_range(0.0..1.0))).await;
-            pause = (pause * 2).min(RETRY.1);
-        }
-    }
-}
-
 /// What the driver knows of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LinkState {
@@ -221,32 +162,67 @@ enum LinkState {
     Up,
 }
 
+/// Through whom to speak, as which terminal.
+struct Speaker {
+    terminal: String,
+    client: AsyncClient,
+    /// The broker takes a number for a topic.
+    numbers: bool,
+    /// It knows the number of the report's topic.
+    named: bool,
+}
+
 struct Driver<'a> {
     core: &'a mut Core,
-    client: &'a AsyncClient,
-    terminal: &'a str,
+    /// Of the last connection.
+    speaker: Option<Speaker>,
     link: LinkState,
-    /// Whether the last write of the journal went well.
-    saved: bool,
+    bulletin: Bulletin,
 }
 
 impl Driver<'_> {
     fn handle(&mut self, now: Now, link: Link) {
         match link {
-            Link::Up => {
+            Link::Up(terminal, client, numbers) => {
                 info!("connected");
+                self.bulletin.connection(now, Connection::Up, None);
+                self.speaker = Some(Speaker {
+                    terminal,
+                    client,
+                    numbers,
+                    named: false,
+                });
                 self.link = LinkState::New;
             }
             Link::Down(why) => {
                 warn!(why, "no connection; trying again");
-                self.link = LinkState::Down;
-                self.core.disconnected(now);
+                self.down(now, Connection::Down, why);
             }
+            Link::Impostor(why) => {
+                warn!(why, "something else answers in the server's place");
+                self.core.note(now, SignalKind::ServerRefused, 0);
+                self.down(now, Connection::Impostor, why);
+            }
+            Link::Denied(why) => {
+                warn!(why, "the server refuses this terminal's key");
+                self.down(now, Connection::Denied, why);
+            }
+            Link::NotEnrolled(why) => {
+                warn!(why, "this machine is not enrolled; what is recorded waits");
+                self.down(now, Connection::NotEnrolled, why);
+            }
+            Link::Enrolled(identity) => self.bulletin.enrolled(&identity),
             Link::Ack(ack) => {
                 debug!(sequences = ?ack.sequences, "acknowledged");
                 self.core.acknowledged(now, &ack);
             }
         }
+    }
+
+    fn down(&mut self, now: Now, connection: Connection, why: String) {
+        self.bulletin.connection(now, connection, Some(why));
+        self.link = LinkState::Down;
+        self.core.disconnected(now);
     }
 
     /// Asks for acknowledgements and says that the terminal is here, before any report. Where the connection's queue
@@ -255,9 +231,8 @@ impl Driver<'_> {
         if self.link != LinkState::New {
             return;
         }
-        let ack = topic::of(self.terminal, Channel::Ack);
-        let subscribed = self.client.try_subscribe(ack, QoS::AtLeastOnce).is_ok();
-        if subscribed && self.say_state(true, now) {
+        let Some(speaker) = &self.speaker else { return };
+        if speaker.ask_for_answers() && speaker.say_state(true, now) {
             self.link = LinkState::Up;
             self.core.connected(now);
         } else {
@@ -265,23 +240,12 @@ impl Driver<'_> {
         }
     }
 
-    /// Queues the terminal's state; false where the connection's queue is full.
-    fn say_state(&self, online: bool, now: Now) -> bool {
-        let state = topic::of(self.terminal, Channel::State);
-        let message = state_message(online, now.wall_ms.div_euclid(1_000));
-        self.client
-            .try_publish(state, QoS::AtLeastOnce, true, message)
-            .is_ok()
-    }
-
     fn send(&mut self, now: Now) {
+        let Some(speaker) = &mut self.speaker else {
+            return;
+        };
         while let Some(report) = self.core.poll(now) {
-            let topic = topic::of(self.terminal, Channel::Report);
-            let payload = report.encode_to_vec();
-            if let Err(error) = self
-                .client
-                .try_publish(topic, QoS::AtLeastOnce, false, payload)
-            {
+            if let Err(error) = speaker.report(&report) {
                 // It is said again with the next heartbeat.
                 debug!(%error, "a report could not be queued");
                 return;
@@ -296,17 +260,16 @@ impl Driver<'_> {
             self.core.journal_due(now)
         };
         let Some(state) = state else { return };
-        match journal.save(&state) {
-            Ok(()) if !self.saved => {
-                info!("the journal is written again");
-                self.saved = true;
-            }
-            Err(error) if self.saved => {
+        let trouble = journal.save(&state).err();
+        match (&trouble, self.bulletin.journal_trouble()) {
+            (None, Some(_)) => info!("the journal is written again"),
+            (Some(error), None) => {
+                self.core.note(now, SignalKind::JournalLost, 0);
                 warn!(%error, "the journal can't be written; sessions are kept in memory only");
-                self.saved = false;
             }
             _ => {}
         }
+        self.bulletin.saved(now, state, trouble.as_ref());
     }
 
     fn log(&mut self) {
@@ -338,6 +301,7 @@ impl Driver<'_> {
         self.core
             .observe(now, sense.observe(now.mono_ms, now.wall_ms));
         self.core.report_now();
+        self.core.stopping();
         self.save(now, journal, true);
         self.send(now);
         let heard = async {
@@ -360,13 +324,16 @@ impl Driver<'_> {
 
     /// Says that the terminal is gone, and waits until the connection has carried it.
     async fn say_goodbye(&mut self, now: Now, link: &mut mpsc::Receiver<Link>) {
-        if !(self.say_state(false, now) && self.client.try_disconnect().is_ok()) {
+        let said = self.speaker.as_ref().is_some_and(|speaker| {
+            speaker.say_state(false, now) && speaker.client.try_disconnect().is_ok()
+        });
+        if !said {
             debug!("gone without a word; the Last Will speaks");
             return;
         }
         let gone = async {
             while let Some(event) = link.recv().await {
-                if matches!(event, Link::Down(_)) {
+                if !matches!(event, Link::Up(..) | Link::Ack(_)) {
                     break;
                 }
             }
@@ -374,5 +341,47 @@ impl Driver<'_> {
         if tokio::time::timeout(LAST_WORDS.1, gone).await.is_err() {
             debug!("the broker did not end the connection in time");
         }
+    }
+}
+
+impl Speaker {
+    /// False where the connection's queue is full.
+    fn ask_for_answers(&self) -> bool {
+        let ack = topic::of(&self.terminal, Channel::Ack);
+        self.client.try_subscribe(ack, QoS::AtLeastOnce).is_ok()
+    }
+
+    /// Queues a report; the error is what the connection's queue says. One that wants no answer from the service wants none from the broker either: where it is lost,
+    /// the next one says the same and more.
+    fn report(&mut self, report: &Report) -> Result<(), String> {
+        let qos = if report.quiet {
+            QoS::AtMostOnce
+        } else {
+            QoS::AtLeastOnce
+        };
+        let topic = if self.named {
+            String::new()
+        } else {
+            topic::of(&self.terminal, Channel::Report)
+        };
+        let properties = PublishProperties {
+            topic_alias: self.numbers.then_some(REPORT_ALIAS),
+            ..PublishProperties::default()
+        };
+        let payload = report.encode_to_vec();
+        self.client
+            .try_publish_with_properties(topic, qos, false, payload, properties)
+            .map_err(|error| error.to_string())?;
+        self.named = self.numbers;
+        Ok(())
+    }
+
+    /// Queues the terminal's state; false where the connection's queue is full.
+    fn say_state(&self, online: bool, now: Now) -> bool {
+        let state = topic::of(&self.terminal, Channel::State);
+        let message = state_message(online, now.wall_ms.div_euclid(1_000));
+        self.client
+            .try_publish(state, QoS::AtLeastOnce, true, message)
+            .is_ok()
     }
 }

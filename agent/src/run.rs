@@ -4,22 +4,32 @@
 
 use std::{convert::Infallible, path::Path, time::Duration};
 
-use classpulse_proto::v1::AgentFacts;
+use classpulse_proto::v1::{AgentFacts, Hardware};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{
-    clock::{Clock as _, SystemClock},
-    config::Config,
-    core::{Core, CoreConfig, Seen},
-    journal::{FileJournal, JournalStore as _},
+    access::{Access, Trust},
+    clock::{Clock as _, SystemClock, hardware_ms},
+    config::{Config, ConfigError},
+    core::{Core, CoreConfig, Now, Seen},
+    enrol::{Application, EnrolError},
+    hardware,
+    identity::{Beginning, Identity, IdentityFile},
+    journal::{FileJournal, JournalStore as _, Loaded},
+    link::{Enrolment, Login},
     local::{Feed, Hub, StatusBoard, carrier, serve},
     publish::{self, Options},
     sense::{Sense as _, machine},
+    tls,
 };
 
 /// Between two tries to listen for local helpers.
 const LISTEN_AGAIN: Duration = Duration::from_secs(30);
+/// A machine that is on for so long was not switched on with all others, ms: the agent alone is new.
+const LONG_ON_MS: u64 = 600_000;
+/// Then the first connection waits no longer than this, s.
+const SHORT_JITTER: u64 = 5;
 
 /// Why the agent could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +37,9 @@ pub enum RunError {
     /// Without it nobody can tell one power-on from the next.
     #[error("the system tells no boot id")]
     BootId(#[source] std::io::Error),
+    /// The machine has no name, and none can be kept for it.
+    #[error(transparent)]
+    Name(#[from] ConfigError),
 }
 
 /// Senses and reports until `stop` says true. The answer is every session of this boot, for the log.
@@ -36,15 +49,22 @@ pub enum RunError {
 pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen>, RunError> {
     let boot = machine::boot_id().map_err(RunError::BootId)?;
     let mut clock = SystemClock;
+    let access = access(&config);
     let mut journal = FileJournal::new(config.journal.clone());
-    let loaded = journal.load();
+    let who = Who::find(&config, &journal)?;
+    let loaded = if who.own_journal {
+        journal.load()
+    } else {
+        Loaded::default()
+    };
     for trouble in &loaded.troubles {
         warn!(trouble = chain(trouble), "the journal was not whole");
     }
+    let board = StatusBoard::default();
     let feed = Feed::default();
     let hub = Hub {
         feed: feed.clone(),
-        board: StatusBoard::default(),
+        board: board.clone(),
         now_ms: || SystemClock.now().mono_ms,
     };
     let sense = machine::open(&config.sources, feed);
@@ -56,38 +76,204 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
         );
     }
     let now = clock.now();
-    let facts = AgentFacts {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        os: machine::os_name(),
-        booted_at: (now.wall_ms - i64::try_from(now.mono_ms).unwrap_or(0)).div_euclid(1_000),
-        missing_sources: missing,
-    };
+    let facts = facts(now, missing);
     let core_config = CoreConfig {
-        hardware_ms: None,
-        terminal: config.terminal.clone(),
-        facts,
+        hardware_ms: hardware_ms(now),
+        terminal: who.terminal().to_owned(),
+        facts: facts.clone(),
         heartbeat_seconds: config.heartbeat_seconds,
         idle_seconds: config.idle_seconds,
     };
     let core = Core::start(boot, now, core_config, loaded.state);
     info!(
-        terminal = config.terminal,
+        terminal = who.terminal(),
         server = format!("{}:{}", config.host, config.port),
+        tls = !matches!(access.trust, Trust::Plain),
         "sensing"
     );
+    let long_on = now.mono_ms > LONG_ON_MS;
+    let jitter = config
+        .jitter_seconds
+        .min(if long_on { SHORT_JITTER } else { u64::MAX });
     let options = Options {
-        host: config.host,
-        port: config.port,
-        terminal: config.terminal,
+        access,
+        enrolment: who.enrolment(&config, facts),
+        login: who.login,
         tick: Duration::from_secs(config.tick_seconds),
-        jitter: Duration::from_secs(config.jitter_seconds),
+        jitter: Duration::from_secs(jitter),
         seed: now.mono_ms ^ u64::from(crc32fast::hash(&boot)),
+        board,
+        history: config.history,
     };
     let (progress, _) = watch::channel(0);
     // Together in one task: local connections end with the driver.
     tokio::select! {
         sessions = publish::run(options, core, sense, clock, journal, stop, progress) => Ok(sessions),
         never = listen(&config.socket, hub) => match never {},
+    }
+}
+
+/// The way to the server, as configured. Where its authority's file can't be used, nothing is sent in plain text
+/// instead.
+#[must_use]
+pub fn access(config: &Config) -> Access {
+    let vouched = || SystemClock.now().wall_synced;
+    let trust = match config
+        .ca_file
+        .as_deref()
+        .map(|file| tls::client(file, vouched))
+    {
+        None => Trust::Plain,
+        Some(Ok(tls)) => Trust::Authority(tls),
+        Some(Err(error)) => Trust::Broken(chain(&error)),
+    };
+    Access {
+        host: config.host.clone(),
+        port: config.port,
+        trust,
+    }
+}
+
+/// Why `enrol` did not.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolNowError {
+    /// It would take the running agent's identity from under it.
+    #[error("the agent runs, and enrols by itself; `classpulse-agent status` says how it stands")]
+    Running,
+    /// There is nothing to show.
+    #[error(
+        "there is no enrolment code: set `code` in the configuration, or CLASSPULSE_AGENT_CODE"
+    )]
+    NoCode,
+    /// The terminal was named by hand.
+    #[error("`terminal` is set: this terminal was named by hand")]
+    Named,
+    /// The server can't be recognised.
+    #[error("{0}")]
+    Trust(String),
+    /// The server's answer, or its absence.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
+    /// The machine has no name of its own either.
+    #[error(transparent)]
+    Name(#[from] ConfigError),
+    /// Enrolled, and not kept.
+    #[error("enrolled, and the identity can't be kept")]
+    Save(#[source] std::io::Error),
+}
+
+/// Enrols now, once, and keeps the identity.
+///
+/// # Errors
+/// [`EnrolNowError`].
+pub async fn enrol(config: &Config) -> Result<Identity, EnrolNowError> {
+    if carrier::connect(&config.socket).is_ok() {
+        return Err(EnrolNowError::Running);
+    }
+    if config.terminal.is_some() {
+        return Err(EnrolNowError::Named);
+    }
+    let access = access(config);
+    if let Trust::Broken(why) = access.trust {
+        return Err(EnrolNowError::Trust(why));
+    }
+    let who = Who::find(config, &FileJournal::new(config.journal.clone()))?;
+    let enrolment = who.enrolment(config, facts(SystemClock.now(), Vec::new()));
+    let Some((application, enrolment)) =
+        enrolment.and_then(|it| Some((it.application.clone()?, it)))
+    else {
+        return Err(EnrolNowError::NoCode);
+    };
+    let welcome = crate::enrol::enrol(&access, &application, rand::random()).await?;
+    let identity = enrolment.identity(&access, welcome);
+    enrolment
+        .file
+        .save(&identity)
+        .map_err(EnrolNowError::Save)?;
+    Ok(identity)
+}
+
+/// About this machine, for a boot's first report.
+fn facts(now: Now, missing_sources: Vec<String>) -> AgentFacts {
+    AgentFacts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        os: machine::os_name(),
+        booted_at: (now.wall_ms - i64::try_from(now.mono_ms).unwrap_or(0)).div_euclid(1_000),
+        missing_sources,
+    }
+}
+
+/// Who this machine is when the agent begins.
+struct Who {
+    login: Option<Login>,
+    /// The identity's file and the machine's marks; `None` where the terminal was named by hand.
+    bound: Option<(IdentityFile, Hardware)>,
+    own_journal: bool,
+}
+
+impl Who {
+    fn find(config: &Config, journal: &FileJournal) -> Result<Self, ConfigError> {
+        let file = IdentityFile::new(config.identity.clone());
+        // Nobody named it, nobody gave it a code: it has a name of its own, and waits to be approved under that.
+        let nameless = config.terminal.is_none() && config.code.is_none();
+        let named = match config.terminal.clone() {
+            None if nameless && file.look().said.is_none() => Some(config.default_terminal()?),
+            named => named,
+        };
+        if let Some(terminal) = named {
+            let key = String::new();
+            return Ok(Self {
+                login: Some(Login { terminal, key }),
+                bound: None,
+                own_journal: true,
+            });
+        }
+        let here = hardware::here();
+        let Beginning {
+            identity,
+            foreign,
+            own_journal,
+            troubles,
+        } = file.begin(&here, journal);
+        for trouble in &troubles {
+            warn!(trouble = chain(trouble), "the identity");
+        }
+        for file in foreign {
+            warn!(file = %file.display(), "another machine's, put aside: this disk was copied");
+        }
+        Ok(Self {
+            login: identity.as_ref().map(Login::from),
+            bound: Some((file, here)),
+            own_journal,
+        })
+    }
+
+    fn terminal(&self) -> &str {
+        self.login.as_ref().map_or("", |login| &login.terminal)
+    }
+
+    fn enrolment(&self, config: &Config, facts: AgentFacts) -> Option<Enrolment> {
+        let (file, hardware) = self.bound.clone()?;
+        let application = config.code.clone().map(|code| Application {
+            code,
+            room: config.room.clone(),
+            hardware: hardware.clone(),
+            facts,
+        });
+        Some(Enrolment {
+            application,
+            file,
+            hardware,
+        })
+    }
+}
+
+impl From<&Identity> for Login {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            terminal: identity.terminal.clone(),
+            key: identity.key.clone(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use classpulse_agent::{
     helper,
     local::carrier,
     run::chain,
-    sense::desktop::{self, Desktop, Gone},
+    sense::desktop::{self, Desktop},
 };
 
 /// Where the session and the agent are.
@@ -67,9 +67,14 @@ impl Screen {
 
 /// Helps until the session is gone.
 pub(crate) fn run(place: &Place) -> ExitCode {
+    // The service and the logon both start one.
+    #[cfg(windows)]
+    let Some(_only) = classpulse_agent::service_windows::only_one_in_session() else {
+        return ExitCode::SUCCESS;
+    };
     match Desktop::open(&place.screen.place()) {
         Ok(desktop) => {
-            let Gone = helper::run(desktop, &place.socket);
+            helper::run(desktop, &place.socket);
             ExitCode::SUCCESS
         }
         Err(error) => {

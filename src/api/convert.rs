@@ -5,20 +5,22 @@
 use std::str::FromStr;
 
 use classpulse_proto::v1;
-use jiff::civil::Date;
+use jiff::{civil::Date, tz::TimeZone};
 use tonic::Status;
 
 use super::error::{field, out_of_range};
 use crate::{
     domain::{
         ids::{CountyCode, InvalidId},
+        incident::Incident,
         minutes::MinuteSet,
         monitoring,
         usage::{self, Fraction, Period},
     },
+    enrolment::{self, Terms},
     query::{self, Asked, SchoolPoints},
     registry,
-    store::{School, SchoolDay, Terminal},
+    store::{EnrolmentCode, IncidentFilter, School, SchoolDay, Terminal},
 };
 
 /// An id or stage that must be given.
@@ -222,6 +224,55 @@ pub(super) fn approval(index: usize, from: v1::Approval) -> Result<registry::App
             Some(date(&name("in_service_from"), &first)?)
         },
     })
+}
+
+/// For which school, how often, how long a code is made.
+pub(super) fn terms(from: &v1::CreateEnrolmentCodeRequest) -> Result<Terms, Status> {
+    Ok(Terms {
+        school: required("school_code", &from.school_code)?,
+        uses: or_default("uses", from.uses, 50, enrolment::MAX_USES)?,
+        days: or_default("days", from.days, 30, enrolment::MAX_DAYS)?,
+    })
+}
+
+/// A number from 1 to `most`, or a default for 0.
+fn or_default(name: &str, given: u32, default: u32, most: u32) -> Result<u32, Status> {
+    match given {
+        0 => Ok(default),
+        _ if given <= most => Ok(given),
+        _ => Err(field(name, format!("{given}, but 1 to {most} are allowed"))),
+    }
+}
+
+pub(super) fn enrolment_code(from: &EnrolmentCode) -> v1::EnrolmentCode {
+    v1::EnrolmentCode {
+        id: from.id,
+        school_code: from.school.to_string(),
+        uses: from.uses,
+        used: from.used,
+        created_at: from.created_at,
+        expires_at: from.expires_at,
+        revoked: from.revoked,
+    }
+}
+
+pub(super) fn incident_filter(from: &v1::ListIncidentsRequest) -> Result<IncidentFilter, Status> {
+    Ok(IncidentFilter {
+        terminal: optional("terminal", &from.terminal)?,
+        since: from.since,
+        limit: or_default("limit", from.limit, 100, 1_000)?,
+    })
+}
+
+pub(super) fn incident(from: &Incident, zone: &TimeZone) -> v1::Incident {
+    v1::Incident {
+        terminal: from.terminal.to_string(),
+        kind: from.kind.to_string(),
+        at: from.at,
+        seconds: from.seconds,
+        received_at: from.received_at,
+        sentence: from.sentence(zone),
+    }
 }
 
 pub(super) fn format(given: i32) -> Result<Option<registry::Format>, Status> {

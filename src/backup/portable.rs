@@ -54,6 +54,15 @@ pub struct Contents {
     pub days: u64,
     /// Quarantine entries.
     pub refusals: u64,
+    /// Enrolment codes. Files of older programs have none of these three.
+    #[serde(default)]
+    pub codes: u64,
+    /// Terminals with a key.
+    #[serde(default)]
+    pub identities: u64,
+    /// Incidents.
+    #[serde(default)]
+    pub incidents: u64,
 }
 
 impl Contents {
@@ -63,7 +72,10 @@ impl Contents {
             Record::School(_) => &mut self.schools,
             Record::Calendar(_) => &mut self.calendars,
             Record::Evaluated(_) => &mut self.evaluated,
+            Record::Code(_) => &mut self.codes,
             Record::Terminal(_) => &mut self.terminals,
+            Record::Identity(_) => &mut self.identities,
+            Record::Incident(_) => &mut self.incidents,
             // One at most, and no piece of its own.
             Record::KeptFrom(_) => return,
             Record::Sum(_) => &mut self.sums,
@@ -84,8 +96,12 @@ impl Contents {
             sums,
             days,
             refusals,
+            codes,
+            identities,
+            incidents,
         } = self;
-        counties + schools + calendars + evaluated + terminals + sums + days + refusals
+        let registry = counties + schools + calendars + evaluated + terminals;
+        registry + sums + days + refusals + codes + identities + incidents
     }
 }
 

@@ -1,11 +1,13 @@
-//! The embedded MQTT broker: terminals log in, publish their reports, read their acknowledgements.
+//! The embedded MQTT broker: terminals log in with their keys, publish their reports, read their acknowledgements; and
+//! machines that are no terminals yet ask to be, under a passing name, and can do nothing else (`passing`).
 //!
 //! Each report is handed to ingest from the publish hook, which the broker awaits before it answers: a PUBACK means
 //! committed, and a slow store slows the terminals, with no queue between. A terminal can speak only for itself, and
 //! has few reports in ingest at once (`turns`). Where ingest takes too long the terminal is told to come again, so that
 //! its connection lives through the store's bad hour.
-//! Not responsible for judging reports (ingest) or for outside brokers (`ingest::outside`).
+//! Not responsible for judging reports (ingest), codes and keys (`enrolment`) or for outside brokers (`ingest::outside`).
 
+mod passing;
 mod retain;
 mod turns;
 
@@ -31,10 +33,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::{
+    enrolment::{Admission, Enrolment},
     ingest::{Intake, assemble::Outcome},
     observe::Metrics,
     tasks,
 };
+use passing::Passing;
 use turns::Turns;
 
 /// Largest MQTT packet. Well above the largest report, so that a report that is too large lands in quarantine.
@@ -49,6 +53,9 @@ const MAX_QUEUE: usize = 1_000;
 /// How long a report may wait for its room in ingest, and then for its commit, before the terminal is told to come
 /// again. Well below half of what clients wait for the answer to a ping: meanwhile the connection answers nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Numbers that a client may use for topics: a terminal's report has one, which spares it 40 bytes a minute.
+const MAX_ALIASES: u16 = 4;
 
 /// MQTT 3.1.1's protocol level: it can't refuse a publish other than by ending the connection.
 const MQTT_3: u8 = 4;
@@ -88,6 +95,7 @@ impl Broker {
     pub async fn bind(
         address: SocketAddr,
         intake: Intake,
+        enrolment: Arc<Enrolment>,
         metrics: Arc<Metrics>,
         draining: CancellationToken,
     ) -> Result<Self, BrokerError> {
@@ -99,9 +107,11 @@ impl Broker {
         let gate = Gate {
             context: context.clone(),
             intake,
+            enrolment,
             metrics,
             draining,
             turns: Turns::default(),
+            passing: Passing::default(),
         };
         *context.extends.retain_mut().await = Box::new(retain::Latest::default());
         let hooks = context.extends.hook_mgr().register();
@@ -124,6 +134,7 @@ impl Broker {
             .max_mqueue_len(MAX_QUEUE)
             .max_inflight(MAX_INFLIGHT)
             .max_handshaking_limit(25_000)
+            .max_topic_aliases(MAX_ALIASES)
             .max_qos_allowed(QoS::AtLeastOnce)
             .message_expiry_interval(Duration::ZERO)
             .session_expiry_interval(Duration::ZERO)
@@ -158,9 +169,11 @@ impl Broker {
 struct Gate {
     context: ServerContext,
     intake: Intake,
+    enrolment: Arc<Enrolment>,
     metrics: Arc<Metrics>,
     draining: CancellationToken,
     turns: Turns,
+    passing: Passing,
 }
 
 #[expect(
@@ -172,7 +185,7 @@ impl Handler for Gate {
     async fn hook(&self, parameter: &Parameter, before: Option<HookResult>) -> ReturnType {
         match parameter {
             Parameter::ClientAuthenticate(info) => {
-                (false, Some(HookResult::AuthResult(self.log_in(info))))
+                (false, Some(HookResult::AuthResult(self.log_in(info).await)))
             }
             Parameter::ClientSubscribeCheckAcl(session, subscribe) => (
                 false,
@@ -192,8 +205,9 @@ impl Handler for Gate {
 }
 
 impl Gate {
-    /// A client is a terminal: its client id and user name are the terminal's id, its Last Will is its own state.
-    fn log_in(&self, info: &ConnectInfo) -> AuthResult {
+    /// A client is a terminal: its client id and user name are the terminal's id, its Last Will is its own state, its
+    /// password its key where it has one. Or it is a machine that wants to be one.
+    async fn log_in(&self, info: &ConnectInfo) -> AuthResult {
         let name: &str = info.client_id();
         let user_agrees = info.username().is_some_and(|user| {
             let user: &str = user;
@@ -204,24 +218,64 @@ impl Gate {
                 LastWill::V3(will) => &will.topic,
                 LastWill::V5(will) => &will.topic,
             };
-            topic::parse(topic) == Some((name, Channel::State))
+            topic::parse(topic) == Some((name, Channel::State)) && !topic::is_passing(name)
         });
-        if topic::is_terminal(name) && user_agrees && will_agrees {
-            return AuthResult::Allow(false, None);
+        if !(topic::is_terminal(name) && user_agrees && will_agrees) {
+            self.metrics.broker_refusal();
+            info!(
+                client = name,
+                user_agrees,
+                will_agrees,
+                "login refused: client id, user name and will must name one terminal"
+            );
+            return AuthResult::NotAuthorized;
         }
+        if topic::is_passing(name) {
+            return self.let_pass(info);
+        }
+        let password = info.password().map(AsRef::as_ref);
+        let (why, answer) = match self.enrolment.admit(name, password).await {
+            Admission::Allowed => return AuthResult::Allow(false, None),
+            Admission::Refused(why) => (why, AuthResult::BadUsernameOrPassword),
+            Admission::Unknown => ("the store does not tell keys", AuthResult::NotAuthorized),
+        };
         self.metrics.broker_refusal();
-        info!(
-            client = name,
-            user_agrees,
-            will_agrees,
-            "login refused: client id, user name and will must name one terminal"
-        );
-        AuthResult::NotAuthorized
+        info!(client = name, why, "login refused");
+        answer
+    }
+
+    /// Whatever it shows as its code is judged with its request; the broker only bounds how many there are, and for how
+    /// long.
+    fn let_pass(&self, info: &ConnectInfo) -> AuthResult {
+        let id = info.id().clone();
+        let password = info.password().cloned().unwrap_or_default();
+        let fits = (1..=passing::MAX_PASSWORD).contains(&password.len());
+        if !fits || !self.passing.admit(&id, password) {
+            self.metrics.broker_refusal();
+            info!(client = %id.client_id, "a machine that wants to enrol is refused: no code, or too many at once");
+            return AuthResult::NotAuthorized;
+        }
+        let gate = self.clone();
+        drop(tasks::start("passing client", async move {
+            tokio::time::sleep(passing::STAY).await;
+            gate.passing.forget(&id);
+            let mut entry = gate.context.extends.shared().await.entry(id);
+            // Another connection of the same name has its own minute.
+            if entry.id_same() == Some(true) && entry.is_connected().await {
+                drop(entry.kick(true, true, true).await);
+            }
+        }));
+        AuthResult::Allow(false, None)
     }
 
     fn subscribe(&self, session: &Session, subscribe: &Subscribe) -> SubscribeAclResult {
         let (client, filter): (&str, &str) = (&session.id.client_id, &subscribe.topic_filter);
-        if topic::parse(filter) == Some((client, Channel::Ack)) {
+        let own = if topic::is_passing(client) {
+            Channel::Enrolled
+        } else {
+            Channel::Ack
+        };
+        if topic::parse(filter) == Some((client, own)) {
             return SubscribeAclResult::new_success(subscribe.opts.qos(), None);
         }
         self.metrics.broker_refusal();
@@ -234,9 +288,13 @@ impl Gate {
 
     async fn publish(&self, session: &Session, publish: &Publish) -> PublishAclResult {
         let (client, topic): (&str, &str) = (&session.id.client_id, &publish.topic);
+        let passes = topic::is_passing(client);
         match topic::parse(topic) {
-            Some((name, Channel::State)) if name == client => PublishAclResult::allow(),
-            Some((name, Channel::Report)) if name == client => {
+            Some((name, Channel::Enrol)) if name == client && passes && !publish.retain => {
+                self.enrol(session, name, &publish.payload).await
+            }
+            Some((name, Channel::State)) if name == client && !passes => PublishAclResult::allow(),
+            Some((name, Channel::Report)) if name == client && !passes => {
                 let terminal = name.to_owned();
                 self.report(session, terminal, publish.payload.clone())
                     .await
@@ -250,6 +308,26 @@ impl Gate {
                 refuse(PublishAckReason::NotAuthorized, "not your topic")
             }
         }
+    }
+
+    /// Answers a machine that wants to be a terminal. One that does not listen is not heard: its answer can't come again.
+    async fn enrol(&self, session: &Session, name: &str, payload: &[u8]) -> PublishAclResult {
+        if !self.listens(&session.id).await {
+            return refuse(PublishAckReason::NotAuthorized, "subscribe first");
+        }
+        let Some((password, pause)) = self.passing.ask(name) else {
+            self.metrics.broker_refusal();
+            return send_away("too many requests over one connection");
+        };
+        tokio::time::sleep(pause).await;
+        let answer = if self.draining.is_cancelled() {
+            self.enrolment.busy()
+        } else {
+            self.enrolment.answer(name, Some(&password), payload).await
+        };
+        let topic = topic::of(name, Channel::Enrolled);
+        self.tell(&session.id, topic, answer.encode_to_vec()).await;
+        taken()
     }
 
     /// Waits for the commit, sends the acknowledgement, and only then lets the broker answer.
@@ -309,35 +387,46 @@ impl Gate {
         }
     }
 
-    /// Straight to the terminal's connection (the one it has now), without a search through all subscriptions: a session
-    /// can have subscribed to nothing but its own acknowledgements.
     async fn acknowledge(&self, to: &Id, outcome: Outcome) {
-        let (Some(terminal), Some(ack)) = (outcome.terminal, outcome.ack) else {
-            return;
-        };
-        let entry = self.context.extends.shared().await.entry(to.clone());
+        if let (Some(terminal), Some(ack)) = (outcome.terminal, outcome.ack) {
+            let topic = topic::of(terminal.as_str(), Channel::Ack);
+            self.tell(to, topic, ack.encode_to_vec()).await;
+        }
+    }
+
+    /// Whether a client has subscribed: it can have to nothing but what it is answered on.
+    async fn listens(&self, client: &Id) -> bool {
+        let entry = self.context.extends.shared().await.entry(client.clone());
         let subscriptions = match entry.session() {
             Some(session) => session.subscriptions().await.ok(),
             None => None,
         };
         match subscriptions {
-            Some(subscriptions) if !subscriptions.is_empty().await => {}
-            _ => return,
+            Some(subscriptions) => !subscriptions.is_empty().await,
+            None => false,
         }
+    }
+
+    /// Straight to a client's connection (the one it has now), without a search through all subscriptions.
+    async fn tell(&self, to: &Id, topic: String, payload: Vec<u8>) {
+        if !self.listens(to).await {
+            return;
+        }
+        let entry = self.context.extends.shared().await.entry(to.clone());
         let publish = CodecPublish {
             dup: false,
             retain: false,
-            // A session ends with its connection, so that a higher QoS could not bring an Ack over a new one either.
+            // A session ends with its connection, so that a higher QoS could not bring it over a new one either.
             qos: QoS::AtMostOnce,
-            topic: topic::of(terminal.as_str(), Channel::Ack).into(),
+            topic: topic.into(),
             packet_id: None,
-            payload: ack.encode_to_vec().into(),
+            payload: payload.into(),
             properties: Some(rmqtt::codec::v5::PublishProperties::default()),
         };
         let from = From::from_system(to.clone());
         if let Err((_, _, error)) = entry.publish(from, publish.into()).await {
             // Harmless: the terminal reports again.
-            debug!(%terminal, %error, "an acknowledgement was lost");
+            debug!(client = %to.client_id, %error, "an answer was lost");
         }
     }
 }

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use crate::{
     demo::DemoArgs,
     domain::ids::{CountyCode, SchoolCode, Stage, TerminalId},
+    enrolment::{MAX_DAYS, MAX_USES},
     simulate::Sabotage,
 };
 
@@ -56,7 +57,7 @@ pub enum Command {
         #[command(subcommand)]
         command: QuarantineCommand,
     },
-    /// Terminals that wait for approval.
+    /// Terminals: those that wait for approval, enrolment codes, incidents.
     Terminals {
         /// What to do with them.
         #[command(subcommand)]
@@ -201,13 +202,67 @@ pub struct SelectionArgs {
     pub limit: u32,
 }
 
-/// What to do with waiting terminals.
+/// What to do with terminals.
 #[derive(Debug, Subcommand)]
 pub enum TerminalsCommand {
-    /// List them.
+    /// List those that wait for approval.
     Pending,
     /// Put some into service.
     Approve(ApproveArgs),
+    /// Codes with which a school's machines enrol.
+    Codes {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: CodesCommand,
+    },
+    /// What terminals reported beside minutes, and two machines under one identity; newest first.
+    Incidents(IncidentsArgs),
+}
+
+/// What to do with enrolment codes.
+#[derive(Debug, Subcommand)]
+pub enum CodesCommand {
+    /// Make one. Its text is shown now and never again.
+    Create(CreateCodeArgs),
+    /// List them, newest first, without their texts.
+    List {
+        /// Only this school's.
+        #[arg(long)]
+        school: Option<SchoolCode>,
+    },
+    /// Take one back; terminals that it enrolled stay.
+    Revoke {
+        /// Its number, as `list` shows it.
+        id: i64,
+    },
+}
+
+/// For which school, how often, how long.
+#[derive(Debug, Clone, Args)]
+pub struct CreateCodeArgs {
+    /// The school whose machines enrol with it (学校标识码).
+    #[arg(long)]
+    pub school: SchoolCode,
+    /// How many machines, 1 to 1,000. One that is known already costs nothing.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_USES)))]
+    pub uses: u32,
+    /// How many days it holds, 1 to 365.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_DAYS)))]
+    pub days: u32,
+}
+
+/// Which incidents.
+#[derive(Debug, Clone, Default, Args)]
+pub struct IncidentsArgs {
+    /// Only this terminal's.
+    #[arg(long)]
+    pub terminal: Option<TerminalId>,
+    /// Only those received on this day or later.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub since: Option<Date>,
+    /// At most so many, 1 to 1,000.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub limit: u32,
 }
 
 /// Which terminals, and where they stand.

@@ -202,14 +202,17 @@ fn said(json: bool, file: &Path, kind: &str, contents: Option<Contents>) -> Resu
     match contents {
         None => print(&format!("完成:{}(SQLite 文件)", file.display())),
         Some(contents) => print(&format!(
-            "完成:{}(可移植导出):{} 个县、{} 所学校、{} 份日历、{} 台终端、{} 个终端日、{} 条隔离记录",
+            "完成:{}(可移植导出):{} 个县、{} 所学校、{} 份日历、{} 台终端、{} 个终端日、{} 条隔离记录、{} 个注册码、{} 份终端身份、{} 条事件",
             file.display(),
             contents.counties,
             contents.schools,
             contents.calendars,
             contents.terminals,
             contents.days,
-            contents.refusals
+            contents.refusals,
+            contents.codes,
+            contents.identities,
+            contents.incidents
         )),
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The command line: arguments → configuration → work → exit code.
 //!
 //! Commands work on the store directly, so they answer whether or not the service runs.
-//! Not responsible for the work itself (`app`, `query`, `registry`, `ingest::replay`, `demo`, `simulate`).
+//! Not responsible for the work itself (`app`, `query`, `registry`, `enrolment`, `ingest::replay`, `demo`, `simulate`).
 
 pub mod args;
 mod backup;
@@ -10,6 +10,7 @@ mod quarantine;
 mod registry;
 mod service;
 mod simulate;
+mod terminals;
 mod usage;
 
 use std::{path::Path, process::ExitCode, sync::Arc};
@@ -160,6 +161,8 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
         Command::Terminals { command } => match command {
             TerminalsCommand::Pending => registry::pending(&at).await,
             TerminalsCommand::Approve(arguments) => registry::approve(&at, arguments).await,
+            TerminalsCommand::Codes { command } => terminals::codes(&at, command).await,
+            TerminalsCommand::Incidents(arguments) => terminals::incidents(&at, arguments).await,
         },
         Command::Serve
         | Command::Demo(_)

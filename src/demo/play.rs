@@ -5,9 +5,12 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use classpulse_agent::{
+    access::Access,
     clock::Clock as AgentClock,
     core::{BootId, Core, CoreConfig, JournalState, Now, Observation},
     journal::MemoryJournal,
+    link::Login,
+    local::StatusBoard,
     publish::{self, Options},
     sense::Sense,
 };
@@ -268,12 +271,17 @@ pub(super) fn go_live(
             Some(terminal.journal),
         );
         let options = Options {
-            host: broker.ip().to_string(),
-            port: broker.port(),
-            terminal: terminal.id.as_str().to_owned(),
+            access: Access::plain(broker.ip().to_string(), broker.port()),
+            login: Some(Login {
+                terminal: terminal.id.as_str().to_owned(),
+                key: String::new(),
+            }),
+            enrolment: None,
             tick: Duration::from_secs(2),
             jitter: Duration::from_secs(2),
             seed: own_seed,
+            board: StatusBoard::default(),
+            history: false,
         };
         // More than anything waits, until the driver says what really does.
         let (progress, waiting) = watch::channel(usize::MAX);

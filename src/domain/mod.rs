@@ -5,8 +5,11 @@
 
 #![deny(clippy::float_arithmetic)]
 
+pub mod boots;
 pub mod calendar;
+pub mod hardware;
 pub mod ids;
+pub mod incident;
 pub mod minutes;
 pub mod monitoring;
 pub mod session;

@@ -14,7 +14,7 @@ use super::{
     reason::Reason,
 };
 use crate::{
-    domain::{ids::TerminalId, minutes::DayMinutes},
+    domain::{ids::TerminalId, incident::Incident, minutes::DayMinutes},
     store::{Batch, Committed, Contact, Refusal, Standing},
 };
 
@@ -108,6 +108,7 @@ struct Speaker {
     days: Vec<(Date, DayMinutes)>,
     /// `None` while only replays speak for it.
     contact: Option<Contact>,
+    incidents: Vec<Incident>,
 }
 
 /// What the aggregator knows of the terminals in a batch, and how many more unknown ones it takes.
@@ -234,14 +235,15 @@ impl Assembly {
             .collect();
         self.quarantined
             .extend(checked.refusals.into_iter().map(|(_, refusal)| refusal));
+        let accepted = checked.accepted;
         let speaker = self.speaker(&terminal);
+        speaker.incidents.extend(checked.incidents);
         for part in checked.painted {
             speaker.paint(part.day, &part.minutes);
         }
         if incoming.replay_of.is_none() {
             speaker.hear(report, incoming.received_at);
         }
-        let accepted = report.sessions.len() - refused.len();
         Outcome {
             terminal: Some(terminal),
             kept: true,
@@ -268,6 +270,7 @@ impl Assembly {
                 terminal: terminal.clone(),
                 days: Vec::with_capacity(1),
                 contact: None,
+                incidents: Vec::new(),
             });
             place
         };
@@ -285,6 +288,7 @@ impl Assembly {
             contacts: Vec::with_capacity(self.speakers.len()),
             quarantined: std::mem::take(&mut self.quarantined),
             replayed: std::mem::take(&mut self.replayed),
+            incidents: Vec::new(),
         };
         for speaker in self.speakers.drain(..) {
             let mut days = speaker.days;
@@ -294,6 +298,7 @@ impl Assembly {
                 .map(|(day, minutes)| (speaker.terminal.clone(), day, minutes));
             batch.days.extend(rows);
             batch.contacts.extend(speaker.contact);
+            batch.incidents.extend(speaker.incidents);
         }
         batch
     }
@@ -376,6 +381,16 @@ impl Speaker {
     fn hear(&mut self, report: &Report, at: i64) {
         let mut boot_id = [0; 16];
         boot_id.copy_from_slice(&report.boot_id);
+        // A boot lives while it speaks for itself. Where two do in one batch, the later batches tell them apart.
+        let lives = !report.over && !report.history;
+        let mut sequence = lives.then(|| i64::try_from(report.sequence).unwrap_or(i64::MAX));
+        if let Some(earlier) = &self.contact
+            && earlier.sequence.is_some()
+            && (!lives || earlier.boot_id == boot_id)
+        {
+            boot_id = earlier.boot_id;
+            sequence = sequence.max(earlier.sequence);
+        }
         let said = report
             .facts
             .as_ref()
@@ -386,6 +401,7 @@ impl Speaker {
             received_at: at,
             clock_offset: report.sent_at.saturating_sub(at),
             boot_id,
+            sequence,
             facts,
         });
     }
@@ -507,6 +523,7 @@ mod tests {
         assert_eq!(assembly.batch().quarantined.len(), 1);
         let full = Committed {
             overflowed: vec![0],
+            ..Committed::default()
         };
         let outcomes = assembly.finish(&full, None);
         let told: Vec<_> = outcomes
@@ -563,6 +580,7 @@ mod tests {
         let outcomes = assembly.finish(
             &Committed {
                 overflowed: vec![1],
+                ..Committed::default()
             },
             None,
         );

@@ -1,15 +1,19 @@
-//! Whether a report can be believed, session by session. Pure: what is known of the terminal is an argument.
+//! Whether a report can be believed, session by session and signal by signal. Pure: what is known of the terminal is an argument.
 //!
 //! Not responsible for decoding, nor for keeping what is refused.
 
-use classpulse_proto::v1::{self, Report};
-use jiff::{civil::Date, tz::TimeZone};
+use classpulse_proto::{
+    topic,
+    v1::{self, ClockState, Report},
+};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use prost::Message as _;
 
 use super::reason::Reason;
 use crate::{
     domain::{
         ids::TerminalId,
+        incident::{self, Incident},
         session::{Kind, Painted, Session, day_of, paint},
     },
     store::{Refusal, Standing},
@@ -17,6 +21,13 @@ use crate::{
 
 /// Most sessions in a report.
 pub const MAX_SESSIONS: usize = 1_000;
+
+/// Most signals in a report.
+pub const MAX_SIGNALS: usize = 100;
+
+/// The longest time that a signal can speak of, and the oldest that a machine's own log of its boots is taken from,
+/// seconds: 400 days, more than a school year.
+pub const MAX_BACK_SECONDS: i64 = 400 * 86_400;
 
 /// Longest session, in seconds.
 pub const MAX_SESSION_SECONDS: i64 = 86_400;
@@ -57,6 +68,10 @@ pub fn identify(report: &Report, received: Received<'_>) -> Result<TerminalId, (
     let terminal = name
         .parse::<TerminalId>()
         .map_err(|error| (Reason::BadTerminal, error.to_string()))?;
+    if topic::is_passing(name) {
+        let detail = format!("{name} is a passing name, of a machine that is no terminal yet");
+        return Err((Reason::BadTerminal, detail));
+    }
     if report.boot_id.len() != 16 {
         let detail = format!("{} bytes, must be 16", report.boot_id.len());
         return Err((Reason::BadBootId, detail));
@@ -68,6 +83,10 @@ pub fn identify(report: &Report, received: Received<'_>) -> Result<TerminalId, (
         let detail = format!("{} sessions, at most {MAX_SESSIONS}", report.sessions.len());
         return Err((Reason::TooManySessions, detail));
     }
+    if report.signals.len() > MAX_SIGNALS {
+        let detail = format!("{} signals, at most {MAX_SIGNALS}", report.signals.len());
+        return Err((Reason::TooManySignals, detail));
+    }
     Ok(terminal)
 }
 
@@ -76,11 +95,15 @@ pub fn identify(report: &Report, received: Received<'_>) -> Result<TerminalId, (
 pub struct Checked {
     /// The minutes of its good sessions.
     pub painted: Vec<Painted>,
-    /// Its bad sessions, one quarantine entry a session and reason.
+    /// How many sessions that is.
+    pub accepted: usize,
+    /// Its bad sessions and signals, one quarantine entry each.
     pub refusals: Vec<(Reason, Refusal)>,
+    /// Its good signals.
+    pub incidents: Vec<Incident>,
 }
 
-/// Sorts a report's sessions into believed and refused.
+/// Sorts a report's sessions and signals into believed and refused.
 #[must_use]
 pub fn check(
     report: &Report,
@@ -90,20 +113,77 @@ pub fn check(
     received: Received<'_>,
 ) -> Checked {
     let mut checked = Checked::default();
+    let dating = Dating {
+        unsynced: report.clock() == ClockState::Unsynced,
+        history: report.history,
+    };
     for raw in &report.sessions {
-        match believe(raw, standing, kept_from, received) {
-            Ok(session) => checked.painted.extend(paint(&session, received.zone)),
+        match believe(raw, dating, standing, kept_from, received) {
+            Ok(session) => {
+                checked.accepted += 1;
+                checked.painted.extend(paint(&session, received.zone));
+            }
             Err((reason, detail)) => {
                 let refusal = refuse_session(report, raw, terminal, reason, detail, received);
                 checked.refusals.push((reason, refusal));
             }
         }
     }
+    for signal in &report.signals {
+        match heed(signal, report, terminal, received) {
+            Ok(incident) => checked.incidents.push(incident),
+            Err(detail) => {
+                let refusal = refuse_signal(report, signal, terminal, detail, received);
+                checked.refusals.push((Reason::BadSignal, refusal));
+            }
+        }
+    }
     checked
+}
+
+/// What a report as a whole says of its sessions' dates.
+#[derive(Debug, Clone, Copy, Default)]
+struct Dating {
+    /// Nothing vouches for the clock.
+    unsynced: bool,
+    /// They are from the machine's own log.
+    history: bool,
+}
+
+/// A signal as an incident. When it happened is told as the terminal had it, be its clock right or wrong.
+fn heed(
+    signal: &v1::Signal,
+    report: &Report,
+    terminal: &TerminalId,
+    received: Received<'_>,
+) -> Result<Incident, String> {
+    let kind = incident::Kind::of_signal(signal.kind())
+        .ok_or_else(|| format!("kind {} is not known", signal.kind))?;
+    if !(-MAX_BACK_SECONDS..=MAX_BACK_SECONDS).contains(&signal.seconds) {
+        return Err(format!(
+            "{} s, at most {MAX_BACK_SECONDS} either way",
+            signal.seconds
+        ));
+    }
+    if Timestamp::from_second(signal.at).is_err() {
+        return Err(format!("at {}, beyond the calendar", signal.at));
+    }
+    let mut boot_id = [0; 16];
+    boot_id.copy_from_slice(&report.boot_id);
+    Ok(Incident {
+        terminal: terminal.clone(),
+        boot_id,
+        kind,
+        number: signal.number,
+        at: signal.at,
+        seconds: signal.seconds,
+        received_at: received.at,
+    })
 }
 
 fn believe(
     raw: &v1::Session,
+    dating: Dating,
     standing: &Standing,
     kept_from: Option<Date>,
     received: Received<'_>,
@@ -114,6 +194,13 @@ fn believe(
         v1::Kind::Unspecified => return Err((Reason::UnknownKind, format!("kind {}", raw.kind))),
     };
     let (start, end) = (raw.start, raw.end);
+    if dating.unsynced {
+        let detail = format!("dated {start} to {end} by a clock that nothing vouches for");
+        return Err((Reason::Unplaced, detail));
+    }
+    if dating.history {
+        from_history(kind, start, received.at)?;
+    }
     if end < start {
         return Err((
             Reason::EndsBeforeStart,
@@ -143,8 +230,26 @@ fn believe(
         let detail = format!("on {day}, whose sums are final; minutes are kept from {kept} on");
         return Err((Reason::NoLongerKept, detail));
     }
-    in_service(start, end, standing, received.zone)?;
+    match in_service(start, end, standing, received.zone) {
+        // What the machine's own log says of the time before it was registered belongs to no school, and does no harm.
+        Err((Reason::BeforeService, _)) if dating.history => {}
+        other => other?,
+    }
     Ok(Session { kind, start, end })
+}
+
+/// A machine's own log of its boots tells when it was on, within reason.
+fn from_history(kind: Kind, start: i64, now: i64) -> Result<(), (Reason, String)> {
+    if kind == Kind::Used {
+        let detail = "use from before the installation, which nothing sensed".to_owned();
+        return Err((Reason::HistoryUsed, detail));
+    }
+    if start < now.saturating_sub(MAX_BACK_SECONDS) {
+        let days = now.saturating_sub(start) / 86_400;
+        let detail = format!("{days} days ago, at most {}", MAX_BACK_SECONDS / 86_400);
+        return Err((Reason::HistoryTooOld, detail));
+    }
+    Ok(())
 }
 
 /// Refuses a session none of whose days lies in the terminal's service. While it waits for approval, all are kept.
@@ -191,18 +296,70 @@ fn refuse_session(
     detail: String,
     received: Received<'_>,
 ) -> Refusal {
-    let alone = Report {
-        sessions: vec![*raw],
-        facts: None,
-        terminal: terminal.as_str().to_owned(),
-        ..report.clone()
+    // A clock that nothing vouches for may be set meanwhile, and the session begins elsewhere.
+    let start = if reason == Reason::Unplaced {
+        0
+    } else {
+        raw.start
     };
     let mut fingerprint = report.boot_id.clone();
     fingerprint.extend_from_slice(&raw.kind.to_be_bytes());
     fingerprint.extend_from_slice(&raw.number.to_be_bytes());
-    fingerprint.extend_from_slice(&raw.start.to_be_bytes());
+    fingerprint.extend_from_slice(&start.to_be_bytes());
     fingerprint.push(u8::from(raw.open));
     fingerprint.extend_from_slice(reason.key().as_bytes());
+    let alone = Report {
+        sessions: vec![*raw],
+        ..bare(report, terminal)
+    };
+    refusal(terminal, fingerprint, reason, detail, &alone, received)
+}
+
+/// The same for a signal.
+fn refuse_signal(
+    report: &Report,
+    signal: &v1::Signal,
+    terminal: &TerminalId,
+    detail: String,
+    received: Received<'_>,
+) -> Refusal {
+    let reason = Reason::BadSignal;
+    let mut fingerprint = report.boot_id.clone();
+    fingerprint.extend_from_slice(&signal.kind.to_be_bytes());
+    fingerprint.extend_from_slice(&signal.number.to_be_bytes());
+    fingerprint.extend_from_slice(reason.key().as_bytes());
+    let alone = Report {
+        signals: vec![*signal],
+        ..bare(report, terminal)
+    };
+    refusal(terminal, fingerprint, reason, detail, &alone, received)
+}
+
+/// A report without what it carries.
+fn bare(report: &Report, terminal: &TerminalId) -> Report {
+    Report {
+        boot_id: report.boot_id.clone(),
+        sequence: report.sequence,
+        sent_at: report.sent_at,
+        clock: report.clock,
+        facts: None,
+        sessions: Vec::new(),
+        terminal: terminal.as_str().to_owned(),
+        quiet: report.quiet,
+        signals: Vec::new(),
+        history: report.history,
+        over: report.over,
+    }
+}
+
+fn refusal(
+    terminal: &TerminalId,
+    fingerprint: Vec<u8>,
+    reason: Reason,
+    detail: String,
+    alone: &Report,
+    received: Received<'_>,
+) -> Refusal {
     Refusal {
         terminal: terminal.as_str().to_owned(),
         fingerprint,
@@ -340,7 +497,7 @@ mod tests {
         assert_eq!(checked.painted[0].minutes.used.count(), 5);
         let today = day_of(NOW, received.zone).unwrap();
         let good = session(NOW - 600, NOW - 300);
-        let kept = |day| believe(&good, &service(), Some(day), received).err();
+        let kept = |day| believe(&good, Dating::default(), &service(), Some(day), received).err();
         assert_eq!(kept(today), None);
         let (reason, _) = kept(today.tomorrow().unwrap()).unwrap();
         assert_eq!(reason, Reason::NoLongerKept);
@@ -352,6 +509,123 @@ mod tests {
             (alone.sessions, alone.terminal.as_str()),
             (vec![bad[1].0], "t")
         );
+    }
+
+    /// The reasons for which a report's sessions and signals are refused, and how many of each are believed.
+    fn reasons(report: &Report) -> (Vec<Reason>, usize, usize) {
+        let zone = zone();
+        let received = Received {
+            topic_terminal: Some("t"),
+            at: NOW,
+            zone: &zone,
+        };
+        let terminal = identify(report, received).unwrap();
+        let checked = check(report, &terminal, &service(), None, received);
+        let reasons = checked.refusals.iter().map(|(reason, _)| *reason);
+        (reasons.collect(), checked.accepted, checked.incidents.len())
+    }
+
+    #[test]
+    fn sessions_of_a_clock_that_nothing_vouches_for_are_unplaced_whatever_they_say() {
+        let good = session(NOW - 60, NOW);
+        let sessions = vec![good, session(946_684_800, 946_684_860)];
+        for (clock, expected, accepted) in [
+            (
+                ClockState::Unsynced,
+                vec![Reason::Unplaced, Reason::Unplaced],
+                0,
+            ),
+            (ClockState::Synced, vec![Reason::ClockUnset], 1),
+            (ClockState::Hardware, vec![Reason::ClockUnset], 1),
+            (ClockState::Unspecified, vec![Reason::ClockUnset], 1),
+        ] {
+            let report = Report {
+                clock: clock.into(),
+                ..report(sessions.clone())
+            };
+            assert_eq!(reasons(&report), (expected, accepted, 0), "{clock:?}");
+        }
+        // The clock is set within the boot: still the same session.
+        let zone = zone();
+        let received = Received {
+            topic_terminal: Some("t"),
+            at: NOW,
+            zone: &zone,
+        };
+        let print = |session| {
+            let report = report(vec![session]);
+            let terminal = identify(&report, received).unwrap();
+            let (reason, detail) = (Reason::Unplaced, String::new());
+            refuse_session(&report, &session, &terminal, reason, detail, received).fingerprint
+        };
+        assert_eq!(print(good), print(session(0, 10)));
+    }
+
+    #[test]
+    fn history_is_power_alone_not_too_far_back_and_older_than_the_service() {
+        let day = 86_400;
+        let powered = |days: i64| v1::Session {
+            kind: v1::Kind::Powered.into(),
+            ..session(NOW - days * day, NOW - days * day + 3_600)
+        };
+        let sessions = vec![
+            powered(300),
+            powered(400),
+            powered(401),
+            session(NOW - 60, NOW),
+            powered(140),
+        ];
+        let history = Report {
+            history: true,
+            ..report(sessions.clone())
+        };
+        let expected = vec![
+            Reason::HistoryTooOld,
+            Reason::HistoryUsed,
+            Reason::AfterService,
+        ];
+        assert_eq!(reasons(&history), (expected, 2, 0));
+        let (found, accepted, _) = reasons(&report(sessions));
+        assert_eq!(accepted, 1);
+        assert_eq!(found[..3], [Reason::BeforeService; 3]);
+    }
+
+    #[test]
+    fn signals_are_heeded_one_by_one_and_bounded() {
+        let signal = |kind: i32, at, seconds| v1::Signal {
+            kind,
+            number: 1,
+            at,
+            seconds,
+        };
+        let signals = vec![
+            signal(1, NOW, 720),
+            signal(0, NOW, 1),
+            signal(99, NOW, 1),
+            signal(3, NOW, -MAX_BACK_SECONDS),
+            signal(3, NOW, -MAX_BACK_SECONDS - 1),
+            signal(4, i64::MAX, 0),
+            signal(4, 0, i64::MIN),
+        ];
+        let report = |signals| Report {
+            signals,
+            clock: ClockState::Unsynced.into(),
+            ..report(vec![])
+        };
+        assert_eq!(
+            reasons(&report(signals)),
+            (vec![Reason::BadSignal; 5], 0, 2)
+        );
+        let zone = zone();
+        let received = Received {
+            topic_terminal: Some("t"),
+            at: NOW,
+            zone: &zone,
+        };
+        let many = |count| report(vec![signal(1, NOW, 1); count]);
+        assert!(identify(&many(MAX_SIGNALS), received).is_ok());
+        let (reason, _) = identify(&many(MAX_SIGNALS + 1), received).unwrap_err();
+        assert_eq!(reason, Reason::TooManySignals);
     }
 
     #[test]
@@ -373,7 +647,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                believe(&good, &service(), None, received).err(),
+                believe(&good, Dating::default(), &service(), None, received).err(),
                 None,
                 "{good:?}"
             );
@@ -398,6 +672,8 @@ mod tests {
             ..good.clone()
         };
         assert_eq!(identify(&said("t"), received).unwrap().as_str(), "t");
+        let passing = identify(&said(&topic::passing(1)), outside).unwrap_err();
+        assert_eq!(passing.0, Reason::BadTerminal);
         assert_eq!(identify(&said("u"), outside).unwrap().as_str(), "u");
         for (report, received, reason) in [
             (said("u"), received, Reason::TopicMismatch),

@@ -332,7 +332,11 @@ impl Worker {
                     "the store refuses a quarantine entry too; not acknowledged"
                 );
                 let overflowed = (0..deliveries.len()).collect();
-                assembly.finish(&Committed { overflowed }, None)
+                let committed = Committed {
+                    overflowed,
+                    ..Committed::default()
+                };
+                assembly.finish(&committed, None)
             }
         }
     }
@@ -417,6 +421,14 @@ impl Worker {
             }
         });
         let committed = committed.await;
+        if let Ok(Committed {
+            dropped_incidents: dropped @ 1..,
+            ..
+        }) = committed
+        {
+            self.parts.metrics.dropped_incidents(dropped);
+            warn!(dropped, "a terminal tells too many incidents");
+        }
         self.parts.metrics.commit(
             self.parts
                 .clock

@@ -21,6 +21,10 @@ pub enum Reason {
     BadSequence,
     /// More sessions than a report may have.
     TooManySessions,
+    /// More signals than a report may have.
+    TooManySignals,
+    /// A signal that says nothing that could be read.
+    BadSignal,
     /// A terminal nobody knows, while too many others wait for approval already.
     TooManyUnknown,
     /// The session is neither POWERED nor USED.
@@ -33,6 +37,12 @@ pub enum Reason {
     InFuture,
     /// The session lies before 2020: the terminal's clock was never set.
     ClockUnset,
+    /// Nothing vouches for the clock by which the session is dated.
+    Unplaced,
+    /// A session of use from before the agent was installed: nothing could have sensed it.
+    HistoryUsed,
+    /// A session from before the installation that lies too far back.
+    HistoryTooOld,
     /// The session lies before the terminal's service began.
     BeforeService,
     /// The session lies after the terminal's service ended, or between two services.
@@ -45,7 +55,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 22] = [
         Self::Undecodable,
         Self::TooLarge,
         Self::BadTerminal,
@@ -53,12 +63,17 @@ impl Reason {
         Self::BadBootId,
         Self::BadSequence,
         Self::TooManySessions,
+        Self::TooManySignals,
+        Self::BadSignal,
         Self::TooManyUnknown,
         Self::UnknownKind,
         Self::EndsBeforeStart,
         Self::TooLong,
         Self::InFuture,
         Self::ClockUnset,
+        Self::Unplaced,
+        Self::HistoryUsed,
+        Self::HistoryTooOld,
         Self::BeforeService,
         Self::AfterService,
         Self::NoLongerKept,
@@ -76,12 +91,17 @@ impl Reason {
             Self::BadBootId => "bad_boot_id",
             Self::BadSequence => "bad_sequence",
             Self::TooManySessions => "too_many_sessions",
+            Self::TooManySignals => "too_many_signals",
+            Self::BadSignal => "bad_signal",
             Self::TooManyUnknown => "too_many_unknown",
             Self::UnknownKind => "unknown_kind",
             Self::EndsBeforeStart => "ends_before_start",
             Self::TooLong => "too_long",
             Self::InFuture => "in_future",
             Self::ClockUnset => "clock_unset",
+            Self::Unplaced => "unplaced",
+            Self::HistoryUsed => "history_used",
+            Self::HistoryTooOld => "history_too_old",
             Self::BeforeService => "before_service",
             Self::AfterService => "after_service",
             Self::NoLongerKept => "no_longer_kept",
@@ -98,11 +118,15 @@ impl Reason {
             Self::BadBootId => "boot_id",
             Self::BadSequence => "sequence",
             Self::TooManySessions => "sessions",
-            Self::UnknownKind => "sessions.kind",
+            Self::TooManySignals | Self::BadSignal => "signals",
+            Self::UnknownKind | Self::HistoryUsed => "sessions.kind",
             Self::EndsBeforeStart | Self::TooLong | Self::InFuture => "sessions.end",
-            Self::ClockUnset | Self::BeforeService | Self::AfterService | Self::NoLongerKept => {
-                "sessions.start"
-            }
+            Self::ClockUnset
+            | Self::Unplaced
+            | Self::HistoryTooOld
+            | Self::BeforeService
+            | Self::AfterService
+            | Self::NoLongerKept => "sessions.start",
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use classpulse_agent::{
     core::JournalState,
-    journal::{decode, encode},
+    journal::{decode, encode, join, split},
 };
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -19,11 +19,18 @@ enum File {
     Torn(Vec<u8>),
 }
 
-/// The journal and the generation before it.
+/// A part of the journal, and the generation before it.
+#[derive(Debug, Clone, Default)]
+struct Part {
+    file: Option<File>,
+    bak: Option<File>,
+}
+
+/// The journal's parts: boots that are over, and the one that goes on.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Disk {
-    journal: Option<File>,
-    bak: Option<File>,
+    older: Part,
+    current: Part,
 }
 
 /// What a power cut in the middle of a write leaves.
@@ -38,19 +45,67 @@ pub(super) enum Tear {
 }
 
 impl Disk {
-    pub(super) fn save(&mut self, state: JournalState) {
-        // Without a journal to follow it, the last good generation stays.
-        if let Some(old) = self.journal.take() {
-            self.bak = Some(old);
+    pub(super) fn save(&mut self, state: &JournalState) {
+        let (older, current) = split(state);
+        if self.changes(&older) {
+            self.older.save(older);
         }
-        self.journal = Some(File::Whole(state));
+        self.current.save(current);
     }
 
-    /// A write that the power cut interrupts.
+    /// Whether the older part is written with this.
+    fn changes(&self, older: &JournalState) -> bool {
+        let held = read(self.older.file.as_ref());
+        match held {
+            Some(Ok(held)) => held != *older,
+            Some(Err(())) => true,
+            None => !older.boots.is_empty(),
+        }
+    }
+
+    /// A write that the power cut interrupts, in the one part or in the other.
     pub(super) fn tear(&mut self, state: &JournalState, tear: Tear, random: &mut ChaCha8Rng) {
+        let (older, current) = split(state);
+        if self.changes(&older) {
+            if random.random() {
+                return self.older.tear(&older, tear, random);
+            }
+            self.older.save(older);
+        }
+        self.current.tear(&current, tear, random);
+    }
+
+    /// What an agent finds at its start; bad files are put aside. With `gullible`, a bad file is an empty journal.
+    pub(super) fn load(&mut self, gullible: bool) -> Option<JournalState> {
+        both(self.older.load(gullible), self.current.load(gullible))
+    }
+
+    /// What stands on it, touching nothing.
+    pub(super) fn look(&self) -> Option<JournalState> {
+        both(self.older.look(), self.current.look())
+    }
+}
+
+fn both(older: Option<JournalState>, current: Option<JournalState>) -> Option<JournalState> {
+    match (older, current) {
+        (None, one) | (one, None) => one,
+        (Some(older), Some(current)) => Some(join(older, current)),
+    }
+}
+
+impl Part {
+    fn save(&mut self, state: JournalState) {
+        // Without a journal to follow it, the last good generation stays.
+        if let Some(old) = self.file.take() {
+            self.bak = Some(old);
+        }
+        self.file = Some(File::Whole(state));
+    }
+
+    fn tear(&mut self, state: &JournalState, tear: Tear, random: &mut ChaCha8Rng) {
         if tear == Tear::BeforeRename {
             if random.random() {
-                self.bak.clone_from(&self.journal);
+                self.bak.clone_from(&self.file);
             }
             return;
         }
@@ -62,19 +117,18 @@ impl Disk {
             // The file has its length, and something else in its last blocks.
             bytes.resize_with(whole, || random.random());
         }
-        self.bak = match (tear, self.journal.take()) {
+        self.bak = match (tear, self.file.take()) {
             (Tear::WithoutBak, _) => None,
             (_, Some(old)) => Some(old),
             (_, None) => self.bak.take(),
         };
-        self.journal = Some(File::Torn(bytes));
+        self.file = Some(File::Torn(bytes));
     }
 
-    /// What an agent finds at its start; bad files are put aside. With `gullible`, a bad file is an empty journal.
-    pub(super) fn load(&mut self, gullible: bool) -> Option<JournalState> {
-        match read(self.journal.as_ref()) {
+    fn load(&mut self, gullible: bool) -> Option<JournalState> {
+        match read(self.file.as_ref()) {
             Some(Err(())) if gullible => return Some(JournalState::default()),
-            Some(Err(())) => self.journal = None,
+            Some(Err(())) => self.file = None,
             Some(Ok(state)) => return Some(state),
             None => {}
         }
@@ -88,10 +142,9 @@ impl Disk {
         }
     }
 
-    /// What stands on it, touching nothing.
-    pub(super) fn look(&self) -> Option<JournalState> {
-        let journal = read(self.journal.as_ref()).and_then(Result::ok);
-        journal.or_else(|| read(self.bak.as_ref()).and_then(Result::ok))
+    fn look(&self) -> Option<JournalState> {
+        let file = read(self.file.as_ref()).and_then(Result::ok);
+        file.or_else(|| read(self.bak.as_ref()).and_then(Result::ok))
     }
 }
 

@@ -158,7 +158,10 @@ impl Keeper for MemoryStore {
                 overflowed.push(index);
             }
         }
-        Ok(Committed { overflowed })
+        Ok(Committed {
+            overflowed,
+            ..Committed::default()
+        })
     }
 
     fn days(&mut self, terminal: &TerminalId) -> Result<Vec<(Date, DayMinutes)>, StoreError> {

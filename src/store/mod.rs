@@ -12,17 +12,25 @@ use tokio::sync::mpsc;
 use crate::domain::{
     calendar::Calendar,
     ids::{CountyCode, SchoolCode, Stage, TerminalId},
+    incident::Incident,
     minutes::DayMinutes,
     usage::{Minutes, Period},
 };
 
+mod boots;
 mod counting;
+mod identity;
 pub mod postgres;
 mod record;
 pub mod sqlite;
 
+pub use identity::{
+    CodeFault, Digest, Enrolled, Enrolment, EnrolmentCode, INCIDENT_SPAN, IncidentFilter, Key,
+    MAX_CODES, MAX_INCIDENTS_PER_TERMINAL, NewCode,
+};
 pub use record::{
-    CalendarVersion, Evaluated, Heard, KeptDay, KeptRefusal, KeptSum, KeptTerminal, Record,
+    CalendarVersion, Evaluated, Heard, KeptBoots, KeptCode, KeptDay, KeptIdentity, KeptIncident,
+    KeptRefusal, KeptSum, KeptTerminal, Record,
 };
 
 /// Any backend, shared.
@@ -102,6 +110,9 @@ pub struct Batch {
     pub quarantined: Vec<Refusal>,
     /// Quarantine entries that this batch counts after all.
     pub replayed: Vec<i64>,
+    /// What terminals told beside minutes. One that is known already changes nothing. Unknown terminals are registered as
+    /// pending.
+    pub incidents: Vec<Incident>,
 }
 
 /// That a terminal was heard, and what it said of itself.
@@ -113,8 +124,11 @@ pub struct Contact {
     pub received_at: i64,
     /// The terminal's clock minus the service's, seconds: shows a clock that is off.
     pub clock_offset: i64,
-    /// The boot it spoke of; two that alternate are a clone.
+    /// The boot it spoke of.
     pub boot_id: [u8; 16],
+    /// The highest sequence number of that boot's reports, where they are of a boot that lives: two living boots that
+    /// take turns are two machines (`domain::boots`). The store keeps what it takes to see that, and notes an incident.
+    pub sequence: Option<i64>,
     /// Agent version and operating system, when the report had them.
     pub facts: Option<(String, String)>,
 }
@@ -146,6 +160,8 @@ pub const MAX_QUARANTINE_PER_TERMINAL_DAY: u32 = 200;
 pub struct Committed {
     /// Indices into `Batch::quarantined` that found their terminal's day full: not kept, so not to be acknowledged.
     pub overflowed: Vec<usize>,
+    /// Incidents beyond [`MAX_INCIDENTS_PER_TERMINAL`], which are not kept.
+    pub dropped_incidents: usize,
 }
 
 /// A quarantine entry.
@@ -422,7 +438,37 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// A county's evaluated periods, by first and last day.
     async fn evaluated(&self, county: &CountyCode) -> Result<Vec<Period>, StoreError>;
 
-    /// Everything that is kept, as it is at one moment, in pages: counties, schools, calendars, evaluated periods, terminals,
+    /// Keeps a new enrolment code.
+    ///
+    /// # Errors
+    /// `NotFound` where the school is not registered, `Conflict` where the code is kept already.
+    async fn add_code(&self, code: NewCode) -> Result<EnrolmentCode, StoreError>;
+
+    /// Enrolment codes, newest first, at most [`MAX_CODES`].
+    async fn codes(&self, school: Option<&SchoolCode>) -> Result<Vec<EnrolmentCode>, StoreError>;
+
+    /// Takes a code back; again changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn revoke_code(&self, id: i64) -> Result<(), StoreError>;
+
+    /// A machine shows a code: a known one gets its terminal back with the new key, at no cost and where the registry has
+    /// it; a new one becomes a terminal of the code's school, as long as the code has uses left. All in one
+    /// transaction, and enrolments follow one another, so that no use is spent twice and no machine becomes two.
+    async fn enrol(&self, enrolment: Enrolment) -> Result<Enrolled, StoreError>;
+
+    /// Rises with every change of a key by any process.
+    async fn identity_version(&self) -> Result<i64, StoreError>;
+
+    /// Every terminal's key.
+    async fn keys(&self) -> Result<Vec<Key>, StoreError>;
+
+    /// Incidents, newest first.
+    async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError>;
+
+    /// Everything that is kept, as it is at one moment, in pages: counties, schools, calendars, evaluated periods,
+    /// enrolment codes, terminals, identities, incidents,
     /// final sums, terminal-days, quarantine; each by code or name, so that two stores with the same content say the same. Sums that follow from the
     /// rest are left out. Ends early, without an error, when nobody takes the pages any more.
     async fn export(&self, pages: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError>;

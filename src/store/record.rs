@@ -9,7 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{County, Placement, RegistryChange, School};
 use crate::domain::{
+    hardware::{Hardware, Mark},
     ids::{CountyCode, SchoolCode, TerminalId},
+    incident::{Incident, Kind},
     minutes::{DayMinutes, MinuteSet},
 };
 
@@ -28,8 +30,14 @@ pub enum Record {
     Calendar(CalendarVersion),
     /// A period whose results stand in a frozen evaluation.
     Evaluated(Evaluated),
+    /// An enrolment code.
+    Code(KeptCode),
     /// A terminal.
     Terminal(KeptTerminal),
+    /// A terminal's key and hardware.
+    Identity(KeptIdentity),
+    /// An incident.
+    Incident(KeptIncident),
     /// From when on minutes are kept, where not all are.
     KeptFrom(Date),
     /// The sums of a school-day whose minutes are no longer kept.
@@ -115,6 +123,165 @@ pub struct Heard {
     pub version: String,
     /// Operating system; empty if never said.
     pub os: String,
+    /// What tells two machines under one identity; `None` where no living boot was heard. `boot_id` is the latest one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boots: Option<KeptBoots>,
+}
+
+/// Living boots (`domain::boots`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptBoots {
+    /// The latest boot's highest sequence number.
+    pub sequence: i64,
+    /// The boot before; empty for none.
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
+    pub before_id: Vec<u8>,
+    /// Its highest sequence number.
+    pub before_sequence: i64,
+    /// When the newer of the two was first heard, Unix seconds.
+    pub since: i64,
+    /// How strongly they take turns.
+    pub turns: i32,
+}
+
+/// An enrolment code, without its text. Its number is the store's own and does not move with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptCode {
+    /// SHA-256 of its normal form.
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
+    pub hash: Vec<u8>,
+    /// Whose.
+    pub school: SchoolCode,
+    /// How many machines it may enrol.
+    pub uses: u32,
+    /// How many it has enrolled.
+    pub used: u32,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds.
+    pub expires_at: i64,
+    /// Whether it was taken back.
+    pub revoked: bool,
+}
+
+/// A terminal's identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptIdentity {
+    /// Whose.
+    pub terminal: TerminalId,
+    /// SHA-256 of its key: with it a terminal can still log in after the move.
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
+    pub key: Vec<u8>,
+    /// Mark of the board; empty for none.
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
+    pub board: Vec<u8>,
+    /// Mark of the disk; empty for none.
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
+    pub disk: Vec<u8>,
+    /// Marks of the network adapters, ascending, one after the other.
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
+    pub macs: Vec<u8>,
+    /// Unix seconds.
+    pub enrolled_at: i64,
+    /// SHA-256 of the code that it was enrolled with last.
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
+    pub code: Vec<u8>,
+    /// Whether nobody may log in with its key any more.
+    pub revoked: bool,
+}
+
+impl KeptIdentity {
+    /// The hardware as it is kept.
+    pub(super) fn new(
+        terminal: TerminalId,
+        key: Vec<u8>,
+        hardware: &Hardware,
+        enrolled_at: i64,
+        code: Vec<u8>,
+        revoked: bool,
+    ) -> Self {
+        let bytes = |mark: Option<Mark>| mark.map(Vec::from).unwrap_or_default();
+        Self {
+            terminal,
+            key,
+            board: bytes(hardware.board),
+            disk: bytes(hardware.disk),
+            macs: hardware.macs.concat(),
+            enrolled_at,
+            code,
+            revoked,
+        }
+    }
+
+    /// The reverse; what is no mark is left out.
+    pub(super) fn hardware(&self) -> Hardware {
+        let mark = |bytes: &[u8]| Mark::try_from(bytes).ok();
+        let macs = self.macs.chunks(16).filter_map(mark);
+        Hardware {
+            board: mark(&self.board),
+            disk: mark(&self.disk),
+            macs: macs.collect(),
+        }
+    }
+}
+
+impl KeptIncident {
+    pub(super) fn new(incident: Incident) -> Self {
+        let Incident {
+            terminal,
+            boot_id,
+            kind,
+            number,
+            at,
+            seconds,
+            received_at,
+        } = incident;
+        Self {
+            terminal,
+            boot_id: boot_id.to_vec(),
+            kind,
+            number,
+            at,
+            seconds,
+            received_at,
+        }
+    }
+
+    pub(super) fn incident(self) -> Incident {
+        Incident {
+            terminal: self.terminal,
+            boot_id: self.boot_id.try_into().unwrap_or_default(),
+            kind: self.kind,
+            number: self.number,
+            at: self.at,
+            seconds: self.seconds,
+            received_at: self.received_at,
+        }
+    }
+}
+
+/// An incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptIncident {
+    /// Whose.
+    pub terminal: TerminalId,
+    /// The boot that told it.
+    #[serde(serialize_with = "to_hex", deserialize_with = "from_hex")]
+    pub boot_id: Vec<u8>,
+    /// What happened.
+    pub kind: Kind,
+    /// Tells it apart.
+    pub number: u32,
+    /// Unix seconds.
+    pub at: i64,
+    /// Seconds.
+    pub seconds: i64,
+    /// Unix seconds.
+    pub received_at: i64,
 }
 
 /// A terminal-day.
@@ -186,6 +353,9 @@ pub(super) struct Parts {
     pub(super) sums: Vec<KeptSum>,
     pub(super) days: Vec<(TerminalId, Date, DayMinutes)>,
     pub(super) refusals: Vec<KeptRefusal>,
+    pub(super) codes: Vec<KeptCode>,
+    pub(super) identities: Vec<KeptIdentity>,
+    pub(super) incidents: Vec<Incident>,
 }
 
 impl Parts {
@@ -197,6 +367,9 @@ impl Parts {
                 Record::School(school) => parts.registry.schools.push(school),
                 Record::Calendar(calendar) => parts.calendars.push(calendar),
                 Record::Evaluated(period) => parts.evaluated.push(period),
+                Record::Code(code) => parts.codes.push(code),
+                Record::Identity(identity) => parts.identities.push(identity),
+                Record::Incident(incident) => parts.incidents.push(incident.incident()),
                 Record::KeptFrom(day) => parts.kept_from = Some(day),
                 Record::Sum(sum) => parts.sums.push(sum),
                 Record::Terminal(terminal) => {

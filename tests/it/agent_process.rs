@@ -28,7 +28,7 @@ const ALWAYS: Period = Period {
 };
 
 /// The agent's program, which `./deploy/test` builds first.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
@@ -39,6 +39,11 @@ fn program() -> PathBuf {
         path.display()
     );
     path
+}
+
+/// Where an agent listens for its helpers.
+pub(crate) fn socket(folder: &TempDir, name: &str) -> PathBuf {
+    folder.path().join(format!("{name}.sock"))
 }
 
 pub(crate) struct Agent {
@@ -54,33 +59,34 @@ impl Drop for Agent {
 }
 
 impl Agent {
+    /// An agent that sees pseudo-terminals.
     pub(crate) fn start(folder: &TempDir, broker: SocketAddr, name: &str) -> Self {
+        Self::start_by(Command::new(program()), folder, broker, name, "tty")
+    }
+
+    /// The program started by a command of the caller's, with these sources.
+    pub(crate) fn start_by(
+        mut command: Command,
+        folder: &TempDir,
+        broker: SocketAddr,
+        name: &str,
+        sources: &str,
+    ) -> Self {
         let log = folder.path().join(format!("{name}.log"));
         let file = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(&log)
             .unwrap();
-        let child = Command::new(program())
-            .args([
-                "run",
-                "--server",
-                &broker.to_string(),
-                "--terminal",
-                name,
-                "--sources",
-                "tty",
-            ])
-            .args([
-                "--tick-seconds",
-                "1",
-                "--heartbeat-seconds",
-                "15",
-                "--jitter-seconds",
-                "0",
-            ])
+        let child = command
+            .args(["run", "--terminal", name, "--sources", sources])
+            .args(["--server", &broker.to_string()])
+            .args(["--tick-seconds", "1", "--heartbeat-seconds", "15"])
+            .args(["--jitter-seconds", "0"])
             .arg("--journal")
             .arg(folder.path().join(format!("{name}.journal")))
+            .arg("--socket")
+            .arg(socket(folder, name))
             .env("NO_COLOR", "1")
             .stdout(Stdio::null())
             .stderr(Stdio::from(file))

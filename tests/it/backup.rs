@@ -10,10 +10,15 @@ use std::{
 
 use classpulse::{
     domain::{
+        hardware::Hardware,
+        incident::{Incident, Kind},
         minutes::{DayMinutes, MinuteSet},
         usage::Period,
     },
-    store::{Batch, Contact, Refusal, SchoolSum, SharedStore, sqlite::SqliteStore},
+    store::{
+        Batch, Contact, Enrolled, Enrolment, NewCode, Refusal, SchoolSum, SharedStore,
+        sqlite::SqliteStore,
+    },
 };
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use jiff::{ToSpan as _, civil::date};
@@ -83,6 +88,7 @@ async fn fill(store: &SharedStore) {
             received_at: 1_788_000_000 + number,
             clock_offset: -number,
             boot_id: rng.random(),
+            sequence: (number % 3 > 0).then_some(number),
             facts: (number % 2 == 0).then(|| ("0.1.0".to_owned(), "麒麟 V10".to_owned())),
         });
         store.commit(batch).await.unwrap();
@@ -108,6 +114,44 @@ async fn fill(store: &SharedStore) {
     let first = store.quarantine(0, 1).await.unwrap()[0].id;
     let batch = Batch {
         replayed: vec![first],
+        ..Batch::default()
+    };
+    store.commit(batch).await.unwrap();
+}
+
+/// A code, two machines that enrolled with it, an incident.
+async fn enrol(store: &SharedStore) {
+    let code = NewCode {
+        hash: [5; 32],
+        school: PRIMARY.parse().unwrap(),
+        uses: 3,
+        created_at: 1_788_000_000,
+        expires_at: 1_798_000_000,
+    };
+    store.add_code(code).await.unwrap();
+    for number in 1..=2 {
+        let enrolment = Enrolment {
+            code: [5; 32],
+            hardware: Hardware {
+                board: Some([number; 16]),
+                disk: None,
+                macs: vec![[number; 16], [99; 16]],
+            },
+            key: [number; 32],
+            room: "音乐室".to_owned(),
+            at: 1_788_000_100,
+            today: date(2026, 8, 29),
+        };
+        let done = store.enrol(enrolment).await.unwrap();
+        assert!(matches!(done, Enrolled::Done { .. }), "{done:?}");
+    }
+    let incident = Incident {
+        boot_id: [8; 16],
+        seconds: -60,
+        ..Incident::found(terminal("b-01"), Kind::ClockSet, 4, 1_788_000_200)
+    };
+    let batch = Batch {
+        incidents: vec![incident],
         ..Batch::default()
     };
     store.commit(batch).await.unwrap();
@@ -145,6 +189,7 @@ async fn a_county_moves_to_postgresql_and_back_and_loses_nothing() {
     let (first, second) = (file("first.db"), file("second.db"));
     let store = sqlite(&first);
     fill(&store).await;
+    enrol(&store).await;
     let before = sums(&store).await;
     assert!(before.iter().all(|sum| sum.minutes.counted > 0) && before.len() == 2);
     // The store stays open meanwhile, as under a running service.
@@ -162,14 +207,15 @@ async fn a_county_moves_to_postgresql_and_back_and_loses_nothing() {
     store.close().await;
 
     let all = lines(&exports[0]);
-    // 1 county, 2 schools, 2 calendars, 35 terminals, 35 × 60 days, 9 refusals.
-    assert_eq!(all.len(), 1 + 2 + 2 + 35 + 35 * 60 + 9);
+    // 1 county, 2 schools, 2 calendars, 1 code, 37 terminals, 2 identities, 1 incident, 35 × 60 days, 9 refusals.
+    assert_eq!(all.len(), 1 + 2 + 2 + 1 + 37 + 2 + 1 + 35 * 60 + 9);
     assert_eq!(lines(&exports[1]), all);
     assert_eq!(lines(&exports[2]), all);
     let back = sqlite(&file("second.db"));
     assert_eq!(sums(&back).await, before);
     assert_eq!(back.pending_count().await.unwrap(), 5);
     assert_eq!(back.quarantine(0, 99).await.unwrap().len(), 8);
+    assert_eq!(back.keys().await.unwrap().len(), 2, "they still log in");
     assert_eq!(back.calendar(&county()).await.unwrap().unwrap().version, 2);
     back.close().await;
     for command in ["score", "usage"] {
@@ -323,4 +369,56 @@ async fn a_damaged_export_changes_nothing_and_says_where() {
     let again = folder.path().join("again.gz");
     done(&to, &["backup", "--portable", text(&again)]);
     assert_eq!(lines(&again), lines(&good));
+}
+
+/// What a program wrote that knew neither living boots nor codes, keys and incidents.
+fn as_older_program_wrote(plain: &str) -> String {
+    let mut older = String::new();
+    for line in plain.lines() {
+        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+        if let Some(heard) = value.pointer_mut("/terminal/heard") {
+            heard.as_object_mut().map(|heard| heard.remove("boots"));
+        }
+        if let Some(end) = value.get_mut("end").and_then(|end| end.as_object_mut()) {
+            for new in ["codes", "identities", "incidents"] {
+                assert_eq!(end.remove(new), Some(0.into()));
+            }
+            value["crc32"] = crc32fast::hash(older.as_bytes()).into();
+        }
+        older.push_str(&value.to_string());
+        older.push('\n');
+    }
+    older
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_programs_export_is_taken_in() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("classpulse.db");
+    let store = sqlite(&path);
+    fill(&store).await;
+    store.close().await;
+    let url = format!("sqlite:{}", path.display());
+    let file = folder.path().join("new.gz");
+    done(&url, &["backup", "--portable", text(&file)]);
+    let mut plain = String::new();
+    GzDecoder::new(fs::File::open(&file).unwrap())
+        .read_to_string(&mut plain)
+        .unwrap();
+    assert!(plain.contains("\"boots\""));
+    let older = as_older_program_wrote(&plain);
+    assert!(!older.contains("\"boots\""));
+    let mut zipped = GzEncoder::new(Vec::new(), Compression::fast());
+    std::io::Write::write_all(&mut zipped, older.as_bytes()).unwrap();
+    let old = folder.path().join("old.gz");
+    fs::write(&old, zipped.finish().unwrap()).unwrap();
+    for to in [
+        format!("sqlite:{}", folder.path().join("to.db").display()),
+        postgres::shared().database(),
+    ] {
+        done(&to, &["restore", text(&old)]);
+        let again = folder.path().join(format!("again-{}.gz", to.len()));
+        done(&to, &["backup", "--portable", text(&again)]);
+        assert_eq!(lines(&again).len(), lines(&file).len());
+    }
 }

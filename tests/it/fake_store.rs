@@ -18,13 +18,14 @@ use classpulse::{
     domain::{
         calendar::Calendar,
         ids::{CountyCode, SchoolCode, Stage, TerminalId},
+        incident::Incident,
         minutes::{DayMinutes, MinuteSet},
         usage::{self, Period},
     },
     store::{
-        Batch, Committed, County, Placement, Quarantined, Record, RegistryChange, School,
-        SchoolDay, SchoolSum, ServiceSpan, Standing, Store, StoreError, StoredCalendar, Terminal,
-        TerminalFilter,
+        Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, NewCode,
+        Placement, Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum, ServiceSpan,
+        Standing, Store, StoreError, StoredCalendar, Terminal, TerminalFilter,
     },
 };
 use jiff::civil::{Date, date};
@@ -58,6 +59,10 @@ pub(crate) struct State {
     pub(crate) days: BTreeMap<(TerminalId, Date), DayMinutes>,
     /// What the next rounds of the rollup will say they did.
     pub(crate) dirty: Vec<SchoolDay>,
+    /// Newest first.
+    pub(crate) codes: Vec<EnrolmentCode>,
+    /// Newest first.
+    pub(crate) incidents: Vec<Incident>,
     /// How long a list of counties takes.
     pub(crate) delay: Duration,
     /// Everything fails.
@@ -412,6 +417,73 @@ impl Store for FakeStore {
 
     async fn evaluated(&self, _: &CountyCode) -> Result<Vec<Period>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn add_code(&self, code: NewCode) -> Result<EnrolmentCode, StoreError> {
+        let mut state = self.read()?;
+        if !state
+            .schools
+            .iter()
+            .any(|school| school.code == code.school)
+        {
+            return Err(StoreError::NotFound {
+                what: "school",
+                id: code.school.to_string(),
+            });
+        }
+        let kept = EnrolmentCode {
+            id: i64::try_from(state.codes.len()).unwrap() + 1,
+            school: code.school,
+            uses: code.uses,
+            used: 0,
+            created_at: code.created_at,
+            expires_at: code.expires_at,
+            revoked: false,
+        };
+        state.codes.insert(0, kept.clone());
+        Ok(kept)
+    }
+
+    async fn codes(&self, school: Option<&SchoolCode>) -> Result<Vec<EnrolmentCode>, StoreError> {
+        let mut codes = self.read()?.codes.clone();
+        codes.retain(|code| school.is_none_or(|school| code.school == *school));
+        Ok(codes)
+    }
+
+    async fn revoke_code(&self, id: i64) -> Result<(), StoreError> {
+        let mut state = self.read()?;
+        let code = state.codes.iter_mut().find(|code| code.id == id);
+        let code = code.ok_or_else(|| StoreError::NotFound {
+            what: "enrolment code",
+            id: id.to_string(),
+        })?;
+        code.revoked = true;
+        Ok(())
+    }
+
+    async fn enrol(&self, _: Enrolment) -> Result<Enrolled, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn identity_version(&self) -> Result<i64, StoreError> {
+        self.read().map(|_| 1)
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        self.read().map(|_| Vec::new())
+    }
+
+    async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError> {
+        let mut incidents = self.read()?.incidents.clone();
+        incidents.retain(|one| {
+            one.received_at >= filter.since
+                && filter
+                    .terminal
+                    .as_ref()
+                    .is_none_or(|terminal| one.terminal == *terminal)
+        });
+        incidents.truncate(filter.limit as usize);
+        Ok(incidents)
     }
 
     async fn export(&self, _: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError> {

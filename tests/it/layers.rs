@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 19] = [
+const ALLOWED: [(&str, &[&str]); 20] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
@@ -14,17 +14,29 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("store", &["domain", "tls"]),
     ("query", &["domain", "store"]),
     ("registry", &["domain", "store"]),
+    ("enrolment", &["clock", "domain", "observe", "store"]),
     (
         "ingest",
-        &["domain", "store", "clock", "observe", "tasks", "tls"],
+        &[
+            "domain",
+            "store",
+            "clock",
+            "enrolment",
+            "observe",
+            "tasks",
+            "tls",
+        ],
     ),
     ("observe", &[]),
-    ("broker", &["ingest", "observe", "tasks"]),
+    ("broker", &["enrolment", "ingest", "observe", "tasks"]),
     ("backup", &["store"]),
     ("retention", &["clock", "domain", "observe", "store"]),
     ("rollup", &["observe", "store"]),
     ("config", &["observe", "tls"]),
-    ("api", &["domain", "store", "query", "registry"]),
+    (
+        "api",
+        &["domain", "enrolment", "store", "query", "registry"],
+    ),
     (
         "app",
         &[
@@ -32,6 +44,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "broker",
             "clock",
             "config",
+            "enrolment",
             "ingest",
             "observe",
             "retention",
@@ -51,8 +64,20 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     (
         "cli",
         &[
-            "app", "backup", "clock", "config", "demo", "domain", "ingest", "observe", "query",
-            "registry", "simulate", "store", "tasks",
+            "app",
+            "backup",
+            "clock",
+            "config",
+            "demo",
+            "domain",
+            "enrolment",
+            "ingest",
+            "observe",
+            "query",
+            "registry",
+            "simulate",
+            "store",
+            "tasks",
         ],
     ),
 ];

@@ -8,15 +8,19 @@
 )]
 
 mod agent_process;
+mod agent_sensing;
 mod agent_windows;
 mod api;
 mod backpressure;
 mod backup;
 mod demo;
+mod enrolment;
 mod fake_store;
 mod faults;
+mod install_windows;
 mod layers;
 mod outside;
+mod packaging;
 mod pipeline;
 mod postgres;
 mod query;

@@ -20,9 +20,9 @@ use classpulse::{
         replay::{Selection, replay},
     },
     query,
-    store::{RegistryChange, SharedStore, TerminalFilter},
+    store::{IncidentFilter, RegistryChange, SharedStore, TerminalFilter},
 };
-use classpulse_proto::v1::{Kind, Report, Session};
+use classpulse_proto::v1::{ClockState, Kind, Report, Session, Signal, SignalKind};
 use jiff::{
     Timestamp,
     civil::{Date, date},
@@ -691,5 +691,109 @@ async fn what_was_acknowledged_survives_a_restart_without_rollup() {
         .find(|one| one.school.code == school(PRIMARY))
         .unwrap();
     assert_eq!((found.minutes.counted, found.due.service_days), (30, 9));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clocks_history_and_signals_are_told_apart() {
+    let service = Service::start().await;
+    let store = service.app.store.clone();
+    register(&store, &[("q-1".to_owned(), PRIMARY)]).await;
+    let mut link = Link::connect(service.broker(), "q-1").await;
+    let powered = |number, start, end| Session {
+        kind: Kind::Powered.into(),
+        ..used(number, start, end)
+    };
+    let unsynced = Report {
+        clock: ClockState::Unsynced.into(),
+        ..report(1, vec![used(1, DAY_ONE, DAY_ONE + 600), powered(1, 0, 60)])
+    };
+    // It grows, and its clock is set meanwhile: one entry still.
+    let grown = Report {
+        clock: ClockState::Unsynced.into(),
+        ..report(2, vec![used(1, DAY_ONE + 7_200, DAY_ONE + 9_000)])
+    };
+    let borne_out = Report {
+        clock: ClockState::Hardware.into(),
+        over: true,
+        ..report(3, vec![used(2, DAY_ONE, DAY_ONE + 60)])
+    };
+    let history = Report {
+        boot_id: vec![4; 16],
+        clock: ClockState::Synced.into(),
+        history: true,
+        ..report(
+            1,
+            vec![
+                powered(1, AUGUST, AUGUST + 600),
+                used(1, AUGUST, AUGUST + 600),
+            ],
+        )
+    };
+    let gap = |number, kind: SignalKind| Signal {
+        kind: kind.into(),
+        number,
+        at: DAY_ONE,
+        seconds: 300,
+    };
+    let mut telling = report(4, vec![used(3, DAY_ONE + 600, DAY_ONE + 660)]);
+    telling.signals = vec![
+        gap(1, SignalKind::AgentGap),
+        gap(2, SignalKind::Unspecified),
+        gap(1, SignalKind::ServerRefused),
+    ];
+    let again = Report {
+        sequence: 5,
+        ..telling.clone()
+    };
+    link.send_all("q-1", &[unsynced, grown, borne_out, telling, again])
+        .await;
+    link.send_all("q-1", &[history]).await;
+    let mut flood = report(6, vec![]);
+    flood.signals = vec![gap(9, SignalKind::AgentGap); 101];
+    publish_and_wait(&service, &link, "q-1", flood.encode_to_vec()).await;
+
+    let counts: BTreeMap<_, _> = store
+        .quarantine_counts()
+        .await
+        .unwrap()
+        .into_iter()
+        .collect();
+    let expected = [
+        ("bad_signal", 1),
+        ("history_used", 1),
+        ("too_many_signals", 1),
+        ("unplaced", 2),
+    ];
+    let expected: BTreeMap<_, _> = expected
+        .map(|(reason, count)| (reason.to_owned(), count))
+        .into();
+    assert_eq!(counts, expected);
+    assert_eq!(used_on(&store, date(2026, 9, 1)).await, 2);
+    let august = Period {
+        first: date(2026, 8, 31),
+        last: date(2026, 8, 31),
+    };
+    let days = store.terminal_days(&terminal("q-1"), august).await.unwrap();
+    let minutes = days[0].1;
+    assert_eq!((minutes.powered.count(), minutes.used.count()), (10, 0));
+    let all = IncidentFilter {
+        limit: 100,
+        ..IncidentFilter::default()
+    };
+    let told = store.incidents(&all).await.unwrap();
+    let mut kinds: Vec<_> = told
+        .iter()
+        .map(|one| (one.kind.key(), one.number, one.seconds))
+        .collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, [("agent_gap", 1, 300), ("server_refused", 1, 300)]);
+    // Nothing can mend what is unplaced by trying it again.
+    let zone = TimeZone::get("Asia/Shanghai").unwrap();
+    let now = SystemClock.now().as_second();
+    let done = replay(store.as_ref(), &Selection::default(), now, &zone)
+        .await
+        .unwrap();
+    assert_eq!((done.tried, done.counted), (5, 0), "{done:?}");
     service.stop().await;
 }

@@ -5,6 +5,8 @@
 
 mod durability;
 mod fixtures;
+mod identity;
+mod incidents;
 mod merging;
 mod model;
 mod quarantine;
@@ -124,6 +126,16 @@ laws! {
         the_same_mistake_is_one_entry,
         a_full_day_refuses_more,
         what_is_replayed_no_longer_waits;
+    identity:
+        twenty_at_once_spend_five_uses,
+        known_hardware_finds_its_terminal_and_a_clone_does_not,
+        hardware_of_two_terminals_is_told,
+        a_code_that_does_not_hold_is_refused,
+        identities_move_with_the_county,
+        a_school_may_be_renamed_and_keeps_its_codes;
+    incidents:
+        an_incident_is_told_once_and_a_flood_is_bounded,
+        boots_that_take_turns_are_two_machines;
     retention:
         a_term_stays_until_its_evaluation_is_frozen,
         without_a_calendar_all_stays,

@@ -263,6 +263,12 @@ impl Core {
         self.older.insert(0, boot);
     }
 
+    /// Whether somebody has vouched for the time in this boot.
+    #[must_use]
+    pub fn knows_time(&self) -> bool {
+        self.current.synced
+    }
+
     /// Whether power-on times from before the installation were taken in already.
     #[must_use]
     pub fn has_history(&self) -> bool {

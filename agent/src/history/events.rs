@@ -21,11 +21,11 @@ pub(super) struct Seen {
 enum Says {
     /// The system started (Kernel-General 12).
     System,
-    /// The event log started (EventLog 6005): a part of the same start, but old logs may have lost the other.
+    /// The event log started (`EventLog` 6005): a part of the same start, but old logs may have lost the other.
     Log,
     /// The machine was on.
     Alive,
-    /// The boot before ended without a shutdown, and was last alive at this time (EventLog 6008).
+    /// The boot before ended without a shutdown, and was last alive at this time (`EventLog` 6008).
     LastAlive(i64),
     Asleep,
     Awake,
@@ -42,7 +42,7 @@ const MEANT: [(&str, &[u32]); 4] = [
     ("Microsoft-Windows-Power-Troubleshooter", &[1]),
 ];
 
-/// The question for these events, in the event log's XPath.
+/// The question for these events, in the event log's `XPath`.
 pub(super) fn query() -> String {
     let of = |(provider, ids): &(&str, &[u32])| {
         let ids: Vec<String> = ids.iter().map(|id| format!("EventID={id}")).collect();

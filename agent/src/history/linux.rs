@@ -21,6 +21,9 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 const SAME: i64 = 120;
 
 /// See [`super::spans`].
+///
+/// # Errors
+/// Where neither log can be read.
 pub fn spans(since: i64, now: i64) -> Result<History, HistoryError> {
     let logins = read_wtmp(Path::new("/var/log"));
     let journal = read_journal();
@@ -63,7 +66,7 @@ impl Layout {
         time: 340,
         time_bytes: 4,
     };
-    /// 64-bit ARM, LoongArch and others without such a past.
+    /// 64-bit ARM, `LoongArch` and others without such a past.
     const WIDE: Self = Self {
         record: 400,
         time: 344,

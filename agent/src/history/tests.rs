@@ -59,6 +59,18 @@ fn each_way_in_which_a_boot_ends() {
             &[(8, 10), (14, 15)],
         ),
         (
+            "what is written on the way to sleep, and dated when it wakes, fills no sleep",
+            &[
+                (8, Boot),
+                (10, Asleep),
+                (11, Alive),
+                (15, Alive),
+                (16, Awake),
+                (17, Down),
+            ],
+            &[(8, 10), (16, 17)],
+        ),
+        (
             "asleep for good",
             &[(8, Boot), (10, Asleep), (12, Down), (32, Boot), (33, Down)],
             &[(8, 10), (32, 33)],

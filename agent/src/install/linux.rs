@@ -13,6 +13,7 @@ use std::{
 mod files;
 
 use super::{InstallError, InstallOptions, UninstallOptions, configuration};
+use crate::config::Config;
 use files::{Owner, Wanted, put, remove, take_over};
 
 const PROGRAM: &str = "/usr/bin/classpulse-agent";
@@ -97,6 +98,9 @@ impl Machine {
 }
 
 /// See [`super::install`].
+///
+/// # Errors
+/// [`InstallError`].
 pub fn install(options: &InstallOptions) -> Result<Vec<String>, InstallError> {
     let machine = Machine::new(options.root.as_deref())?;
     // Everything that can be wrong with what was said, before anything is touched.
@@ -258,7 +262,7 @@ fn keep_journal(
         return Ok(());
     };
     let there = machine.at(folder);
-    if !take_over(&there, machine.service())? {
+    if !take_over(&there, machine.service())? && machine.service().is_some() {
         let folder = folder.display();
         done.note(format!(
             "{folder} 属于别人,请让用户 {USER} 能写 / belongs to another: let the user {USER} write there"
@@ -288,6 +292,8 @@ fn start(machine: &Machine, done: &mut Done) -> Result<(), InstallError> {
         service(&[verb, USER])?;
         done.note("服务已启动 the service runs; classpulse-agent doctor");
     } else if machine.live {
+        // systemd would make it at the first start.
+        take_over(&machine.at(STATE), None)?;
         done.note(format!(
             "本机没有 systemd:请用系统自己的办法,开机时以 root 运行 / no systemd here: at every start of the machine, \
              let its own means run as root: {PROGRAM} run --config {CONFIGURATION}"
@@ -308,6 +314,9 @@ fn start(machine: &Machine, done: &mut Done) -> Result<(), InstallError> {
 }
 
 /// See [`super::uninstall`].
+///
+/// # Errors
+/// [`InstallError`].
 pub fn uninstall(options: &UninstallOptions) -> Result<Vec<String>, InstallError> {
     let machine = Machine::new(options.root.as_deref())?;
     if machine.packaged() {
@@ -343,10 +352,13 @@ pub fn uninstall(options: &UninstallOptions) -> Result<Vec<String>, InstallError
 
 /// The user stays: files of its may lie where nobody looks, and another must not get its number.
 fn purge(machine: &Machine, configuration: &str, done: &mut Done) -> Result<(), InstallError> {
-    let table: toml::Table = toml::from_str(configuration).unwrap_or_default();
-    if let Some(journal) = table.get("journal").and_then(toml::Value::as_str) {
-        for path in files::beside(&machine.at(journal)) {
-            done.say(remove(&path)?, "移除 removed", &path.to_string_lossy());
+    // Outside the agent's own folder: the journal, and the identity that lies beside it unless it is said where.
+    if let Ok(config) = Config::parse(configuration, Path::new(CONFIGURATION)) {
+        let kept = [config.journal, config.identity];
+        for path in kept.iter().filter(|path| path.is_absolute()) {
+            for path in files::beside(&machine.at(path)) {
+                done.say(remove(&path)?, "移除 removed", &path.to_string_lossy());
+            }
         }
     }
     for folder in ["/etc/classpulse-agent", STATE] {

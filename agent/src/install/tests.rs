@@ -1,4 +1,5 @@
 use super::*;
+use crate::run::chain;
 
 #[test]
 fn what_is_not_said_stays() {
@@ -31,21 +32,38 @@ fn what_is_not_said_stays() {
 
 #[test]
 fn an_unreadable_configuration_is_not_written_over() {
-    let options = InstallOptions {
-        server: Some("a:1".to_owned()),
+    let server = |server: &str| InstallOptions {
+        server: Some(server.to_owned()),
         ..InstallOptions::default()
     };
     for existing in ["server = ", "server = \"a:1\"\nserver = \"b:1\"\n", "{"] {
-        let error = configuration(existing, &options, None).unwrap_err();
+        let error = configuration(existing, &server("a:1"), None).unwrap_err();
         assert!(error.to_string().starts_with("configuration: "), "{error}");
     }
-    for server in ["", "here", "here:", ":1883", "here:0", "here:70000"] {
-        let options = InstallOptions {
-            server: Some(server.to_owned()),
-            ..InstallOptions::default()
-        };
-        let error = configuration("", &options, None).unwrap_err().to_string();
-        assert!(error.starts_with("server: "), "{error}");
+    for (options, key) in [
+        (server("here"), "server"),
+        (server("here:0"), "server"),
+        (
+            InstallOptions {
+                code: Some("没有".to_owned()),
+                ..server("a:1")
+            },
+            "code",
+        ),
+        (
+            InstallOptions {
+                room: Some("室".repeat(65)),
+                ..server("a:1")
+            },
+            "room",
+        ),
+    ] {
+        let error = chain(&configuration("", &options, None).unwrap_err());
+        assert!(error.contains(&format!(": {key} = ")), "{error}");
     }
+    // A value that can't hold is mended by saying another, and one of a later program's keys is not passed over.
+    assert!(configuration("server = \"here\"\n", &server("a:1"), None).is_ok());
+    let error = chain(&configuration("sever = \"a:1\"\n", &server("a:1"), None).unwrap_err());
+    assert!(error.contains("sever"), "{error}");
     assert!(configuration("", &InstallOptions::default(), None).is_err());
 }

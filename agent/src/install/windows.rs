@@ -94,7 +94,14 @@ pub fn install(options: &InstallOptions) -> Result<Vec<String>, InstallError> {
     done.say(changed, "配置 configuration", &folders.configuration());
     bring(&machine, &mut done)?;
     if machine.live {
-        service::register(&folders.program()).map_err(asked("register the service"))?;
+        let service =
+            service::register(&folders.program()).map_err(asked("register the service"))?;
+        if let Err(error) = service::recover(&service) {
+            done.note(format!(
+                "失败后不会自动重启 it will not be started again when it fails: {error}"
+            ));
+        }
+        drop(service);
         at_logon(&folders.program()).map_err(asked("start the helper at logon"))?;
         let started = service::start(done.changed).map_err(asked("start the service"))?;
         done.note(if started {
@@ -202,8 +209,8 @@ fn close(folder: &Path) -> Result<(), InstallError> {
 /// Puts this program in its place. A program that runs can't be written over: the service stops first, and what still
 /// runs goes on under another name.
 fn bring(machine: &Machine, done: &mut Done) -> Result<(), InstallError> {
-    let own = std::env::current_exe()
-        .map_err(InstallError::file(Path::new("."), "find this program"))?;
+    let own =
+        std::env::current_exe().map_err(InstallError::file(Path::new("."), "find this program"))?;
     let there = machine.folders.program();
     if fs::canonicalize(&own).ok() == fs::canonicalize(&there).ok() {
         return Ok(());
@@ -239,7 +246,13 @@ fn bring(machine: &Machine, done: &mut Done) -> Result<(), InstallError> {
 fn end_helpers() {
     let others = format!("PID ne {}", std::process::id());
     Command::new("taskkill")
-        .args(["/F", "/FI", "IMAGENAME eq classpulse-agent.exe", "/FI", &others])
+        .args([
+            "/F",
+            "/FI",
+            "IMAGENAME eq classpulse-agent.exe",
+            "/FI",
+            &others,
+        ])
         .creation_flags(NO_WINDOW)
         .output()
         .ok();
@@ -272,7 +285,10 @@ fn take_away(folder: &Path, done: &mut Done) -> Result<(), InstallError> {
         return Ok(());
     }
     // Some seconds later, by the system's shell, which is not in the folder.
-    let later = format!("ping -n 4 127.0.0.1 >nul & rmdir /s /q \"{}\"", folder.display());
+    let later = format!(
+        "ping -n 4 127.0.0.1 >nul & rmdir /s /q \"{}\"",
+        folder.display()
+    );
     Command::new("cmd")
         .raw_arg(format!("/d /s /c \"{later}\""))
         .current_dir(std::env::temp_dir())

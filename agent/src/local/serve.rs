@@ -2,16 +2,11 @@
 //!
 //! Not responsible for the carrier: a listener of each system tells who comes.
 
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    io,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, convert::Infallible, io, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    sync::{Notify, watch},
     task::JoinSet,
     time::{Instant, timeout},
 };
@@ -45,23 +40,44 @@ pub trait Accept: Send {
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, u64)>> + Send;
 }
 
-/// What the agent shows of itself. Cheap to clone; clones share.
-#[derive(Debug, Clone, Default)]
-pub struct StatusBoard(Arc<Mutex<serde_json::Value>>);
+/// The agent's state has to be asked for within this, or it has other things to do.
+const MADE: Duration = Duration::from_secs(2);
+
+/// What the agent shows of itself, made only when somebody asks. Cheap to clone; clones share.
+#[derive(Debug, Clone)]
+pub struct StatusBoard {
+    shown: Arc<watch::Sender<serde_json::Value>>,
+    wanted: Arc<Notify>,
+}
+
+impl Default for StatusBoard {
+    fn default() -> Self {
+        Self {
+            shown: Arc::new(watch::Sender::new(serde_json::Value::Null)),
+            wanted: Arc::default(),
+        }
+    }
+}
 
 impl StatusBoard {
-    /// Puts up the state as it is now.
+    /// Puts up the state as it is now; all who have asked see it.
     pub fn set(&self, state: serde_json::Value) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.shown.send_replace(state);
     }
 
-    /// The state as it was last put up; `null` before that.
-    #[must_use]
-    pub fn get(&self) -> serde_json::Value {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Waits until somebody asks.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Asks for the state as it is now; `null` where the agent is too busy to say.
+    pub async fn ask(&self) -> serde_json::Value {
+        let mut shown = self.shown.subscribe();
+        self.wanted.notify_one();
+        match timeout(MADE, shown.changed()).await {
+            Ok(Ok(())) => shown.borrow().clone(),
+            _ => serde_json::Value::Null,
+        }
     }
 }
 
@@ -151,13 +167,14 @@ async fn attend(
         }
         match request.ask {
             Some(Ask::Signs(signs)) => {
-                if !hub.feed.hear(number, (hub.now_ms)(), signs) {
+                let heard = hub.feed.hear(number, (hub.now_ms)(), signs);
+                if !heard {
                     return Err(io::Error::other("too many sessions"));
                 }
             }
             Some(Ask::Status(_)) => {
                 let answer = StatusAnswer {
-                    json: hub.board.get().to_string(),
+                    json: hub.board.ask().await.to_string(),
                 };
                 timeout(ANSWER, wire::write(&mut stream, &answer)).await??;
             }
@@ -223,7 +240,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_helper_is_heard_until_it_goes_and_status_is_answered() {
         let hub = hub();
-        hub.board.set(serde_json::json!({"terminal": "t-1"}));
         let (mut ours, theirs) = duplex(1_024);
         let ((), ended) = tokio::join!(
             async {
@@ -231,6 +247,8 @@ mod tests {
                 wire::write(&mut ours, &Request::default()).await.unwrap();
                 let question = Request::from(wire::StatusQuestion {});
                 wire::write(&mut ours, &question).await.unwrap();
+                hub.board.wanted().await;
+                hub.board.set(serde_json::json!({"terminal": "t-1"}));
                 let answer: StatusAnswer = wire::read(&mut ours, 1_024).await.unwrap().unwrap();
                 assert_eq!(answer.json, "{\"terminal\":\"t-1\"}");
                 assert!(hub.feed.seen(100_000).playing);
@@ -264,13 +282,41 @@ mod tests {
 
         // One who asks and does not listen.
         let (mut ours, theirs) = duplex(8);
-        hub.board.set(serde_json::json!("a long, long state"));
         let question = Request::from(wire::StatusQuestion {});
         wire::write(&mut ours, &question).await.unwrap();
         let began = Instant::now();
-        assert!(attend(theirs, 4, &hub).await.is_err());
+        let (ended, ()) = tokio::join!(attend(theirs, 4, &hub), async {
+            hub.board.wanted().await;
+            hub.board.set(serde_json::json!("a long, long state"));
+        });
+        assert!(ended.is_err());
         assert_eq!(began.elapsed(), ANSWER);
         assert!(!hub.feed.seen(100_000).playing, "all are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_is_made_when_it_is_asked_for_and_shown_to_all_who_ask() {
+        let board = StatusBoard::default();
+        assert_eq!(
+            board.ask().await,
+            serde_json::Value::Null,
+            "nobody makes one"
+        );
+        let made = async {
+            let mut made = 0;
+            // The question that nobody heard is still there.
+            while timeout(Duration::from_secs(1), board.wanted())
+                .await
+                .is_ok()
+            {
+                made += 1;
+                board.set(serde_json::json!(made));
+            }
+            made
+        };
+        let (one, other, made) = tokio::join!(board.ask(), board.ask(), made);
+        assert!(one == other && one.is_number());
+        assert!(made <= 2, "{made}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -116,7 +116,13 @@ mod tests {
         let made = fs::metadata(at.parent().unwrap()).unwrap();
         assert_eq!(made.mode() & 0o777, 0o755);
         let hub = hub();
-        hub.board.set(serde_json::json!({"playing": false}));
+        let board = hub.board.clone();
+        let show = async {
+            loop {
+                board.wanted().await;
+                board.set(serde_json::json!({"playing": false}));
+            }
+        };
         let peer = {
             let (at, feed) = (at.clone(), hub.feed.clone());
             tokio::task::spawn_blocking(move || {
@@ -135,6 +141,7 @@ mod tests {
         };
         let answer = tokio::select! {
             never = serve(listener, hub) => match never {},
+            () = show => unreachable!(),
             answer = peer => answer.unwrap(),
         };
         assert_eq!(answer, "{\"playing\":false}");

@@ -125,10 +125,7 @@ pub async fn read<M: Message + Default>(
 ///
 /// # Errors
 /// The stream's own.
-pub async fn write(
-    to: &mut (impl AsyncWrite + Unpin),
-    message: &(impl Message + Sync),
-) -> io::Result<()> {
+pub async fn write(to: &mut (impl AsyncWrite + Unpin), message: &impl Message) -> io::Result<()> {
     to.write_all(&message.encode_length_delimited_to_vec())
         .await?;
     to.flush().await

@@ -1,4 +1,4 @@
-//! The `Registry` service: counties, schools, terminals; approvals and imports.
+//! The `Registry` service: counties, schools, terminals; approvals and imports; enrolment codes and incidents.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
         page::{self, Question},
     },
     domain::ids::SchoolCode,
-    query, registry,
+    enrolment, query, registry,
     store::TerminalFilter,
 };
 
@@ -141,29 +141,52 @@ impl registry_server::Registry for Service {
 
     async fn create_enrolment_code(
         &self,
-        _request: Request<v1::CreateEnrolmentCodeRequest>,
+        request: Request<v1::CreateEnrolmentCodeRequest>,
     ) -> Result<Response<v1::CreateEnrolmentCodeResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let terms = convert::terms(&request.into_inner())?;
+        query::school(self.0.store(), &terms.school).await?;
+        let now = (self.0.clock)();
+        let (code, listed) = enrolment::create_code(self.0.store(), terms, now).await?;
+        Ok(Response::new(v1::CreateEnrolmentCodeResponse {
+            code,
+            listed: Some(convert::enrolment_code(&listed)),
+        }))
     }
 
     async fn list_enrolment_codes(
         &self,
-        _request: Request<v1::ListEnrolmentCodesRequest>,
+        request: Request<v1::ListEnrolmentCodesRequest>,
     ) -> Result<Response<v1::ListEnrolmentCodesResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let school: Option<SchoolCode> =
+            convert::optional("school_code", &request.get_ref().school_code)?;
+        if let Some(school) = &school {
+            query::school(self.0.store(), school).await?;
+        }
+        let codes = self.0.store().codes(school.as_ref()).await?;
+        Ok(Response::new(v1::ListEnrolmentCodesResponse {
+            codes: codes.iter().map(convert::enrolment_code).collect(),
+        }))
     }
 
     async fn revoke_enrolment_code(
         &self,
-        _request: Request<v1::RevokeEnrolmentCodeRequest>,
+        request: Request<v1::RevokeEnrolmentCodeRequest>,
     ) -> Result<Response<v1::RevokeEnrolmentCodeResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.0.store().revoke_code(request.get_ref().id).await?;
+        Ok(Response::new(v1::RevokeEnrolmentCodeResponse {}))
     }
 
     async fn list_incidents(
         &self,
-        _request: Request<v1::ListIncidentsRequest>,
+        request: Request<v1::ListIncidentsRequest>,
     ) -> Result<Response<v1::ListIncidentsResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let filter = convert::incident_filter(request.get_ref())?;
+        let incidents = self.0.store().incidents(&filter).await?;
+        let incidents = incidents
+            .iter()
+            .map(|incident| convert::incident(incident, &self.0.zone));
+        Ok(Response::new(v1::ListIncidentsResponse {
+            incidents: incidents.collect(),
+        }))
     }
 }

@@ -33,8 +33,11 @@ pub(super) trait Client: Clone + Send + Sync + 'static {
     /// Publishes at most once: what is said is said again when it is needed. False where there is no room.
     fn tell(&self, topic: String, payload: Vec<u8>) -> bool;
 
-    /// Leaves in order, keeping the session, but not the subscription that is named.
-    fn leave(&self, unsubscribe: Option<&'static str>) -> impl Future<Output = ()> + Send;
+    /// Publishes at least once: for an answer that is given once. False where there is no room.
+    fn answer(&self, topic: String, payload: Vec<u8>) -> bool;
+
+    /// Leaves in order, keeping the session, but not the subscriptions that are named.
+    fn leave(&self, unsubscribe: &'static [&'static str]) -> impl Future<Output = ()> + Send;
 }
 
 /// What came over a connection.

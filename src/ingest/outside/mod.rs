@@ -1,4 +1,4 @@
-//! Reports from an outside broker (Mosquitto, EMQX, RMQTT …), acknowledged by hand.
+//! Reports from an outside broker (Mosquitto, EMQX, RMQTT …), acknowledged by hand; and requests for enrolment, answered.
 //!
 //! A message is acknowledged to the broker only after its commit; what is unacknowledged at a crash comes again, and
 //! what the broker itself forgets the terminals repeat. All of rumqttc stands in this folder, behind `link`'s seam.
@@ -24,7 +24,7 @@ use tracing::{debug, error, info, warn};
 
 use self::link::{Client, Connection, Heard, Message};
 use super::{Intake, IntakeError, assemble::Outcome, decode::MAX_REPORT_BYTES, pipeline::Room};
-use crate::{observe::Metrics, tasks};
+use crate::{enrolment::Enrolment, observe::Metrics, tasks};
 
 /// Reports that the broker may have handed over without our acknowledgement (MQTT 5's Receive Maximum). In MQTT 3.1.1
 /// the broker's own window holds.
@@ -35,6 +35,13 @@ const UNANSWERED: usize = u16::MAX as usize;
 
 /// Acknowledgements, of both kinds, that may wait for the connection.
 const REQUESTS: usize = 2 * UNANSWERED;
+
+/// Requests for enrolment that wait to be answered; what finds no room the machine asks again. And the answers that the
+/// broker may have without its word.
+const ENROLMENTS: usize = 64;
+
+/// See [`ENROLMENTS`].
+const ANSWERS: u16 = 64;
 
 /// Largest packet that an MQTT 5 broker may send: as in the embedded broker, well above the largest report.
 const MAX_PACKET: usize = 4 * MAX_REPORT_BYTES;
@@ -106,15 +113,21 @@ impl std::fmt::Debug for Outside {
 }
 
 /// Reads reports until `stop`, then finishes those in hand and leaves the session to the broker.
-pub async fn run(outside: Outside, intake: Intake, metrics: Arc<Metrics>, stop: CancellationToken) {
+pub async fn run(
+    outside: Outside,
+    intake: Intake,
+    enrolment: Arc<Enrolment>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
     match outside.version {
         Version::V5 => {
             let (client, link) = v5::connect(&outside);
-            read(outside, client, link, intake, metrics, stop).await;
+            read(outside, client, link, intake, enrolment, metrics, stop).await;
         }
         Version::V3 => {
             let (client, link) = v4::connect(&outside);
-            read(outside, client, link, intake, metrics, stop).await;
+            read(outside, client, link, intake, enrolment, metrics, stop).await;
         }
     }
 }
@@ -124,16 +137,21 @@ async fn read<C: Connection>(
     client: C::Client,
     link: C,
     intake: Intake,
+    enrolment: Arc<Enrolment>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
     let (arrivals, arrived) = mpsc::channel(UNANSWERED);
+    let (requests, requested) = mpsc::channel(ENROLMENTS);
+    let answering = enrol(requested, client.clone(), enrolment);
+    let answering = tasks::start("enrolments", answering);
     let epoch = Epoch::default();
     let polling = Polling {
         link,
         client: client.clone(),
         intake: intake.clone(),
         arrivals,
+        requests,
         epoch: epoch.clone(),
         metrics,
         stop,
@@ -142,6 +160,7 @@ async fn read<C: Connection>(
     let poll = tasks::start("outside broker", polling.run());
     work(arrived, &client, &intake, &epoch).await;
     poll.finish(Duration::from_secs(3)).await;
+    answering.finish(Duration::from_secs(1)).await;
 }
 
 /// Which connection this is: an acknowledgement belongs to its own only. Held while one is queued, so that none slips
@@ -169,6 +188,8 @@ struct Polling<C: Connection> {
     client: C::Client,
     intake: Intake,
     arrivals: mpsc::Sender<Arrived<<C::Client as Client>::Publish>>,
+    /// Passing names and what they ask.
+    requests: mpsc::Sender<(String, Bytes)>,
     epoch: Epoch,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
@@ -179,12 +200,12 @@ impl<C: Connection> Polling<C> {
     async fn run(mut self) {
         let stopper = {
             let (client, stop) = (self.client.clone(), self.stop.clone());
-            let filter = self.filter();
+            let filters = self.filters();
             let shared = self.outside.shared;
             tasks::start("outside broker's end", async move {
                 stop.cancelled().await;
                 // The others take it all from now on.
-                client.leave(shared.then_some(filter)).await;
+                client.leave(if shared { filters } else { &[] }).await;
             })
         };
         let mut pause = RETRY.0;
@@ -203,7 +224,8 @@ impl<C: Connection> Polling<C> {
                 Ok(Heard::NotSubscribed(why)) => {
                     error!(
                         why,
-                        "the outside broker refuses the subscription: no report can come; check its access list"
+                        "the outside broker refuses a subscription: no report, or no request for enrolment, can come; \
+                         check its access list"
                     );
                 }
                 Ok(Heard::Nothing) => {}
@@ -245,16 +267,18 @@ impl<C: Connection> Polling<C> {
             "connected to the outside broker"
         );
         self.metrics.broker_connected(true);
-        if !self.client.subscribe(self.filter(), self.outside.keep) {
-            error!("no room for the subscription: no report can come");
+        for filter in self.filters() {
+            if !self.client.subscribe(filter, self.outside.keep) {
+                error!(filter, "no room for the subscription: nothing can come");
+            }
         }
     }
 
-    fn filter(&self) -> &'static str {
+    fn filters(&self) -> &'static [&'static str] {
         if self.outside.shared {
-            topic::SHARED_REPORTS
+            &[topic::SHARED_REPORTS, topic::SHARED_ENROLS]
         } else {
-            topic::ALL_REPORTS
+            &[topic::ALL_REPORTS, topic::ALL_ENROLS]
         }
     }
 
@@ -264,6 +288,10 @@ impl<C: Connection> Polling<C> {
             // Its beginning tells what it was; it is too large for a report either way.
             warn!(topic = ?message.topic, bytes = message.payload.len(), "a message of no sensible size is cut short");
             message.payload = Bytes::copy_from_slice(&message.payload[..MAX_PACKET]);
+        }
+        if let Some(name) = passing_name(&message.topic) {
+            self.requested(name, message);
+            return true;
         }
         let epoch = *self.epoch.lock();
         let Ok(room) = self.intake.room(message.payload.len()).await else {
@@ -277,12 +305,46 @@ impl<C: Connection> Polling<C> {
         self.arrivals.send(arrived).await.is_ok()
     }
 
+    /// A request for enrolment is acknowledged before it is answered: one that comes again after its answer would give the
+    /// machine a new key behind its back. What is lost on the way the machine asks again.
+    fn requested(&self, name: String, message: Message<<C::Client as Client>::Publish>) {
+        if !self.client.acknowledge(&message.publish) {
+            debug!(
+                from = name,
+                "a request for enrolment waits for its acknowledgement"
+            );
+        }
+        if self.requests.try_send((name, message.payload)).is_err() {
+            debug!("too many requests for enrolment; the machine asks again");
+        }
+    }
+
     /// What was read before the loss belongs to a connection that is gone; the broker sends it again.
     fn lost(&mut self) {
         let mut epoch = self.epoch.lock();
         *epoch += 1;
         self.link.forget();
         self.metrics.broker_lost();
+    }
+}
+
+/// Who asks for enrolment, if a topic says so.
+fn passing_name(topic: &[u8]) -> Option<String> {
+    let (name, channel) = topic::parse(std::str::from_utf8(topic).ok()?)?;
+    (channel == Channel::Enrol && topic::is_passing(name)).then(|| name.to_owned())
+}
+
+/// Answers requests for enrolment, one after the other. What a client logged in with only its broker knows.
+async fn enrol<K: Client>(
+    mut requested: mpsc::Receiver<(String, Bytes)>,
+    client: K,
+    enrolment: Arc<Enrolment>,
+) {
+    while let Some((name, payload)) = requested.recv().await {
+        let answer = enrolment.answer(&name, None, &payload).await;
+        if !client.answer(topic::of(&name, Channel::Enrolled), answer.encode_to_vec()) {
+            debug!(to = name, "an answer to an enrolment was lost");
+        }
     }
 }
 

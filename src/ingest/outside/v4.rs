@@ -12,7 +12,7 @@ use rumqttc::{
 };
 
 use super::{
-    KEEP_ALIVE, Outside, REQUESTS,
+    ANSWERS, KEEP_ALIVE, Outside, REQUESTS,
     link::{Client, Connection, Heard, Message},
 };
 
@@ -30,8 +30,8 @@ pub(super) fn connect(outside: &Outside) -> (AsyncClient, Link) {
     options.set_clean_session(outside.shared);
     options.set_max_packet_size(LARGEST, LARGEST);
     options.set_manual_acks(true);
-    // Bounds what is sent, not what comes; nothing that we publish waits for an answer.
-    options.set_inflight(1);
+    // Bounds what is sent, not what comes; of what we publish only answers to enrolments wait for a word.
+    options.set_inflight(ANSWERS);
     if let Some((user, password)) = &outside.login {
         options.set_credentials(user, password);
     }
@@ -102,9 +102,14 @@ impl Client for AsyncClient {
             .is_ok()
     }
 
-    async fn leave(&self, unsubscribe: Option<&'static str>) {
-        if let Some(filter) = unsubscribe {
-            drop(self.unsubscribe(filter).await);
+    fn answer(&self, topic: String, payload: Vec<u8>) -> bool {
+        self.try_publish(topic, QoS::AtLeastOnce, false, payload)
+            .is_ok()
+    }
+
+    async fn leave(&self, unsubscribe: &'static [&'static str]) {
+        for filter in unsubscribe {
+            drop(self.unsubscribe(*filter).await);
         }
         drop(self.disconnect().await);
     }

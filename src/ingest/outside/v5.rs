@@ -14,7 +14,8 @@ use rumqttc::{
 };
 
 use super::{
-    KEEP_ALIVE, MAX_PACKET, Outside, RECEIVE_MAXIMUM, REQUESTS, SESSION_ALONE, SESSION_SHARED,
+    ANSWERS, KEEP_ALIVE, MAX_PACKET, Outside, RECEIVE_MAXIMUM, REQUESTS, SESSION_ALONE,
+    SESSION_SHARED,
     link::{Client, Connection, Heard, Message},
 };
 
@@ -35,8 +36,8 @@ pub(super) fn connect(outside: &Outside) -> (AsyncClient, Link) {
     options.set_receive_maximum(Some(RECEIVE_MAXIMUM));
     options.set_max_packet_size(u32::try_from(MAX_PACKET).ok());
     options.set_manual_acks(true);
-    // Nothing that we publish waits for an answer; the client reserves room for what might.
-    options.set_outgoing_inflight_upper_limit(1);
+    // Of what we publish only answers to enrolments wait for a word; the client reserves room for as many as may.
+    options.set_outgoing_inflight_upper_limit(ANSWERS);
     if let Some((user, password)) = &outside.login {
         options.set_credentials(user, password);
     }
@@ -107,9 +108,14 @@ impl Client for AsyncClient {
             .is_ok()
     }
 
-    async fn leave(&self, unsubscribe: Option<&'static str>) {
-        if let Some(filter) = unsubscribe {
-            drop(self.unsubscribe(filter).await);
+    fn answer(&self, topic: String, payload: Vec<u8>) -> bool {
+        self.try_publish(topic, QoS::AtLeastOnce, false, payload)
+            .is_ok()
+    }
+
+    async fn leave(&self, unsubscribe: &'static [&'static str]) {
+        for filter in unsubscribe {
+            drop(self.unsubscribe(*filter).await);
         }
         drop(self.disconnect().await);
     }

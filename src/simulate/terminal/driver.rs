@@ -141,7 +141,7 @@ impl World<'_> {
         let tear = machine.on.as_ref().and_then(|on| on.tear);
         let Some(tear) = tear else {
             if !unwritten {
-                machine.disk.save(state);
+                machine.disk.save(&state);
             }
             return true;
         };

@@ -1,4 +1,4 @@
-//! One ingest batch: contacts, minutes, dirty marks and quarantine. Each is one statement over arrays, and all writers
+//! One ingest batch: contacts, minutes, dirty marks, quarantine and incidents. Each is one statement over arrays, and all writers
 //! touch rows in the order of their keys, so that they never wait for each other in a circle.
 
 use std::{
@@ -9,12 +9,12 @@ use std::{
 use super::{
     connection::{Lock, On},
     failure::Failure,
-    quarantine, retention,
+    incidents, quarantine, retention,
     values::{Bits, Day},
 };
 use crate::{
-    domain::ids::TerminalId,
-    store::{Batch, Committed, Contact, StoreError},
+    domain::{boots::ALARM, ids::TerminalId, incident::Incident},
+    store::{Batch, Committed, Contact, StoreError, boots::boots_sql},
 };
 
 /// Most terminals whose keys are remembered; beyond, all are looked up anew. About 100 bytes each.
@@ -125,28 +125,39 @@ pub(super) async fn commit(
         .iter()
         .map(|contact| &contact.terminal)
         .chain(batch.days.iter().map(|(terminal, ..)| terminal))
+        .chain(batch.incidents.iter().map(|incident| &incident.terminal))
         .collect();
     names.sort_unstable();
     names.dedup();
     let (keys, added) = keys(on, known, &names).await?;
     let key = |name: &TerminalId| names.binary_search(&name).map_or(0, |at| keys[at]);
-    note_contacts(on, &batch.contacts, key).await?;
+    let two = note_contacts(on, &batch.contacts, key).await?;
     merge_days(on, batch, key).await?;
     // First, so that an entry that is refused once more in the same batch waits again.
     quarantine::mark_replayed(on, &batch.replayed).await?;
     let overflowed = quarantine::keep(on, &batch.quarantined).await?;
-    Ok((Committed { overflowed }, added))
+    let told = batch.incidents.iter().chain(&two);
+    let told: Vec<_> = told
+        .map(|incident| (key(&incident.terminal), incident))
+        .collect();
+    let dropped_incidents = incidents::keep(on, &told).await?;
+    let committed = Committed {
+        overflowed,
+        dropped_incidents,
+    };
+    Ok((committed, added))
 }
 
 /// The latest report speaks of clock and boot, whatever the order of commits; facts stand in a boot's first report
-/// only, so they are taken whenever they come.
+/// only, so they are taken whenever they come. Returns what is to be said of terminals that are two machines: the
+/// database hands back these rows alone.
 async fn note_contacts(
     on: &On<'_>,
     contacts: &[Contact],
     key: impl Fn(&TerminalId) -> i32,
-) -> Result<(), Failure> {
+) -> Result<Vec<Incident>, Failure> {
     if contacts.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut sorted: Vec<(i32, &Contact)> = contacts
         .iter()
@@ -172,22 +183,47 @@ async fn note_contacts(
             .collect()
     };
     let (versions, systems) = (fact(|facts| &facts.0), fact(|facts| &facts.1));
-    on.execute(
-        "INSERT INTO heard AS known (terminal, first_heard, last_heard, clock_offset, boot_id, version, os)
-         SELECT unnest($1::int4[]), unnest($2::int8[]), unnest($2::int8[]), unnest($3::int8[]),
-            unnest($4::bytea[]), unnest($5::text[]), unnest($6::text[])
-         ON CONFLICT (terminal) DO UPDATE SET
-            first_heard = least(known.first_heard, excluded.first_heard),
-            last_heard = greatest(known.last_heard, excluded.last_heard),
-            clock_offset = CASE WHEN excluded.last_heard >= known.last_heard
-                THEN excluded.clock_offset ELSE known.clock_offset END,
-            boot_id = CASE WHEN excluded.last_heard >= known.last_heard THEN excluded.boot_id ELSE known.boot_id END,
-            version = coalesce(excluded.version, known.version),
-            os = coalesce(excluded.os, known.os)",
-        &[&keys, &at, &offset, &boots, &versions, &systems],
-    )
-    .await?;
-    Ok(())
+    let sequences: Vec<Option<i64>> = sorted.iter().map(|(_, contact)| contact.sequence).collect();
+    let two = on
+        .rows(
+            concat!(
+                "WITH told AS (
+                    INSERT INTO heard AS known
+                        (terminal, first_heard, last_heard, clock_offset, boot_id, version, os, sequence, turns_since)
+                    SELECT terminal, at, at, clock_offset, boot_id, version, os, sequence,
+                        CASE WHEN sequence IS NOT NULL THEN at END
+                    FROM (SELECT unnest($1::int4[]) AS terminal, unnest($2::int8[]) AS at, unnest($3::int8[]) AS clock_offset,
+                        unnest($4::bytea[]) AS boot_id, unnest($5::text[]) AS version, unnest($6::text[]) AS os,
+                        unnest($7::int8[]) AS sequence) n
+                    ON CONFLICT (terminal) DO UPDATE SET
+                        first_heard = least(known.first_heard, excluded.first_heard),
+                        last_heard = greatest(known.last_heard, excluded.last_heard),
+                        clock_offset = CASE WHEN excluded.last_heard >= known.last_heard
+                            THEN excluded.clock_offset ELSE known.clock_offset END,
+                        version = coalesce(excluded.version, known.version),
+                        os = coalesce(excluded.os, known.os), ",
+                boots_sql!("excluded.boot_id", "excluded.sequence", "excluded.last_heard", "excluded.version"),
+                " RETURNING terminal, turns)
+                 SELECT terminal FROM told WHERE turns >= $8"
+            ),
+            &[&keys, &at, &offset, &boots, &versions, &systems, &sequences, &ALARM],
+        )
+        .await?;
+    let mut found = Vec::with_capacity(two.len());
+    for row in &two {
+        let terminal: i32 = row.try_get(0)?;
+        if let Ok(at) = sorted.binary_search_by_key(&terminal, |(key, _)| *key)
+            && sorted[at].1.sequence.is_some()
+        {
+            let Contact {
+                terminal,
+                received_at,
+                ..
+            } = sorted[at].1;
+            found.push(Incident::two_machines(terminal.clone(), *received_at));
+        }
+    }
+    Ok(found)
 }
 
 /// Merges minutes into what is stored and marks the school-days of rows that gained something.

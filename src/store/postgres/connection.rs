@@ -138,6 +138,8 @@ pub(super) enum Lock {
     Registry,
     /// The list of partitions.
     Partitions,
+    /// Codes' uses and machines' identities: one machine enrols at a time. Taken before [`Lock::Registry`].
+    Enrolment,
 }
 
 impl Lock {
@@ -148,6 +150,7 @@ impl Lock {
                 Self::Migration => 1,
                 Self::Registry => 2,
                 Self::Partitions => 3,
+                Self::Enrolment => 4,
             }
     }
 }

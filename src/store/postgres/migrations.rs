@@ -16,7 +16,7 @@ struct Migration {
 }
 
 /// In order; the first has number 1.
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         name: "minutes",
         sql: include_str!("migrations/0001_minutes.sql"),
@@ -24,6 +24,10 @@ const MIGRATIONS: [Migration; 2] = [
     Migration {
         name: "retention",
         sql: include_str!("migrations/0002_retention.sql"),
+    },
+    Migration {
+        name: "identity",
+        sql: include_str!("migrations/0003_identity.sql"),
     },
 ];
 

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! `connection` keeps connections, transactions and the locks that processes share; `commit`, `rollup`, `registry`,
-//! `calendars`, `terminals`, `usage`, `quarantine` and `transfer` work inside a transaction that this file opens. `partitions`
+//! `calendars`, `terminals`, `usage`, `quarantine`, `identity`, `incidents` and `transfer` work inside a transaction that this file opens. `partitions`
 //! makes months, `dirty` says what the rollup must do again, `migrations` owns the schema, `values` knows how minutes
 //! and days stand in columns, `failure` which errors are worth another try.
 //!
@@ -13,6 +13,8 @@ mod commit;
 mod connection;
 mod dirty;
 mod failure;
+mod identity;
+mod incidents;
 mod migrations;
 mod partitions;
 mod quarantine;
@@ -36,13 +38,15 @@ use self::{
     partitions::Months,
 };
 use super::{
-    Batch, Committed, County, Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum,
-    ServiceSpan, Standing, Store, StoreError, StoredCalendar, Terminal, TerminalFilter,
-    counting::Calendars, record::Parts,
+    Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, NewCode,
+    Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum, ServiceSpan, Standing,
+    Store, StoreError, StoredCalendar, Terminal, TerminalFilter, counting::Calendars,
+    record::Parts,
 };
 use crate::{
     domain::{
         ids::{CountyCode, SchoolCode, TerminalId},
+        incident::Incident,
         minutes::DayMinutes,
         usage::Period,
     },
@@ -327,6 +331,46 @@ impl Store for PostgresStore {
         read!(self, "read evaluated periods", |on| retention::evaluated(
             &on, county
         ))
+    }
+
+    async fn add_code(&self, code: NewCode) -> Result<EnrolmentCode, StoreError> {
+        write!(self, "keep an enrolment code", |on| identity::add_code(
+            &on, &code
+        ))
+    }
+
+    async fn codes(&self, school: Option<&SchoolCode>) -> Result<Vec<EnrolmentCode>, StoreError> {
+        read!(self, "list enrolment codes", |on| identity::codes(
+            &on, school
+        ))
+    }
+
+    async fn revoke_code(&self, id: i64) -> Result<(), StoreError> {
+        write!(self, "revoke an enrolment code", |on| {
+            identity::revoke_code(&on, id)
+        })
+    }
+
+    async fn enrol(&self, enrolment: Enrolment) -> Result<Enrolled, StoreError> {
+        let (enrolled, added) = write!(self, "enrol a machine", |on| identity::enrol(
+            &on, &self.keys, &enrolment
+        ))?;
+        self.keys.remember(added);
+        Ok(enrolled)
+    }
+
+    async fn identity_version(&self) -> Result<i64, StoreError> {
+        read!(self, "read the identities' version", |on| {
+            identity::version(&on)
+        })
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        read!(self, "read keys", |on| identity::keys(&on))
+    }
+
+    async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError> {
+        read!(self, "list incidents", |on| incidents::list(&on, filter))
     }
 
     async fn export(&self, pages: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError> {

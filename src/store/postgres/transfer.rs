@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::civil::Date;
 use tokio::sync::mpsc;
+use tokio_postgres::Row;
 
 use super::{
     commit::{self, Added, Keys, keys},
     connection::On,
     dirty,
     failure::Failure,
-    registry, retention,
-    values::{Day, day_minutes, signed, storable, text, unsigned},
+    identity, incidents, registry, retention,
+    values::{Day, day_minutes, signed, storable, text, unsigned, unsigned32},
 };
 use crate::{
     domain::{ids::TerminalId, usage::Period},
     store::{
-        Batch, CalendarVersion, County, Evaluated, Heard, KeptDay, KeptRefusal, KeptSum,
-        KeptTerminal, Placement, Record, School,
+        Batch, CalendarVersion, County, Evaluated, Heard, KeptBoots, KeptCode, KeptDay,
+        KeptIdentity, KeptIncident, KeptRefusal, KeptSum, KeptTerminal, Placement, Record, School,
         record::{PAGE, Parts},
     },
 };
@@ -35,12 +36,27 @@ pub(super) async fn export(on: &On<'_>, to: &mpsc::Sender<Vec<Record>>) -> Resul
     records.extend(schools(on).await?.into_iter().map(Record::School));
     records.extend(calendars(on).await?.into_iter().map(Record::Calendar));
     records.extend(evaluated(on).await?.into_iter().map(Record::Evaluated));
+    records.extend(codes(on).await?.into_iter().map(Record::Code));
     if send(to, records).await.is_err() {
         return Ok(());
     }
     let mut after = String::new();
     while let Some((last, page)) = terminals(on, &after).await? {
         after = last;
+        if send(to, page).await.is_err() {
+            return Ok(());
+        }
+    }
+    after.clear();
+    while let Some((last, page)) = identities(on, &after).await? {
+        after = last;
+        if send(to, page).await.is_err() {
+            return Ok(());
+        }
+    }
+    let mut told = incidents::After::default();
+    while let Some((last, page)) = incidents_after(on, &told).await? {
+        told = last;
         if send(to, page).await.is_err() {
             return Ok(());
         }
@@ -159,7 +175,8 @@ async fn terminals(on: &On<'_>, after: &str) -> Result<Option<(String, Vec<Recor
     let rows = on
         .rows(
             "SELECT t.id, t.name, h.first_heard, h.last_heard, h.clock_offset, h.boot_id,
-                coalesce(h.version, ''), coalesce(h.os, '')
+                coalesce(h.version, ''), coalesce(h.os, ''),
+                h.sequence, h.before_id, h.before_sequence, h.turns_since, h.turns
              FROM terminal t LEFT JOIN heard h ON h.terminal = t.id WHERE t.name > $1 ORDER BY t.name LIMIT 1000",
             &[&after],
         )
@@ -182,6 +199,7 @@ async fn terminals(on: &On<'_>, after: &str) -> Result<Option<(String, Vec<Recor
                 boot_id: row.try_get(5)?,
                 version: row.try_get(6)?,
                 os: row.try_get(7)?,
+                boots: boots(row)?,
             }),
         };
         Ok(Record::Terminal(KeptTerminal {
@@ -192,6 +210,94 @@ async fn terminals(on: &On<'_>, after: &str) -> Result<Option<(String, Vec<Recor
     });
     let page = page.collect::<Result<_, Failure>>()?;
     Ok(Some((last.try_get(1)?, page)))
+}
+
+/// What tells two machines.
+fn boots(row: &Row) -> Result<Option<KeptBoots>, Failure> {
+    let sequence: Option<i64> = row.try_get(8)?;
+    let Some(sequence) = sequence else {
+        return Ok(None);
+    };
+    Ok(Some(KeptBoots {
+        sequence,
+        before_id: row.try_get::<_, Option<_>>(9)?.unwrap_or_default(),
+        before_sequence: row.try_get::<_, Option<_>>(10)?.unwrap_or_default(),
+        since: row.try_get::<_, Option<_>>(11)?.unwrap_or_default(),
+        turns: row.try_get(12)?,
+    }))
+}
+
+async fn codes(on: &On<'_>) -> Result<Vec<KeptCode>, Failure> {
+    let rows = on
+        .rows(
+            "SELECT c.hash, s.code, c.uses, c.used, c.created_at, c.expires_at, c.revoked
+             FROM code c JOIN school s ON s.id = c.school ORDER BY c.created_at, c.hash",
+            &[],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(KeptCode {
+                hash: row.try_get(0)?,
+                school: text(row, 1)?,
+                uses: unsigned32(row, 2)?,
+                used: unsigned32(row, 3)?,
+                created_at: row.try_get(4)?,
+                expires_at: row.try_get(5)?,
+                revoked: row.try_get(6)?,
+            })
+        })
+        .collect()
+}
+
+/// Identities of terminals after a name, and the last one's name.
+async fn identities(on: &On<'_>, after: &str) -> Result<Option<(String, Vec<Record>)>, Failure> {
+    let rows = on
+        .rows(
+            "SELECT i.terminal, t.name, i.key, i.enrolled_at, coalesce(c.hash, ''), i.revoked
+             FROM identity i JOIN terminal t ON t.id = i.terminal LEFT JOIN code c ON c.id = i.code
+             WHERE t.name > $1 ORDER BY t.name LIMIT 1000",
+            &[&after],
+        )
+        .await?;
+    let Some(last) = rows.last() else {
+        return Ok(None);
+    };
+    let keys: Vec<i32> = rows
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, _>>()?;
+    let mut hardware = identity::hardware(on, &keys).await?;
+    let page = rows.iter().zip(keys).map(|(row, key)| {
+        Ok(Record::Identity(KeptIdentity::new(
+            text(row, 1)?,
+            row.try_get(2)?,
+            &hardware.remove(&key).unwrap_or_default(),
+            row.try_get(3)?,
+            row.try_get(4)?,
+            row.try_get(5)?,
+        )))
+    });
+    let page = page.collect::<Result<_, Failure>>()?;
+    Ok(Some((last.try_get(1)?, page)))
+}
+
+async fn incidents_after(
+    on: &On<'_>,
+    after: &incidents::After,
+) -> Result<Option<(incidents::After, Vec<Record>)>, Failure> {
+    let page = incidents::page(on, after).await?;
+    let Some(last) = page.last() else {
+        return Ok(None);
+    };
+    let last = (
+        last.terminal.to_string(),
+        last.boot_id.to_vec(),
+        last.kind.key().to_owned(),
+        i64::from(last.number),
+    );
+    let page = page.into_iter().map(KeptIncident::new);
+    Ok(Some((last, page.map(Record::Incident).collect())))
 }
 
 /// Terminals' placements by key, in order of time.
@@ -317,14 +423,19 @@ pub(super) async fn take_in(on: &On<'_>, known: &Keys, parts: &Parts) -> Result<
         retention::note_evaluated(on, &one.county, period).await?;
     }
     take_sums(on, parts).await?;
-    let mut names: Vec<&TerminalId> = parts.heard.iter().map(|(name, _)| name).collect();
+    let heard = parts.heard.iter().map(|(name, _)| name);
+    let identities = parts.identities.iter().map(|identity| &identity.terminal);
+    let told = parts.incidents.iter().map(|incident| &incident.terminal);
+    let mut names: Vec<&TerminalId> = heard.chain(identities).chain(told).collect();
     names.sort_unstable();
+    names.dedup();
     let (found, more) = keys(on, known, &names).await?;
     added.extend(more);
+    let key = |name: &TerminalId| names.binary_search(&name).map_or(0, |at| found[at]);
     for (name, heard) in &parts.heard {
-        let key = names.binary_search(&name).map_or(0, |at| found[at]);
-        hear(on, key, heard).await?;
+        hear(on, key(name), heard).await?;
     }
+    take_identities(on, parts, key).await?;
     let batch = Batch {
         days: parts.days.clone(),
         ..Batch::default()
@@ -335,6 +446,66 @@ pub(super) async fn take_in(on: &On<'_>, known: &Keys, parts: &Parts) -> Result<
         keep(on, refusal).await?;
     }
     Ok(added)
+}
+
+/// Codes, keys and incidents. Of two keys of a terminal the later one holds.
+async fn take_identities(
+    on: &On<'_>,
+    parts: &Parts,
+    key: impl Fn(&TerminalId) -> i32,
+) -> Result<(), Failure> {
+    for one in &parts.codes {
+        let added = on
+            .execute(
+                "INSERT INTO code (hash, school, uses, used, created_at, expires_at, revoked)
+                 SELECT $1, id, $3, $4, $5, $6, $7 FROM school WHERE code = $2 ON CONFLICT (hash) DO NOTHING",
+                &[
+                    &one.hash,
+                    &one.school.as_str(),
+                    &i64::from(one.uses),
+                    &i64::from(one.used),
+                    &one.created_at,
+                    &one.expires_at,
+                    &one.revoked,
+                ],
+            )
+            .await?;
+        if added == 0 && registry::school(on, &one.school).await?.is_none() {
+            return Err(Failure::not_found("school", &one.school));
+        }
+    }
+    for one in &parts.identities {
+        let terminal = key(&one.terminal);
+        let added = on
+            .execute(
+                "INSERT INTO identity AS known (terminal, key, enrolled_at, code, revoked)
+                 VALUES ($1, $2, $3, (SELECT id FROM code WHERE hash = $4), $5)
+                 ON CONFLICT (terminal) DO UPDATE SET
+                    key = excluded.key, enrolled_at = excluded.enrolled_at, code = excluded.code,
+                    revoked = excluded.revoked
+                 WHERE known.enrolled_at < excluded.enrolled_at",
+                &[
+                    &terminal,
+                    &one.key,
+                    &one.enrolled_at,
+                    &one.code,
+                    &one.revoked,
+                ],
+            )
+            .await?;
+        if added > 0 {
+            identity::mark(on, terminal, &one.hardware()).await?;
+        }
+    }
+    if !parts.identities.is_empty() {
+        identity::raise_version(on).await?;
+    }
+    let told: Vec<_> = parts
+        .incidents
+        .iter()
+        .map(|incident| (key(&incident.terminal), incident))
+        .collect();
+    incidents::add_all(on, &told).await
 }
 
 /// Sums come before the minutes that follow them.
@@ -364,13 +535,18 @@ async fn take_sums(on: &On<'_>, parts: &Parts) -> Result<(), Failure> {
 
 async fn hear(on: &On<'_>, terminal: i32, heard: &Heard) -> Result<(), Failure> {
     let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let boots = heard.boots.as_ref();
+    let before = boots.filter(|boots| !boots.before_id.is_empty());
     on.execute(
-        "INSERT INTO heard AS known (terminal, first_heard, last_heard, clock_offset, boot_id, version, os)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO heard AS known (terminal, first_heard, last_heard, clock_offset, boot_id, version, os,
+            sequence, before_id, before_sequence, turns_since, turns)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          ON CONFLICT (terminal) DO UPDATE SET
             first_heard = excluded.first_heard, last_heard = excluded.last_heard,
             clock_offset = excluded.clock_offset, boot_id = excluded.boot_id,
-            version = excluded.version, os = excluded.os
+            version = excluded.version, os = excluded.os, sequence = excluded.sequence,
+            before_id = excluded.before_id, before_sequence = excluded.before_sequence,
+            turns_since = excluded.turns_since, turns = excluded.turns
          WHERE known.last_heard <= excluded.last_heard",
         &[
             &terminal,
@@ -380,6 +556,11 @@ async fn hear(on: &On<'_>, terminal: i32, heard: &Heard) -> Result<(), Failure> 
             &heard.boot_id,
             &said(&heard.version),
             &said(&heard.os),
+            &boots.map(|boots| boots.sequence),
+            &before.map(|boots| &boots.before_id),
+            &before.map(|boots| boots.before_sequence),
+            &boots.map(|boots| boots.since),
+            &boots.map_or(0, |boots| boots.turns),
         ],
     )
     .await?;

@@ -145,6 +145,21 @@ pub(super) fn unsigned(row: &Row, at: usize) -> Result<u64, Failure> {
         .map_err(|error| StoreError::Damaged(format!("a count of {stored}: {error}")).into())
 }
 
+/// Reads a number that fits 32 bits and is never negative.
+pub(super) fn unsigned32(row: &Row, at: usize) -> Result<u32, Failure> {
+    let stored: i64 = row.try_get(at)?;
+    u32::try_from(stored)
+        .map_err(|error| StoreError::Damaged(format!("a count of {stored}: {error}")).into())
+}
+
+/// Reads bytes of a fixed length.
+pub(super) fn fixed<const N: usize>(row: &Row, at: usize) -> Result<[u8; N], Failure> {
+    let stored: &[u8] = row.try_get(at)?;
+    stored
+        .try_into()
+        .map_err(|_length| StoreError::Damaged(format!("{} bytes, not {N}", stored.len())).into())
+}
+
 /// A text as PostgreSQL can hold it: its texts have no NUL.
 pub(super) fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {

@@ -1,4 +1,4 @@
-//! One ingest batch: contacts, minutes, dirty marks and quarantine. Runs inside the writer's transaction.
+//! One ingest batch: contacts, minutes, dirty marks, quarantine and incidents. Runs inside the writer's transaction.
 
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
@@ -8,23 +8,29 @@ use rusqlite::{Connection, OptionalExtension, Statement};
 use super::{
     dirty::Marks,
     failure::Failure,
-    quarantine, retention,
+    incidents, quarantine, retention,
     values::{Bits, Day},
 };
 use crate::{
-    domain::{ids::TerminalId, minutes::DayMinutes},
-    store::{Batch, Committed, Contact, StoreError},
+    domain::{boots::ALARM, ids::TerminalId, incident::Incident, minutes::DayMinutes},
+    store::{Batch, Committed, Contact, StoreError, boots::boots_sql},
 };
 
 /// Writes a batch.
 pub(super) fn commit(connection: &Connection, batch: &Batch) -> Result<Committed, Failure> {
     let mut terminals = Terminals::new(connection)?;
-    note_contacts(connection, &batch.contacts, &mut terminals)?;
+    let two = note_contacts(connection, &batch.contacts, &mut terminals)?;
     merge_days(connection, &batch.days, &mut terminals)?;
     // First, so that an entry that is refused once more in the same batch waits again.
     quarantine::mark_replayed(connection, &batch.replayed)?;
     let overflowed = quarantine::keep(connection, &batch.quarantined)?;
-    Ok(Committed { overflowed })
+    let dropped = incidents::keep(connection, &batch.incidents, &mut terminals)?;
+    let mut terminals = Terminals::new(connection)?;
+    let dropped_incidents = dropped + incidents::keep(connection, &two, &mut terminals)?;
+    Ok(Committed {
+        overflowed,
+        dropped_incidents,
+    })
 }
 
 /// Keys of terminals by name, looked up or added once a transaction.
@@ -64,35 +70,42 @@ impl<'c, 'n> Terminals<'c, 'n> {
 }
 
 /// The latest report speaks of clock and boot, whatever the order of commits; facts stand in a boot's first report
-/// only, so they are taken whenever they come.
+/// only, so they are taken whenever they come. Returns what is to be said of terminals that are two machines.
 fn note_contacts<'n>(
     connection: &Connection,
     contacts: &'n [Contact],
     terminals: &mut Terminals<'_, 'n>,
-) -> Result<(), Failure> {
-    let mut note = connection.prepare(
-        "UPDATE terminal SET
+) -> Result<Vec<Incident>, Failure> {
+    let mut note = connection.prepare(concat!(
+        "UPDATE terminal AS known SET
             first_heard = min(coalesce(first_heard, ?2), ?2),
             last_heard = max(coalesce(last_heard, ?2), ?2),
             clock_offset = CASE WHEN ?2 >= coalesce(last_heard, ?2) THEN ?3 ELSE clock_offset END,
-            boot_id = CASE WHEN ?2 >= coalesce(last_heard, ?2) THEN ?4 ELSE boot_id END,
             version = coalesce(?5, version),
-            os = coalesce(?6, os)
-         WHERE id = ?1",
-    )?;
+            os = coalesce(?6, os), ",
+        boots_sql!("?4", "?7", "?2", "?5"),
+        " WHERE id = ?1 RETURNING turns",
+    ))?;
+    let mut two = Vec::new();
     for contact in contacts {
         let key = terminals.key(&contact.terminal)?;
         let facts = contact.facts.as_ref();
-        note.execute((
+        let values = (
             key,
             contact.received_at,
             contact.clock_offset,
             &contact.boot_id[..],
             facts.map(|(version, _)| version),
             facts.map(|(_, os)| os),
-        ))?;
+            contact.sequence,
+        );
+        let turns: i32 = note.query_row(values, |row| row.get(0))?;
+        if turns >= ALARM && contact.sequence.is_some() {
+            let incident = Incident::two_machines(contact.terminal.clone(), contact.received_at);
+            two.push(incident);
+        }
     }
-    Ok(())
+    Ok(two)
 }
 
 /// Merges minutes into what is stored and marks the school-days of rows that gained something.
@@ -175,6 +188,7 @@ mod tests {
             received_at: 1,
             clock_offset: 0,
             boot_id: [0; 16],
+            sequence: None,
             facts: None,
         };
         let refusal = Refusal {
@@ -195,7 +209,7 @@ mod tests {
             days: vec![(contact.terminal.clone(), day, minutes)],
             contacts: vec![contact.clone()],
             quarantined: vec![refusal],
-            replayed: Vec::new(),
+            ..Batch::default()
         };
         let other = Connection::open(&path).unwrap();
         other

@@ -20,7 +20,7 @@ struct Migration {
 const APPLICATION: i64 = 0x434C_5053;
 
 /// In order; the first has number 1.
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         name: "minutes",
         sql: include_str!("migrations/0001_minutes.sql"),
@@ -28,6 +28,10 @@ const MIGRATIONS: [Migration; 2] = [
     Migration {
         name: "retention",
         sql: include_str!("migrations/0002_retention.sql"),
+    },
+    Migration {
+        name: "identity",
+        sql: include_str!("migrations/0003_identity.sql"),
     },
 ];
 

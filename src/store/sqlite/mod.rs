@@ -2,7 +2,8 @@
 //!
 //! # Layout
 //! Writes go through one thread (`writer`), questions through a few read-only connections (`readers`); both run the
-//! synchronous functions of `commit`, `rollup`, `registry`, `calendars`, `terminals`, `usage` and `quarantine`.
+//! synchronous functions of `commit`, `rollup`, `registry`, `calendars`, `terminals`, `usage`, `quarantine`, `identity`
+//! and `incidents`.
 //! `dirty` says what the rollup must do again; `migrations` owns the schema; `values` and `functions` are the only
 //! places that know how minutes and days stand in columns.
 //!
@@ -16,6 +17,8 @@ mod copy;
 mod dirty;
 mod failure;
 mod functions;
+mod identity;
+mod incidents;
 mod migrations;
 mod quarantine;
 mod readers;
@@ -41,12 +44,13 @@ use tokio::sync::mpsc;
 pub use self::copy::copy;
 use self::{readers::Readers, writer::Writer};
 use super::{
-    Batch, Committed, County, Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum,
-    ServiceSpan, Standing, Store, StoreError, StoredCalendar, Terminal, TerminalFilter,
-    counting::Calendars,
+    Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, NewCode,
+    Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum, ServiceSpan, Standing,
+    Store, StoreError, StoredCalendar, Terminal, TerminalFilter, counting::Calendars,
 };
 use crate::domain::{
     ids::{CountyCode, SchoolCode, TerminalId},
+    incident::Incident,
     minutes::DayMinutes,
     usage::Period,
 };
@@ -306,6 +310,54 @@ impl Store for SqliteStore {
             .run("read evaluated periods", move |on| {
                 retention::evaluated(on, &county)
             })
+            .await
+    }
+
+    async fn add_code(&self, code: NewCode) -> Result<EnrolmentCode, StoreError> {
+        self.writer
+            .run("keep an enrolment code", move |on| {
+                identity::add_code(on, &code)
+            })
+            .await
+    }
+
+    async fn codes(&self, school: Option<&SchoolCode>) -> Result<Vec<EnrolmentCode>, StoreError> {
+        let school = school.cloned();
+        self.readers
+            .run("list enrolment codes", move |on| {
+                identity::codes(on, school.as_ref())
+            })
+            .await
+    }
+
+    async fn revoke_code(&self, id: i64) -> Result<(), StoreError> {
+        self.writer
+            .run("revoke an enrolment code", move |on| {
+                identity::revoke_code(on, id)
+            })
+            .await
+    }
+
+    async fn enrol(&self, enrolment: Enrolment) -> Result<Enrolled, StoreError> {
+        self.writer
+            .run("enrol a machine", move |on| identity::enrol(on, &enrolment))
+            .await
+    }
+
+    async fn identity_version(&self) -> Result<i64, StoreError> {
+        self.readers
+            .run("read the identities' version", identity::version)
+            .await
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        self.readers.run("read keys", identity::keys).await
+    }
+
+    async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError> {
+        let filter = filter.clone();
+        self.readers
+            .run("list incidents", move |on| incidents::list(on, &filter))
             .await
     }
 

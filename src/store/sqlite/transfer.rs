@@ -1,21 +1,21 @@
 //! Everything out, page by page, and pages of another store in: how a county moves (see [`Record`]).
 
 use jiff::civil::Date;
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use tokio::sync::mpsc;
 
 use super::{
     commit::{self, Terminals},
     dirty,
     failure::Failure,
-    registry, retention, terminals,
-    values::{Day, Text, day_minutes, signed, unsigned},
+    identity, incidents, registry, retention, terminals,
+    values::{Day, Text, day_minutes, signed, unsigned, unsigned32},
 };
 use crate::{
     domain::{ids::TerminalId, usage::Period},
     store::{
-        Batch, CalendarVersion, Evaluated, Heard, KeptDay, KeptRefusal, KeptSum, KeptTerminal,
-        Record, TerminalFilter,
+        Batch, CalendarVersion, Evaluated, Heard, KeptBoots, KeptCode, KeptDay, KeptIdentity,
+        KeptIncident, KeptRefusal, KeptSum, KeptTerminal, Record, TerminalFilter,
         record::{PAGE, Parts},
     },
 };
@@ -113,7 +113,13 @@ fn send_all(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
             }))?;
         }
     }
+    send_codes(connection, pages)?;
     send_terminals(connection, pages)?;
+    send_identities(connection, pages)?;
+    incidents::each(connection, |incident| {
+        let kept = KeptIncident::new(incident);
+        pages.add(Record::Incident(kept)).map_err(End::from)
+    })?;
     if let Some(kept) = retention::kept_from(connection)? {
         pages.add(Record::KeptFrom(kept))?;
         send_sums(connection, pages, kept)?;
@@ -123,10 +129,68 @@ fn send_all(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
     Ok(pages.send()?)
 }
 
+fn send_codes(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
+    let mut select = connection.prepare(
+        "SELECT c.hash, s.code, c.uses, c.used, c.created_at, c.expires_at, c.revoked
+         FROM code c JOIN school s ON s.id = c.school ORDER BY c.created_at, c.hash",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        pages.add(Record::Code(KeptCode {
+            hash: row.get(0)?,
+            school: row.get::<_, Text<_>>(1)?.0,
+            uses: unsigned32(row, 2)?,
+            used: unsigned32(row, 3)?,
+            created_at: row.get(4)?,
+            expires_at: row.get(5)?,
+            revoked: row.get(6)?,
+        }))?;
+    }
+    Ok(())
+}
+
+fn send_identities(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
+    let mut select = connection.prepare(
+        "SELECT i.terminal, t.name, i.key, i.enrolled_at, coalesce(c.hash, x''), i.revoked
+         FROM identity i JOIN terminal t ON t.id = i.terminal LEFT JOIN code c ON c.id = i.code ORDER BY t.name",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let hardware = identity::hardware(connection, row.get(0)?)?;
+        pages.add(Record::Identity(KeptIdentity::new(
+            row.get::<_, Text<_>>(1)?.0,
+            row.get(2)?,
+            &hardware,
+            row.get(3)?,
+            row.get(4)?,
+            row.get(5)?,
+        )))?;
+    }
+    Ok(())
+}
+
+/// The boot that was heard last, and what tells two machines.
+fn boots(row: &Row<'_>) -> rusqlite::Result<(Option<Vec<u8>>, Option<KeptBoots>)> {
+    let sequence: Option<i64> = row.get(1)?;
+    let boots = match sequence {
+        None => None,
+        Some(sequence) => Some(KeptBoots {
+            sequence,
+            before_id: row.get::<_, Option<_>>(2)?.unwrap_or_default(),
+            before_sequence: row.get::<_, Option<_>>(3)?.unwrap_or_default(),
+            since: row.get::<_, Option<_>>(4)?.unwrap_or_default(),
+            turns: row.get(5)?,
+        }),
+    };
+    Ok((row.get(0)?, boots))
+}
+
 fn send_terminals(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
-    let mut boot = connection.prepare("SELECT boot_id FROM terminal WHERE name = ?1")?;
+    let mut living = connection.prepare(
+        "SELECT boot_id, sequence, before_id, before_sequence, turns_since, turns FROM terminal WHERE name = ?1",
+    )?;
     for terminal in terminals::list(connection, &TerminalFilter::default())? {
-        let boot_id: Option<Vec<u8>> = boot.query_row([terminal.id.as_str()], |row| row.get(0))?;
+        let (boot_id, boots) = living.query_row([terminal.id.as_str()], boots)?;
         let heard = match (
             terminal.first_heard,
             terminal.last_heard,
@@ -139,6 +203,7 @@ fn send_terminals(connection: &Connection, pages: &mut Pages) -> Result<(), End>
                 boot_id: boot_id.unwrap_or_default(),
                 version: terminal.version,
                 os: terminal.os,
+                boots,
             }),
             _ => None,
         };
@@ -243,7 +308,8 @@ pub(super) fn take_in(connection: &Connection, page: Vec<Record>) -> Result<(), 
     take_sums(connection, &parts)?;
     let mut known = Terminals::new(connection)?;
     let mut heard = connection.prepare(
-        "UPDATE terminal SET first_heard = ?2, last_heard = ?3, clock_offset = ?4, boot_id = ?5, version = ?6, os = ?7
+        "UPDATE terminal SET first_heard = ?2, last_heard = ?3, clock_offset = ?4, boot_id = ?5, version = ?6, os = ?7,
+            sequence = ?8, before_id = ?9, before_sequence = ?10, turns_since = ?11, turns = ?12
          WHERE id = ?1 AND coalesce(last_heard, ?3) <= ?3",
     )?;
     for (name, said) in &parts.heard {
@@ -254,12 +320,28 @@ pub(super) fn take_in(connection: &Connection, page: Vec<Record>) -> Result<(), 
             boot_id,
             version,
             os,
+            boots,
         } = said;
         let key = known.key(name)?;
-        heard.execute((key, first, last, clock_offset, boot_id, version, os))?;
+        let before = boots.as_ref().filter(|boots| !boots.before_id.is_empty());
+        heard.execute((
+            key,
+            first,
+            last,
+            clock_offset,
+            boot_id,
+            version,
+            os,
+            boots.as_ref().map(|boots| boots.sequence),
+            before.map(|boots| &boots.before_id),
+            before.map(|boots| boots.before_sequence),
+            boots.as_ref().map(|boots| boots.since),
+            boots.as_ref().map_or(0, |boots| boots.turns),
+        ))?;
     }
+    take_identities(connection, &parts, &mut known)?;
     let batch = Batch {
-        days: parts.days,
+        days: parts.days.clone(),
         ..Batch::default()
     };
     commit::commit(connection, &batch)?;
@@ -281,6 +363,55 @@ pub(super) fn take_in(connection: &Connection, page: Vec<Record>) -> Result<(), 
             one.times,
             one.waiting,
         ))?;
+    }
+    Ok(())
+}
+
+/// Codes, keys and incidents. Of two keys of a terminal the later one holds.
+fn take_identities<'n>(
+    connection: &Connection,
+    parts: &'n Parts,
+    known: &mut Terminals<'_, 'n>,
+) -> Result<(), Failure> {
+    let mut code = connection.prepare(
+        "INSERT INTO code (hash, school, uses, used, created_at, expires_at, revoked)
+         SELECT ?1, id, ?3, ?4, ?5, ?6, ?7 FROM school WHERE code = ?2 ON CONFLICT (hash) DO NOTHING",
+    )?;
+    for one in &parts.codes {
+        let school = one.school.as_str();
+        let added = code.execute((
+            &one.hash,
+            school,
+            one.uses,
+            one.used,
+            one.created_at,
+            one.expires_at,
+            one.revoked,
+        ))?;
+        if added == 0 && registry::school(connection, &one.school)?.is_none() {
+            return Err(Failure::not_found("school", &one.school));
+        }
+    }
+    let mut identity = connection.prepare(
+        "INSERT INTO identity AS known (terminal, key, enrolled_at, code, revoked)
+         VALUES (?1, ?2, ?3, (SELECT id FROM code WHERE hash = ?4), ?5)
+         ON CONFLICT (terminal) DO UPDATE SET
+            key = excluded.key, enrolled_at = excluded.enrolled_at, code = excluded.code, revoked = excluded.revoked
+         WHERE known.enrolled_at < excluded.enrolled_at",
+    )?;
+    for one in &parts.identities {
+        let key = known.key(&one.terminal)?;
+        let added = identity.execute((key, &one.key, one.enrolled_at, &one.code, one.revoked))?;
+        if added > 0 {
+            identity::mark(connection, key, &one.hardware())?;
+        }
+    }
+    if !parts.identities.is_empty() {
+        identity::raise_version(connection)?;
+    }
+    for incident in &parts.incidents {
+        let key = known.key(&incident.terminal)?;
+        incidents::add(connection, key, incident)?;
     }
     Ok(())
 }

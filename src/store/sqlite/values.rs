@@ -126,6 +126,16 @@ pub(super) fn unsigned(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
     u64::try_from(stored).map_err(|_negative| rusqlite::Error::IntegralValueOutOfRange(at, stored))
 }
 
+/// Reads a number that fits 32 bits and is never negative.
+pub(super) fn unsigned32(row: &Row<'_>, at: usize) -> rusqlite::Result<u32> {
+    row.get(at)
+}
+
+/// Reads bytes of a fixed length.
+pub(super) fn fixed<const N: usize>(row: &Row<'_>, at: usize) -> rusqlite::Result<[u8; N]> {
+    row.get(at)
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;

@@ -345,3 +345,101 @@ async fn watchers_hear_of_changes_and_of_missed_ones() {
         "the stream ends when the service drains"
     );
 }
+
+#[tokio::test]
+async fn codes_are_made_listed_and_taken_back_and_incidents_told() {
+    let front = Front::new().await;
+    let mut registry = front.registry();
+    let made = registry
+        .create_enrolment_code(v1::CreateEnrolmentCodeRequest {
+            school_code: PRIMARY.to_owned(),
+            ..Default::default()
+        })
+        .await
+        .unwrap()
+        .into_inner();
+    let listed = made.listed.unwrap();
+    assert_eq!(made.code.len(), 14);
+    // 2026-09-11 at 08:00 in Shanghai, and thirty days later.
+    let expected = v1::EnrolmentCode {
+        id: 1,
+        school_code: PRIMARY.to_owned(),
+        uses: 50,
+        used: 0,
+        created_at: 1_789_084_800,
+        expires_at: 1_789_084_800 + 30 * 86_400,
+        revoked: false,
+    };
+    assert_eq!(listed, expected);
+    let other = v1::CreateEnrolmentCodeRequest {
+        school_code: JUNIOR.to_owned(),
+        uses: 1_000,
+        days: 365,
+    };
+    let other = registry
+        .create_enrolment_code(other)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_ne!(other.code, made.code);
+    registry
+        .revoke_enrolment_code(v1::RevokeEnrolmentCodeRequest { id: 1 })
+        .await
+        .unwrap();
+    let list = |school: &str| v1::ListEnrolmentCodesRequest {
+        school_code: school.to_owned(),
+    };
+    let all = registry
+        .list_enrolment_codes(list(""))
+        .await
+        .unwrap()
+        .into_inner()
+        .codes;
+    let told: Vec<_> = all
+        .iter()
+        .map(|code| (code.id, code.revoked, code.uses))
+        .collect();
+    assert_eq!(told, [(2, false, 1_000), (1, true, 50)]);
+    let some = registry
+        .list_enrolment_codes(list(PRIMARY))
+        .await
+        .unwrap()
+        .into_inner()
+        .codes;
+    assert_eq!(some, all[1..]);
+
+    let incident = Incident {
+        seconds: 720,
+        ..Incident::found("T-1".parse().unwrap(), Kind::AgentGap, 1, 1_789_084_800)
+    };
+    let two = Incident::two_machines("T-2".parse().unwrap(), 1_789_000_000);
+    front.store.state().incidents = vec![incident, two];
+    let ask = |terminal: &str, since, limit| v1::ListIncidentsRequest {
+        terminal: terminal.to_owned(),
+        since,
+        limit,
+    };
+    let all = registry
+        .list_incidents(ask("", 0, 0))
+        .await
+        .unwrap()
+        .into_inner()
+        .incidents;
+    let expected = v1::Incident {
+        terminal: "T-1".to_owned(),
+        kind: "agent_gap".to_owned(),
+        at: 1_789_084_800,
+        seconds: 720,
+        received_at: 1_789_084_800,
+        sentence: "终端程序被中断 12 分钟(2026-09-11 08:00–08:12),其间机器开着".to_owned(),
+    };
+    assert_eq!((all.len(), &all[0]), (2, &expected));
+    for (request, expected) in [
+        (ask("T-2", 0, 0), &all[1..]),
+        (ask("", 1_789_000_001, 0), &all[..1]),
+        (ask("", 0, 1), &all[..1]),
+    ] {
+        let found = registry.list_incidents(request).await.unwrap().into_inner();
+        assert_eq!(found.incidents, expected);
+    }
+}

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use axum::routing::get;
 use classpulse::{
     api::{self, Limits, Parts, ReportSink, ServeError, SinkError},
+    domain::incident::{Incident, Kind},
     store::SchoolDay,
 };
 use classpulse_proto::v1::{

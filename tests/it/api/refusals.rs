@@ -289,3 +289,46 @@ async fn oversized_messages_are_refused() {
         Code::OutOfRange
     );
 }
+
+#[tokio::test]
+async fn wrong_fields_of_codes_and_incidents_are_named() {
+    let front = Front::new().await;
+    let mut registry = front.registry();
+    let create = |school: &str, uses, days| v1::CreateEnrolmentCodeRequest {
+        school_code: school.to_owned(),
+        uses,
+        days,
+    };
+    for (request, field) in [
+        (create("", 1, 1), "school_code"),
+        (create("12", 1, 1), "school_code"),
+        (create(PRIMARY, 1_001, 1), "uses"),
+        (create(PRIMARY, 1, 366), "days"),
+    ] {
+        let error = registry.create_enrolment_code(request).await.unwrap_err();
+        assert_eq!(wrong_field(&error), field);
+    }
+    let unknown = registry
+        .create_enrolment_code(create("2123000009", 1, 1))
+        .await;
+    assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
+    let list = |school: &str| v1::ListEnrolmentCodesRequest {
+        school_code: school.to_owned(),
+    };
+    let error = registry.list_enrolment_codes(list("12")).await.unwrap_err();
+    assert_eq!(wrong_field(&error), "school_code");
+    let unknown = registry.list_enrolment_codes(list("2123000009")).await;
+    assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
+    let request = v1::RevokeEnrolmentCodeRequest { id: 7 };
+    let unknown = registry.revoke_enrolment_code(request).await;
+    assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
+    for (terminal, limit, field) in [("a b", 0, "terminal"), ("", 1_001, "limit")] {
+        let request = v1::ListIncidentsRequest {
+            terminal: terminal.to_owned(),
+            since: 0,
+            limit,
+        };
+        let error = registry.list_incidents(request).await.unwrap_err();
+        assert_eq!(wrong_field(&error), field);
+    }
+}

@@ -128,6 +128,7 @@ pub(super) fn contact(number: u32, received_at: i64) -> Contact {
         received_at,
         clock_offset: 0,
         boot_id: [7; 16],
+        sequence: None,
         facts: None,
     }
 }

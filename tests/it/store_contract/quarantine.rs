@@ -81,7 +81,8 @@ pub(super) async fn a_full_day_refuses_more(database: &Database) {
     assert_eq!(
         committed,
         Committed {
-            overflowed: vec![index, index + 1]
+            overflowed: vec![index, index + 1],
+            ..Committed::default()
         }
     );
     let tomorrow = Refusal {

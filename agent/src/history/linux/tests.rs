@@ -141,6 +141,7 @@ fn entries_go_to_their_boots() {
 
 fn spans_of(logins: &[Record], boots: &[Boot]) -> Vec<(i64, i64)> {
     let history = History::from_records(&joined(logins, boots), 0, DAY + 30 * 24 * HOUR);
+    assert_eq!(history.records_left_out, 0, "no record is told twice");
     let pair = |span: &PoweredSpan| (span.start - DAY, span.end - DAY);
     history.spans.iter().map(pair).collect()
 }
@@ -203,6 +204,15 @@ fn wtmp_tells_what_was_before_the_journal_and_bears_out_its_boots() {
     assert_eq!(spans_of(&logins[..2], &boots), [(HOUR, 2 * HOUR)]);
 }
 
+fn well_formed(records: &[Record], since: i64, now: i64) -> Result<(), TestCaseError> {
+    let mut before = since;
+    for span in History::from_records(records, since, now).spans {
+        prop_assert!(before <= span.start && span.start < span.end && span.end <= now);
+        before = span.end;
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_fall_over(
@@ -223,7 +233,7 @@ proptest! {
             }
             let records = wtmp(bytes.as_slice(), layout).unwrap();
             prop_assert_eq!(records.len(), bytes.len() / layout.record);
-            History::from_records(&records, since, now);
+            well_formed(&records, since, now)?;
         }
         boots(&text);
         moment(&text);
@@ -238,7 +248,7 @@ proptest! {
         );
         add_signs(&mut two, &line);
         prop_assert_eq!(two[1].signs.len(), 1);
-        History::from_records(&joined(&[], &two), since, now);
+        well_formed(&joined(&[], &two), since, now)?;
         moment(&format!("x {a}-{b}-{c} {d}:{e}:{f}"));
         moment(&format!("x 2026-09-01 {d}:{e}:{f}"));
     }

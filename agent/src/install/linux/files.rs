@@ -101,10 +101,8 @@ pub(super) fn put(path: &Path, wanted: &Wanted<'_>) -> Result<bool, InstallError
 /// Removes a file, and its folder where that was made for it alone. False where there was none.
 pub(super) fn remove(path: &Path) -> Result<bool, InstallError> {
     let there = remove_if_there(path).map_err(InstallError::file(path, "remove"))?;
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| folder.extension().is_some_and(|extension| extension == "d"))
-    {
+    let own = Path::new("classpulse-agent.service.d");
+    if let Some(folder) = path.parent().filter(|folder| folder.ends_with(own)) {
         // One that holds more stays.
         fs::remove_dir(folder).ok();
     }
@@ -140,12 +138,9 @@ pub(super) fn take_over(folder: &Path, service: Option<Owner>) -> Result<bool, I
     };
     let failed = |action| InstallError::file(folder, action);
     let about = fs::metadata(folder).map_err(failed("look at"))?;
-    if about.uid() == service.user {
-        return Ok(true);
-    }
     let mut inside = fs::read_dir(folder).map_err(failed("look into"))?;
     if inside.next().is_some() {
-        return Ok(false);
+        return Ok(about.uid() == service.user);
     }
     let mode = fs::Permissions::from_mode(0o700);
     let owned = chown(folder, Some(service.user), Some(service.group))

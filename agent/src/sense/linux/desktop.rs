@@ -36,7 +36,7 @@ pub struct Desktop(Screen);
 
 #[derive(Debug)]
 enum Screen {
-    X11(X11),
+    X11(Box<X11>),
     /// Lives as long as the compositor's socket.
     Wayland(PathBuf),
 }
@@ -65,7 +65,8 @@ impl Desktop {
         if let Some(socket) = &place.wayland {
             return Ok(Self(Screen::Wayland(socket.clone())));
         }
-        Ok(Self(Screen::X11(X11::open(place.display.as_deref())?)))
+        let x11 = X11::open(place.display.as_deref())?;
+        Ok(Self(Screen::X11(Box::new(x11))))
     }
 
     /// What there is to see now.
@@ -74,7 +75,8 @@ impl Desktop {
     /// [`Gone`] once the session has ended.
     pub fn look(&mut self) -> Result<Signs, Gone> {
         match &self.0 {
-            Screen::X11(x11) => x11.look().map_err(|_| Gone),
+            // Why the display is gone is of no interest to anybody in a session that has ended.
+            Screen::X11(x11) => x11.look().map_err(|_ended| Gone),
             Screen::Wayland(socket) if socket.exists() => Ok(Signs {
                 missing: vec![lack::INPUT.to_owned(), lack::FULL_SCREEN.to_owned()],
                 ..Signs::default()

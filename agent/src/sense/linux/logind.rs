@@ -22,7 +22,7 @@ use zbus::{
 /// Between two looks. What is shown on a screen changes slowly, and a look costs some calls.
 const LOOK: Duration = Duration::from_secs(10);
 /// After a failed look: there may be no logind on this machine.
-const AFTER_FAILURE: Duration = Duration::from_secs(60);
+const AFTER_FAILURE: Duration = Duration::from_mins(1);
 /// The longest wait for an answer.
 const WAIT: Duration = Duration::from_secs(5);
 /// Most sessions that are looked at; a classroom terminal has one or two.
@@ -343,11 +343,11 @@ mod tests {
     #[expect(clippy::unused_self, reason = "the bus's form of a property")]
     impl OneSession {
         #[zbus(property)]
-        fn class(&self) -> &str {
+        fn class(&self) -> &'static str {
             "user"
         }
         #[zbus(property, name = "Type")]
-        fn kind(&self) -> &str {
+        fn kind(&self) -> &'static str {
             "x11"
         }
         #[zbus(property)]

@@ -1,0 +1,141 @@
+//! The way to the server: where it is, how it is recognised, and what it means when there is no getting through.
+//!
+//! Names are looked up at every connection: a server may move. No proxy, ever. Not responsible for who speaks (`link`,
+//! `enrol`).
+
+use std::{io, sync::Arc, time::Duration};
+
+use rumqttc::{
+    TlsConfiguration, Transport,
+    v5::{ConnectionError, MqttOptions, StateError, TlsError, mqttbytes::v5::ConnectReturnCode},
+};
+use rustls::ClientConfig;
+
+/// The broker hears something at least so often. Reports come each minute and keep routers' tables awake; pings, which
+/// come all the same, should be rare. A connection that is dead is noticed by a report that is not answered: one in five
+/// minutes asks.
+pub const KEEP_ALIVE: Duration = Duration::from_mins(5);
+/// The longest wait for TCP, TLS and the broker's welcome together, seconds. Village networks are slow.
+const CONNECTING: u64 = 15;
+/// Publishes without the broker's answer. The client reserves room for all it may have: by default 13 MB.
+const INFLIGHT: u16 = 32;
+/// Largest packet either way.
+const MAX_PACKET: u32 = 64 * 1024;
+
+/// Where the server is, and how it is recognised.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Host name or address of the broker.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// How it is recognised.
+    pub trust: Trust,
+}
+
+/// How the server is recognised.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// Not at all: plain text.
+    Plain,
+    /// By its certificate.
+    Authority(Arc<ClientConfig>),
+    /// It can't be, and why: nothing is sent then. What is recorded waits.
+    Broken(String),
+}
+
+impl Access {
+    /// In plain text, as for a broker on the same machine.
+    #[must_use]
+    pub fn plain(host: String, port: u16) -> Self {
+        let trust = Trust::Plain;
+        Self { host, port, trust }
+    }
+
+    /// The name or address that a certificate must have. An address in brackets is none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.trust {
+            Trust::Plain => &self.host,
+            _ => self.host.trim_matches(['[', ']']),
+        }
+    }
+
+    /// What every client here has in common.
+    #[must_use]
+    pub fn options(&self, client_id: &str, password: &str) -> MqttOptions {
+        let mut mqtt = MqttOptions::new(client_id, self.name(), self.port);
+        mqtt.set_credentials(client_id, password);
+        mqtt.set_keep_alive(KEEP_ALIVE);
+        mqtt.set_connection_timeout(CONNECTING);
+        mqtt.set_clean_start(true);
+        mqtt.set_max_packet_size(Some(MAX_PACKET));
+        mqtt.set_outgoing_inflight_upper_limit(INFLIGHT);
+        if let Trust::Authority(tls) = &self.trust {
+            mqtt.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(
+                Arc::clone(tls),
+            )));
+        }
+        mqtt
+    }
+}
+
+/// Why there is no getting through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hitch {
+    /// No network, or nobody there. It will be there again.
+    Away(String),
+    /// The TLS handshake was cut short. Once, that may be a server that restarts.
+    Cut(String),
+    /// Something else answers in the server's place.
+    Impostor(String),
+    /// The server is there, and refuses this client's name or password.
+    Login(String),
+}
+
+impl Hitch {
+    /// In words.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Away(why) | Self::Cut(why) | Self::Impostor(why) | Self::Login(why) => why,
+        }
+    }
+}
+
+impl From<&ConnectionError> for Hitch {
+    fn from(error: &ConnectionError) -> Self {
+        let words = error.to_string();
+        match error {
+            ConnectionError::Tls(TlsError::Io(error)) => match tls(error) {
+                Some(wrong) => Self::Impostor(wrong.to_string()),
+                None => Self::Cut(format!("the TLS handshake was cut short: {error}")),
+            },
+            ConnectionError::Tls(_) => Self::Impostor(words),
+            ConnectionError::ConnectionRefused(
+                ConnectReturnCode::BadUserNamePassword
+                | ConnectReturnCode::NotAuthorized
+                | ConnectReturnCode::Banned
+                | ConnectReturnCode::ClientIdentifierNotValid,
+            ) => Self::Login(words),
+            ConnectionError::NotConnAck(_)
+            | ConnectionError::MqttState(
+                StateError::Deserialization(_)
+                | StateError::WrongPacket
+                | StateError::Unsolicited(_)
+                | StateError::IncomingPacketTooLarge { .. },
+            ) => Self::Impostor(format!("it does not speak MQTT 5: {words}")),
+            _ => Self::Away(words),
+        }
+    }
+}
+
+/// What TLS itself found wrong, where it did: the rest is the network's.
+fn tls(error: &io::Error) -> Option<&rustls::Error> {
+    error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+}
+
+#[cfg(test)]
+mod tests;

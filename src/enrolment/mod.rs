@@ -1,0 +1,295 @@
+//! How a machine becomes a terminal: it shows its school's code and gets a name and a key; and who may log in with which.
+//!
+//! One [`Enrolment`] serves the embedded broker, the reader of an outside broker and their tests: bytes in, an answer
+//! out. Not responsible for carrying them (`broker`, `ingest::outside`) or for keeping anything (store).
+
+mod code;
+mod keys;
+mod rate;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use classpulse_proto::v1::{
+    self, EnrolRefusal, EnrolRequest, EnrolResponse, enrol_response::Result as Said,
+};
+use jiff::{Timestamp, tz::TimeZone};
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tracing::{info, warn};
+
+pub use self::{
+    code::{Code, MAX_DAYS, MAX_USES, Terms, create_code},
+    keys::Admission,
+};
+use self::{keys::Keys, rate::Rate};
+use crate::{
+    clock::SharedClock,
+    domain::hardware::{Hardware, MAX_MACS, Mark},
+    observe::{Metrics, chain},
+    store::{self, Digest, Enrolled, SharedStore},
+};
+
+/// Largest request, bytes. A real one has about 300.
+pub const MAX_REQUEST_BYTES: usize = 4_096;
+
+/// Longest name of a room, characters.
+const MAX_ROOM: usize = 64;
+
+/// Requests in a second, and how many may come at once. One enrolment is a few milliseconds of the store; a code has 58
+/// random bits, so that trying codes at this rate is hopeless.
+const RATE: (u32, u32) = (20, 40);
+
+/// Answers machines that want to be terminals, and knows terminals' keys.
+#[derive(Debug)]
+pub struct Enrolment {
+    store: SharedStore,
+    clock: SharedClock,
+    /// Cuts days: a new terminal is in service from today on.
+    zone: TimeZone,
+    metrics: Arc<Metrics>,
+    keys: Keys,
+    rate: Mutex<Rate>,
+}
+
+/// Why a machine is not answered with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Code(&'static str),
+    Malformed(&'static str),
+    Busy(&'static str),
+}
+
+impl Enrolment {
+    /// `keys_required` where a terminal without a key may not log in at all.
+    #[must_use]
+    pub fn new(
+        store: SharedStore,
+        clock: SharedClock,
+        zone: TimeZone,
+        metrics: Arc<Metrics>,
+        keys_required: bool,
+    ) -> Self {
+        let keys = Keys::new(store.clone(), clock.clone(), keys_required);
+        Self {
+            store,
+            clock,
+            zone,
+            metrics,
+            keys,
+            rate: Mutex::new(Rate::new(RATE.0, RATE.1)),
+        }
+    }
+
+    /// Whether a terminal may log in with what it shows.
+    pub async fn admit(&self, terminal: &str, shown: Option<&[u8]>) -> Admission {
+        self.keys.admit(terminal, shown).await
+    }
+
+    /// The answer to a request as it came from the passing name `from`. `shown` is what that client logged in with,
+    /// where that is known: it must be the same code.
+    pub async fn answer(&self, from: &str, shown: Option<&[u8]>, payload: &[u8]) -> EnrolResponse {
+        let now = self.clock.now();
+        let answered = self.judge(shown, payload, now).await;
+        self.metrics.enrolment(answered.is_ok());
+        let result = match answered {
+            Ok(enrolled) => {
+                let (terminal, known) = (enrolled.terminal.as_str(), enrolled.known);
+                info!(from, terminal, known, "a machine enrolled");
+                Said::Enrolled(enrolled)
+            }
+            Err(refusal) => {
+                let (refusal, why) = match refusal {
+                    Refusal::Code(why) => (EnrolRefusal::Code, why),
+                    Refusal::Malformed(why) => (EnrolRefusal::Malformed, why),
+                    Refusal::Busy(why) => (EnrolRefusal::Busy, why),
+                };
+                info!(from, why, "a machine was not enrolled");
+                Said::Refusal(refusal.into())
+            }
+        };
+        response(result, now)
+    }
+
+    /// The answer while the service stops.
+    #[must_use]
+    pub fn busy(&self) -> EnrolResponse {
+        response(Said::Refusal(EnrolRefusal::Busy.into()), self.clock.now())
+    }
+
+    async fn judge(
+        &self,
+        shown: Option<&[u8]>,
+        payload: &[u8],
+        now: Timestamp,
+    ) -> Result<v1::Enrolled, Refusal> {
+        let room = {
+            let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+            rate.take(now)
+        };
+        if !room {
+            return Err(Refusal::Busy("too many requests at once"));
+        }
+        let request = read(payload)?;
+        if let Some(shown) = shown {
+            let same = Code::normal(&String::from_utf8_lossy(shown))
+                .is_some_and(|shown| shown.is(&request.code));
+            if !same {
+                return Err(Refusal::Code("the password is not the request's code"));
+            }
+        }
+        let key = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        let hash = digest(key.as_bytes());
+        let enrolment = store::Enrolment {
+            code: request.code.digest(),
+            hardware: request.hardware,
+            key: hash,
+            room: request.room,
+            at: now.as_second(),
+            today: self.zone.to_datetime(now).date(),
+        };
+        match self.store.enrol(enrolment).await {
+            Ok(Enrolled::Done {
+                terminal,
+                known,
+                school,
+            }) => {
+                self.keys.learn(&terminal, hash).await;
+                Ok(v1::Enrolled {
+                    terminal: terminal.to_string(),
+                    key,
+                    known,
+                    school: school.name,
+                })
+            }
+            Ok(Enrolled::Refused(fault)) => Err(Refusal::Code(fault.said())),
+            Err(error) => {
+                warn!(error = %chain(&error), "an enrolment failed in the store");
+                Err(Refusal::Busy("the store failed"))
+            }
+        }
+    }
+}
+
+fn response(result: Said, now: Timestamp) -> EnrolResponse {
+    EnrolResponse {
+        result: Some(result),
+        server_time_ms: now.as_millisecond(),
+    }
+}
+
+/// SHA-256 of a secret that is random throughout.
+fn digest(secret: &[u8]) -> Digest {
+    Sha256::digest(secret).into()
+}
+
+/// Compares without telling by its time how far two secrets agree.
+fn same(one: &Digest, other: &Digest) -> bool {
+    one.ct_eq(other).into()
+}
+
+/// A request that has its form.
+#[derive(Debug)]
+struct Request {
+    code: Code,
+    hardware: Hardware,
+    room: String,
+}
+
+fn read(payload: &[u8]) -> Result<Request, Refusal> {
+    if payload.len() > MAX_REQUEST_BYTES {
+        return Err(Refusal::Malformed("the request is too large"));
+    }
+    let request = EnrolRequest::decode(payload)
+        .map_err(|_undecodable| Refusal::Malformed("the request can't be decoded"))?;
+    let room = request.room.trim();
+    if room.chars().count() > MAX_ROOM || room.chars().any(char::is_control) {
+        return Err(Refusal::Malformed("the room is too long, or no text"));
+    }
+    let hardware = hardware(request.hardware.unwrap_or_default())
+        .ok_or(Refusal::Malformed("a hardware mark has not 16 bytes"))?;
+    // Last, so that what is malformed is said so: a code is not worth a guess without the rest.
+    let code = Code::normal(&request.code).ok_or(Refusal::Code("this is no code at all"))?;
+    Ok(Request {
+        code,
+        hardware,
+        room: room.to_owned(),
+    })
+}
+
+fn hardware(from: v1::Hardware) -> Option<Hardware> {
+    let mark = |bytes: Vec<u8>| -> Option<Option<Mark>> {
+        if bytes.is_empty() {
+            return Some(None);
+        }
+        bytes.try_into().ok().map(Some)
+    };
+    if from.macs.len() > MAX_MACS {
+        return None;
+    }
+    let macs: Option<Vec<Mark>> = from
+        .macs
+        .into_iter()
+        .map(|mac| mac.try_into().ok())
+        .collect();
+    let mut macs = macs?;
+    macs.sort_unstable();
+    macs.dedup();
+    Some(Hardware {
+        board: mark(from.board)?,
+        disk: mark(from.disk)?,
+        macs,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> EnrolRequest {
+        EnrolRequest {
+            code: "7kq4 m2xd-9tra".to_owned(),
+            hardware: Some(v1::Hardware {
+                board: vec![1; 16],
+                disk: Vec::new(),
+                macs: vec![vec![3; 16], vec![2; 16], vec![3; 16]],
+            }),
+            facts: None,
+            room: " 三年一班 ".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_request_is_read_into_its_normal_form() {
+        let read = read(&request().encode_to_vec()).unwrap();
+        assert_eq!(read.room, "三年一班");
+        assert_eq!(read.hardware.macs, [[2; 16], [3; 16]]);
+        assert_eq!(
+            (read.hardware.board, read.hardware.disk),
+            (Some([1; 16]), None)
+        );
+    }
+
+    #[test]
+    fn what_has_no_form_is_malformed() {
+        let wrong = |change: fn(&mut EnrolRequest)| {
+            let mut request = request();
+            change(&mut request);
+            read(&request.encode_to_vec()).unwrap_err()
+        };
+        for change in [
+            (|one| one.room = "长".repeat(65)) as fn(&mut EnrolRequest),
+            |one| one.room = "a\u{7}".to_owned(),
+            |one| one.hardware.as_mut().unwrap().board = vec![1; 15],
+            |one| one.hardware.as_mut().unwrap().macs = vec![vec![]],
+            |one| one.hardware.as_mut().unwrap().macs = vec![vec![1; 16]; 9],
+            |one| one.code = "x".repeat(5_000),
+        ] {
+            assert!(matches!(wrong(change), Refusal::Malformed(_)));
+        }
+        assert!(matches!(read(&[0xff; 9]), Err(Refusal::Malformed(_))));
+        let code = wrong(|one| one.code = "7KQ4-M2XD".to_owned());
+        assert!(matches!(code, Refusal::Code(_)), "{code:?}");
+    }
+}
