@@ -129,41 +129,13 @@ impl App {
             intake: intake.clone(),
             draining: draining.clone(),
         });
-        let enrolment = Arc::new(Enrolment::new(
-            store.clone(),
-            clock.clone(),
-            config.zone.clone(),
-            metrics.clone(),
-            config.keys_required,
-        ));
-        let (broker, broker_task, source) = match &config.broker {
-            BrokerConfig::Embedded(address) => {
-                let broker = Broker::bind(
-                    *address,
-                    intake,
-                    enrolment,
-                    metrics.clone(),
-                    draining.clone(),
-                )
-                .await?;
-                (
-                    Some(broker.address()),
-                    Some(tasks::start("broker", broker.run())),
-                    None,
-                )
-            }
-            BrokerConfig::Outside(outside) => {
-                let outside = log_in(outside).await?;
-                let reading = outside::run(
-                    outside,
-                    intake,
-                    enrolment,
-                    metrics.clone(),
-                    draining.clone(),
-                );
-                (None, None, Some(tasks::start("outside", reading)))
-            }
+        let carrying = Carrying {
+            intake,
+            enrolment: enrolment(config, &store, &clock, &metrics),
+            metrics: metrics.clone(),
+            draining: draining.clone(),
         };
+        let (broker, broker_task, source) = carrying.start(&config.broker).await?;
         let retaining = config.retention.map(|days| {
             let (store, zone) = (store.clone(), config.zone.clone());
             retention::run(store, clock.clone(), zone, days, ending.clone())
@@ -228,6 +200,58 @@ impl App {
         self.store.close().await;
         info!("stopped: {}", self.metrics.closing());
     }
+}
+
+/// What carries reports and requests for enrolment in.
+struct Carrying {
+    intake: Intake,
+    enrolment: Arc<Enrolment>,
+    metrics: Arc<Metrics>,
+    draining: CancellationToken,
+}
+
+impl Carrying {
+    /// The embedded broker's address and task, or the task that reads an outside one.
+    async fn start(
+        self,
+        broker: &BrokerConfig,
+    ) -> Result<(Option<SocketAddr>, Option<Task>, Option<Task>), AppError> {
+        let Self {
+            intake,
+            enrolment,
+            metrics,
+            draining,
+        } = self;
+        match broker {
+            BrokerConfig::Embedded(address) => {
+                let broker = Broker::bind(*address, intake, enrolment, metrics, draining).await?;
+                let address = broker.address();
+                let task = tasks::start("broker", broker.run());
+                Ok((Some(address), Some(task), None))
+            }
+            BrokerConfig::Outside(outside) => {
+                let outside = log_in(outside).await?;
+                let reading = outside::run(outside, intake, enrolment, metrics, draining);
+                Ok((None, None, Some(tasks::start("outside", reading))))
+            }
+        }
+    }
+}
+
+fn enrolment(
+    config: &Config,
+    store: &SharedStore,
+    clock: &SharedClock,
+    metrics: &Arc<Metrics>,
+) -> Arc<Enrolment> {
+    let (zone, required) = (config.zone.clone(), config.keys_required);
+    Arc::new(Enrolment::new(
+        store.clone(),
+        clock.clone(),
+        zone,
+        metrics.clone(),
+        required,
+    ))
 }
 
 async fn serve(listener: TcpListener, parts: Parts, ending: CancellationToken) {

@@ -252,11 +252,9 @@ impl Metrics {
         self.reports.load(Relaxed)
     }
 
-    /// All of it in Prometheus' text format.
-    #[must_use]
-    pub fn render(&self) -> String {
-        let mut text = String::new();
-        for (name, help, counter) in [
+    /// Every counter with its name and meaning.
+    fn counters(&self) -> [(&'static str, &'static str, &AtomicU64); 11] {
+        [
             (
                 "reports",
                 "Reports dealt with: committed, or kept in quarantine.",
@@ -308,7 +306,14 @@ impl Metrics {
                 "Requests for enrolment that were refused.",
                 &self.not_enrolled,
             ),
-        ] {
+        ]
+    }
+
+    /// All of it in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        for (name, help, counter) in self.counters() {
             let _ = writeln!(text, "# HELP classpulse_{name}_total {help}");
             let _ = writeln!(text, "# TYPE classpulse_{name}_total counter");
             let _ = writeln!(text, "classpulse_{name}_total {}", counter.load(Relaxed));

@@ -10,6 +10,7 @@
 //! - [`status`]: how the agent is. [`doctor`]: what is wrong, and the mend.
 //! - [`config`]: one small file, environment, flags. [`run`]: puts all of it together.
 //! - [`install`]: makes a machine a terminal. [`history`]: when it was on before that.
+//! - `service_windows`: the same under Windows's service manager, with its log in [`log_file`] and all in `folders`.
 //! - `win32`: what Windows is asked, and the only place where that is unsafe.
 
 pub mod access;
@@ -18,6 +19,8 @@ pub mod config;
 pub mod core;
 pub mod doctor;
 pub mod enrol;
+#[cfg(windows)]
+pub mod folders;
 pub mod hardware;
 pub mod helper;
 pub mod history;
@@ -27,9 +30,12 @@ pub mod journal;
 pub mod keep;
 pub mod link;
 pub mod local;
+pub mod log_file;
 pub mod publish;
 pub mod run;
 pub mod sense;
+#[cfg(windows)]
+pub mod service_windows;
 pub mod status;
 pub mod tls;
 #[cfg(windows)]

@@ -93,7 +93,9 @@ mod tests {
         let all = read(&LogFile::before(&path)) + &read(&path);
         let lines: Vec<&str> = all.lines().collect();
         assert!(lines.len() > 4, "{all}");
-        let last: Vec<String> = (10 - lines.len()..10).map(|n| format!("run 2 line {n}")).collect();
+        let last: Vec<String> = (10 - lines.len()..10)
+            .map(|n| format!("run 2 line {n}"))
+            .collect();
         assert_eq!(lines, last);
     }
 

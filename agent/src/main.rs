@@ -73,6 +73,13 @@ enum Command {
     /// Look at this session (its last input, presentations) for the agent. Started at logon, one for each session;
     /// ends with it.
     Session(session::Place),
+    /// Be the service: for Windows's service manager, which `install` tells of it.
+    #[cfg(windows)]
+    Service {
+        /// Configuration file (TOML); agent.toml in the data folder unless said.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
     /// Make this machine a terminal, or upgrade it in place. What is not said stays as it is configured.
     Install(InstallOptions),
     /// Stop the service and remove it; configuration, identity and journal stay.
@@ -102,6 +109,8 @@ fn main() -> ExitCode {
             within_runtime(inspect::doctor(config, json))
         }
         Command::Session(place) => session::run(&place),
+        #[cfg(windows)]
+        Command::Service { config } => serve(config),
         Command::Install(options) => setup::install(&options),
         Command::Uninstall(options) => setup::uninstall(&options),
     }
@@ -148,6 +157,17 @@ fn within_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     // A name that is still being looked up would hold the end for as long as the resolver pleases.
     runtime.shutdown_background();
     code
+}
+
+#[cfg(windows)]
+fn serve(config: Option<PathBuf>) -> ExitCode {
+    match classpulse_agent::service_windows::dispatch(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("classpulse-agent: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn sense_and_report(config: Config) -> ExitCode {

@@ -123,9 +123,13 @@ fn hear(
 fn say(status: ServiceStatusHandle, state: ServiceState, code: u32) {
     let running = state == ServiceState::Running;
     // Before the shutdown proper the network still works, and the last report may be heard.
-    let accepted =
-        ServiceControlAccept::STOP | ServiceControlAccept::PRESHUTDOWN | ServiceControlAccept::SESSION_CHANGE;
-    let pending = matches!(state, ServiceState::StartPending | ServiceState::StopPending);
+    let accepted = ServiceControlAccept::STOP
+        | ServiceControlAccept::PRESHUTDOWN
+        | ServiceControlAccept::SESSION_CHANGE;
+    let pending = matches!(
+        state,
+        ServiceState::StartPending | ServiceState::StopPending
+    );
     let told = status.set_service_status(ServiceStatus {
         service_type: ServiceType::OWN_PROCESS,
         current_state: state,

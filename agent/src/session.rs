@@ -67,6 +67,11 @@ impl Screen {
 
 /// Helps until the session is gone.
 pub(crate) fn run(place: &Place) -> ExitCode {
+    // The service and the logon both start one.
+    #[cfg(windows)]
+    let Some(_only) = classpulse_agent::service_windows::only_one_in_session() else {
+        return ExitCode::SUCCESS;
+    };
     match Desktop::open(&place.screen.place()) {
         Ok(desktop) => {
             helper::run(desktop, &place.socket);

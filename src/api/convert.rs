@@ -244,7 +244,7 @@ fn or_default(name: &str, given: u32, default: u32, most: u32) -> Result<u32, St
     }
 }
 
-pub(super) fn enrolment_code(from: EnrolmentCode) -> v1::EnrolmentCode {
+pub(super) fn enrolment_code(from: &EnrolmentCode) -> v1::EnrolmentCode {
     v1::EnrolmentCode {
         id: from.id,
         school_code: from.school.to_string(),

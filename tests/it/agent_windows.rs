@@ -33,6 +33,13 @@ fn made(place: &str) -> PathBuf {
     path
 }
 
+/// Where the cross build keeps its own things, the Wine prefix among them: as `deploy/cross` has it.
+#[expect(clippy::disallowed_methods, reason = "a script tells a test")]
+fn cross() -> PathBuf {
+    let said = std::env::var("CLASSPULSE_CROSS").unwrap_or_else(|_| "target/cross".to_owned());
+    made(&said)
+}
+
 /// Kills what it holds when the test is done with it.
 struct Killed(Child);
 
@@ -63,9 +70,11 @@ struct Windows {
 
 impl Windows {
     fn start(display: Option<&Screen>) -> Self {
-        made("target/cross/wine/ready");
-        let folder = TempDir::new_in(made("target/cross")).unwrap();
-        let (from, to) = (made("target/cross/wine"), folder.path().join("wine"));
+        let from = cross().join("wine");
+        assert!(from.join("ready").exists(), "run ./deploy/test");
+        // Beside it, where hard links reach.
+        let folder = TempDir::new_in(cross()).unwrap();
+        let to = folder.path().join("wine");
         // Hard links, for its hundreds of megabytes; the registry is written in place and is copied.
         let copy = |arguments: &[&str]| {
             let mut cp = Command::new("cp");

@@ -1,7 +1,9 @@
 //! Machines become terminals over real MQTT, at the embedded broker and through Mosquitto: with the right code, once, and
 //! with no way to anything else; and from then on they log in with their keys. The machine is a plain MQTT client.
 
-use std::{net::SocketAddr, process::Command, time::Duration};
+mod command_line;
+
+use std::{net::SocketAddr, time::Duration};
 
 use classpulse::{
     clock::{Clock as _, SystemClock},
@@ -99,7 +101,7 @@ impl Plain {
             .await
             .unwrap();
         self.until(|packet| match packet {
-            Packet::SubAck(ack) => Some(ack.return_codes[0].clone()),
+            Packet::SubAck(ack) => Some(ack.return_codes[0]),
             _ => None,
         })
         .await
@@ -514,122 +516,4 @@ async fn machines_enrol_through_mosquitto() {
         );
         service.stop().await;
     }
-}
-
-/// The commands, as an operator types them.
-#[tokio::test(flavor = "multi_thread")]
-async fn codes_and_incidents_on_the_command_line() {
-    let service = Service::start().await;
-    register(&service.app.store, &[]).await;
-    let broker = service.broker();
-    let url = format!("sqlite:{}", service.folder.path().join("test.db").display());
-    let run = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_classpulse"))
-            .env("CLASSPULSE_STORE", &url)
-            .args(arguments)
-            .output()
-            .unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (
-            output.status.code().unwrap(),
-            text(output.stdout),
-            text(output.stderr),
-        )
-    };
-    let create = [
-        "terminals",
-        "codes",
-        "create",
-        "--school",
-        PRIMARY,
-        "--uses",
-        "2",
-        "--days",
-        "3",
-    ];
-    let (status, said, _) = run(&create);
-    assert_eq!(status, 0);
-    let code = said.lines().next().unwrap().to_owned();
-    assert!(
-        code.len() == 14 && said.contains("甲小学") && said.contains("2 台"),
-        "{said}"
-    );
-    let first = enrolled(ask(broker, &code, 1).await);
-
-    let (status, said, _) = run(&["terminals", "codes", "list"]);
-    assert!(
-        status == 0 && said.contains("有效") && said.contains(PRIMARY),
-        "{said}"
-    );
-    assert!(!said.contains(&code), "its text is not kept");
-    let (_, said, _) = run(&["--json", "terminals", "codes", "list", "--school", PRIMARY]);
-    let listed: serde_json::Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(
-        (&listed[0]["used"], &listed[0]["uses"]),
-        (&1.into(), &2.into())
-    );
-    let id = listed[0]["id"].to_string();
-
-    let (status, _, said) = run(&["terminals", "codes", "create", "--school", "9999999999"]);
-    assert!(
-        status == 3 && said.contains("9999999999"),
-        "{status} {said}"
-    );
-    let (status, ..) = run(&[
-        "terminals",
-        "codes",
-        "create",
-        "--school",
-        PRIMARY,
-        "--uses",
-        "1001",
-    ]);
-    assert_eq!(status, 2);
-    let (status, ..) = run(&["terminals", "codes", "revoke", "77"]);
-    assert_eq!(status, 3);
-    let (status, said, _) = run(&["terminals", "codes", "revoke", &id]);
-    assert!(status == 0 && said.contains("已收回"), "{said}");
-    assert_eq!(
-        ask(broker, &code, 50).await,
-        Said::Refusal(EnrolRefusal::Code.into())
-    );
-    let (_, said, _) = run(&["terminals", "codes", "list"]);
-    assert!(said.contains("已收回"), "{said}");
-
-    let mut telling = report(1, vec![]);
-    telling.signals.push(classpulse_proto::v1::Signal {
-        kind: classpulse_proto::v1::SignalKind::AgentGap.into(),
-        number: 1,
-        at: 1_788_226_260,
-        seconds: 720,
-    });
-    let mut speaking = Plain::new(broker, &first.terminal, &first.terminal, &first.key);
-    speaking.connect().await.unwrap();
-    let topic = topic::of(&first.terminal, Channel::Report);
-    speaking
-        .publish(&topic, telling.encode_to_vec())
-        .await
-        .unwrap();
-    let (status, said, _) = run(&["terminals", "incidents"]);
-    assert!(
-        status == 0 && said.contains("终端程序被中断 12 分钟"),
-        "{said}"
-    );
-    let (_, said, _) = run(&[
-        "--json",
-        "terminals",
-        "incidents",
-        "--terminal",
-        &first.terminal,
-        "--since",
-        "2026-01-01",
-    ]);
-    let told: serde_json::Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(
-        (&told[0]["kind"], &told[0]["seconds"]),
-        (&"agent_gap".into(), &720.into())
-    );
-    let (_, said, _) = run(&["--json", "terminals", "incidents", "--since", "2099-01-01"]);
-    assert_eq!(said.trim(), "[]");
-    service.stop().await;
 }

@@ -18,6 +18,7 @@ mod demo;
 mod enrolment;
 mod fake_store;
 mod faults;
+mod install_windows;
 mod layers;
 mod outside;
 mod packaging;

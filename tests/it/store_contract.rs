@@ -6,6 +6,7 @@
 mod durability;
 mod fixtures;
 mod identity;
+mod incidents;
 mod merging;
 mod model;
 mod quarantine;
@@ -130,10 +131,11 @@ laws! {
         known_hardware_finds_its_terminal_and_a_clone_does_not,
         hardware_of_two_terminals_is_told,
         a_code_that_does_not_hold_is_refused,
-        an_incident_is_told_once_and_a_flood_is_bounded,
-        boots_that_take_turns_are_two_machines,
         identities_move_with_the_county,
         a_school_may_be_renamed_and_keeps_its_codes;
+    incidents:
+        an_incident_is_told_once_and_a_flood_is_bounded,
+        boots_that_take_turns_are_two_machines;
     retention:
         a_term_stays_until_its_evaluation_is_frozen,
         without_a_calendar_all_stays,

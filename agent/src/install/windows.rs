@@ -94,7 +94,14 @@ pub fn install(options: &InstallOptions) -> Result<Vec<String>, InstallError> {
     done.say(changed, "配置 configuration", &folders.configuration());
     bring(&machine, &mut done)?;
     if machine.live {
-        service::register(&folders.program()).map_err(asked("register the service"))?;
+        let service =
+            service::register(&folders.program()).map_err(asked("register the service"))?;
+        if let Err(error) = service::recover(&service) {
+            done.note(format!(
+                "失败后不会自动重启 it will not be started again when it fails: {error}"
+            ));
+        }
+        drop(service);
         at_logon(&folders.program()).map_err(asked("start the helper at logon"))?;
         let started = service::start(done.changed).map_err(asked("start the service"))?;
         done.note(if started {

@@ -108,7 +108,9 @@ impl Environment {
     fn of(token: &OwnedHandle) -> io::Result<Self> {
         let mut block = ptr::null_mut();
         // SAFETY: the token is open; one pointer is written, which is freed on drop.
-        unsafe { CreateEnvironmentBlock(&raw mut block, Some(HANDLE(token.as_raw_handle())), false)? };
+        unsafe {
+            CreateEnvironmentBlock(&raw mut block, Some(HANDLE(token.as_raw_handle())), false)?
+        };
         Ok(Self(block))
     }
 }

@@ -149,7 +149,7 @@ impl registry_server::Registry for Service {
         let (code, listed) = enrolment::create_code(self.0.store(), terms, now).await?;
         Ok(Response::new(v1::CreateEnrolmentCodeResponse {
             code,
-            listed: Some(convert::enrolment_code(listed)),
+            listed: Some(convert::enrolment_code(&listed)),
         }))
     }
 
@@ -164,7 +164,7 @@ impl registry_server::Registry for Service {
         }
         let codes = self.0.store().codes(school.as_ref()).await?;
         Ok(Response::new(v1::ListEnrolmentCodesResponse {
-            codes: codes.into_iter().map(convert::enrolment_code).collect(),
+            codes: codes.iter().map(convert::enrolment_code).collect(),
         }))
     }
 

@@ -224,7 +224,8 @@ impl<C: Connection> Polling<C> {
                 Ok(Heard::NotSubscribed(why)) => {
                     error!(
                         why,
-                        "the outside broker refuses the subscription: no report can come; check its access list"
+                        "the outside broker refuses a subscription: no report, or no request for enrolment, can come; \
+                         check its access list"
                     );
                 }
                 Ok(Heard::Nothing) => {}

@@ -2,7 +2,7 @@
 //!
 //! Not responsible for who a machine is like (`domain::hardware`).
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -211,17 +211,17 @@ type Known = (i64, TerminalId, bool);
 fn alike(connection: &Connection, hardware: &Hardware) -> Result<Vec<(Known, Hardware)>, Failure> {
     let mut find =
         connection.prepare("SELECT terminal FROM hardware_mark WHERE mark = ?1 LIMIT 1000")?;
-    let mut terminals = BTreeMap::new();
+    let mut terminals = BTreeSet::new();
     for (_, mark) in hardware.marks() {
         for terminal in find.query_map([&mark[..]], |row| row.get::<_, i64>(0))? {
-            terminals.insert(terminal?, ());
+            terminals.insert(terminal?);
         }
     }
     let mut identity = connection.prepare(
         "SELECT t.name, i.revoked, i.enrolled_at FROM identity i JOIN terminal t ON t.id = i.terminal WHERE i.terminal = ?1",
     )?;
     let mut found = Vec::with_capacity(terminals.len());
-    for terminal in terminals.into_keys() {
+    for terminal in terminals {
         let (name, revoked, at): (Text<TerminalId>, bool, i64) = identity
             .query_row([terminal], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))

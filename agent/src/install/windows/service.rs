@@ -49,7 +49,7 @@ fn open() -> io::Result<Option<Service>> {
 }
 
 /// Registers the service, or brings what is registered up to date.
-pub(super) fn register(program: &Path) -> io::Result<()> {
+pub(super) fn register(program: &Path) -> io::Result<Service> {
     let info = ServiceInfo {
         name: NAME.into(),
         display_name: "Classpulse 课脉".into(),
@@ -71,6 +71,16 @@ pub(super) fn register(program: &Path) -> io::Result<()> {
             .and_then(|manager| manager.create_service(&info, ACCESS))
             .map_err(reason)?,
     };
+    service
+        .set_description(
+            "统计班班通终端的开机和使用时长。Measures how long this terminal is on and used.",
+        )
+        .map_err(reason)?;
+    Ok(service)
+}
+
+/// What the service manager shall do when the agent fails. Without it, it runs as well until then.
+pub(super) fn recover(service: &Service) -> io::Result<()> {
     let restart = |seconds: &u64| ServiceAction {
         action_type: ServiceActionType::Restart,
         delay: Duration::from_secs(*seconds),
@@ -85,11 +95,6 @@ pub(super) fn register(program: &Path) -> io::Result<()> {
     // Also where it says itself that it failed.
     service
         .set_failure_actions_on_non_crash_failures(true)
-        .map_err(reason)?;
-    service
-        .set_description(
-            "统计班班通终端的开机和使用时长。Measures how long this terminal is on and used.",
-        )
         .map_err(reason)
 }
 
