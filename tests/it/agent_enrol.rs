@@ -78,24 +78,21 @@ async fn serve(port: u16, heard: Shared, listens: watch::Sender<bool>) {
         };
         let name = String::from_utf8(publish.topic.to_vec()).unwrap();
         let (who, channel) = topic::parse(&name).unwrap();
-        let (topic, answer) = match channel {
-            Channel::Enrol => {
-                assert!(topic::is_passing(who), "{who}");
-                let request = EnrolRequest::decode(publish.payload).unwrap();
-                let answer = heard.lock().unwrap().enrol(request);
-                (Channel::Enrolled, answer.encode_to_vec())
-            }
-            _ => {
-                let report = Report::decode(publish.payload).unwrap();
-                let ack = Ack {
-                    boot_id: report.boot_id.clone(),
-                    sequences: vec![report.sequence],
-                    server_time_ms: now() * 1_000,
-                    settings: None,
-                };
-                heard.lock().unwrap().reports.push((who.to_owned(), report));
-                (Channel::Ack, ack.encode_to_vec())
-            }
+        let (topic, answer) = if channel == Channel::Enrol {
+            assert!(topic::is_passing(who), "{who}");
+            let request = EnrolRequest::decode(publish.payload).unwrap();
+            let answer = heard.lock().unwrap().enrol(request);
+            (Channel::Enrolled, answer.encode_to_vec())
+        } else {
+            let report = Report::decode(publish.payload).unwrap();
+            let ack = Ack {
+                boot_id: report.boot_id.clone(),
+                sequences: vec![report.sequence],
+                server_time_ms: now() * 1_000,
+                settings: None,
+            };
+            heard.lock().unwrap().reports.push((who.to_owned(), report));
+            (Channel::Ack, ack.encode_to_vec())
         };
         let topic = topic::of(who, topic);
         client
