@@ -1,6 +1,8 @@
-//! Where the agent lives on Windows. The system tells its folders by its environment.
+//! Where the agent lives on Windows. The system is asked: a service's environment may say something else.
 
 use std::path::{Path, PathBuf};
+
+use crate::win32;
 
 /// Both of the agent's folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,17 +16,13 @@ pub struct Folders {
 impl Folders {
     /// This machine's.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "not a setting: Windows tells where its folders are"
-    )]
     pub fn here() -> Self {
-        let of = |name: &str, usual: &str| {
-            std::env::var_os(name).map_or_else(|| PathBuf::from(usual), PathBuf::from)
-        };
+        let usual = |folder: &str| PathBuf::from(folder);
+        let programs = win32::program_files().unwrap_or_else(|| usual(r"C:\Program Files"));
+        let data = win32::program_data().unwrap_or_else(|| usual(r"C:\ProgramData"));
         Self {
-            programs: of("ProgramFiles", r"C:\Program Files").join("Classpulse"),
-            data: of("ProgramData", r"C:\ProgramData").join("Classpulse"),
+            programs: programs.join("Classpulse"),
+            data: data.join("Classpulse"),
         }
     }
 

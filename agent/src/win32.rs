@@ -11,7 +11,7 @@ use std::{
     ffi::c_void,
     io,
     os::windows::io::{AsRawHandle as _, IntoRawHandle as _, OwnedHandle},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use tokio::net::windows::named_pipe::{NamedPipeClient, NamedPipeServer, ServerOptions};
@@ -29,7 +29,9 @@ use windows::{
             PSECURITY_DESCRIPTOR, SECURITY_ATTRIBUTES,
         },
         System::{
-            Com::{CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx},
+            Com::{
+                CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx, CoTaskMemFree,
+            },
             Pipes::GetNamedPipeClientSessionId,
             Power::{CallNtPowerInformation, SystemExecutionState},
             SystemInformation::GetTickCount64,
@@ -37,10 +39,13 @@ use windows::{
         },
         UI::{
             Input::KeyboardAndMouse::{GetLastInputInfo, LASTINPUTINFO},
-            Shell::SHQueryUserNotificationState,
+            Shell::{
+                FOLDERID_ProgramData, FOLDERID_ProgramFiles, KF_FLAG_DEFAULT, SHGetKnownFolderPath,
+                SHQueryUserNotificationState,
+            },
         },
     },
-    core::HSTRING,
+    core::{GUID, HSTRING},
 };
 
 /// Bytes of a structure, as Windows wants to be told them.
@@ -49,6 +54,29 @@ const fn bytes_of<T>() -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "a structure of some bytes")]
     let bytes = size_of::<T>() as u32;
     bytes
+}
+
+/// A folder of the machine, wherever its system drive is and whatever the environment says.
+fn known_folder(id: &GUID) -> Option<PathBuf> {
+    // SAFETY: the system allocates one text that ends with 0; it is copied, and freed by the call that is meant for it.
+    unsafe {
+        let path = SHGetKnownFolderPath(id, KF_FLAG_DEFAULT, None).ok()?;
+        let folder = path.to_hstring().to_os_string();
+        CoTaskMemFree(Some(path.0.cast::<c_void>()));
+        Some(folder.into())
+    }
+}
+
+/// Where programs are, such as `C:\Program Files`.
+#[must_use]
+pub fn program_files() -> Option<PathBuf> {
+    known_folder(&FOLDERID_ProgramFiles)
+}
+
+/// Where programs keep what is not one person's, such as `C:\ProgramData`.
+#[must_use]
+pub fn program_data() -> Option<PathBuf> {
+    known_folder(&FOLDERID_ProgramData)
 }
 
 /// Time since boot with sleep, ms.

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// What the cross build made, by its place in the repository.
-fn made(place: &str) -> PathBuf {
+pub(crate) fn made(place: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(place);
     assert!(
         path.exists(),
@@ -63,13 +63,13 @@ fn ended(child: &mut Child) -> bool {
 }
 
 /// A Windows of a test's own, which ends with the test.
-struct Windows {
-    folder: TempDir,
+pub(crate) struct Windows {
+    pub(crate) folder: TempDir,
     display: Option<String>,
 }
 
 impl Windows {
-    fn start(display: Option<&Screen>) -> Self {
+    pub(crate) fn start(display: Option<&Screen>) -> Self {
         let from = cross().join("wine");
         assert!(from.join("ready").exists(), "run ./deploy/test");
         // Beside it, where hard links reach.
@@ -91,7 +91,7 @@ impl Windows {
         }
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
             .env("WINEPREFIX", self.folder.path().join("wine"))

@@ -7,72 +7,40 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::Output,
     time::Duration,
 };
 
-use tempfile::TempDir;
+use crate::agent_windows::{Windows, made};
 
 const SERVICE: &str = "ClasspulseAgent";
 /// Wine on a busy machine; nothing that is asked takes that long.
 const SECONDS: &str = "120";
 
-fn made(path: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("target")
-        .join(path);
-    assert!(
-        path.exists(),
-        "run ./deploy/test: it makes {}",
-        path.display()
-    );
-    path
-}
-
 /// A Windows machine of this test's own.
-struct Wine {
-    folder: TempDir,
-}
+struct Wine(Windows);
 
 impl Wine {
     fn new() -> Self {
-        made("cross/wine/ready");
-        let folder = tempfile::tempdir().unwrap();
-        let copied = Command::new("cp")
-            .args(["-a", "--reflink=auto"])
-            .arg(made("cross/wine"))
-            .arg(folder.path().join("wine"))
-            .status();
-        assert!(copied.unwrap().success());
-        Self { folder }
+        Self(Windows::start(None))
+    }
+
+    fn folder(&self) -> &Path {
+        self.0.folder.path()
     }
 
     /// A path on its system drive.
     fn drive(&self, path: &str) -> PathBuf {
-        self.folder.path().join("wine/drive_c").join(path)
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("timeout");
-        command
-            .args([SECONDS, program])
-            .env("WINEPREFIX", self.folder.path().join("wine"))
-            .env("WINEARCH", "win64")
-            .env("WINEDEBUG", "-all")
-            .env("WINEDLLOVERRIDES", "mscoree=;mshtml=;winemenubuilder.exe=")
-            .env_remove("DISPLAY")
-            .stdin(Stdio::null());
-        command
+        self.folder().join("wine/drive_c").join(path)
     }
 
     fn run(&self, program: impl AsRef<Path>, words: &[&str]) -> Output {
         // Output goes to files: the service outlives its installer and would keep a pipe open.
-        let (out, err) = (
-            self.folder.path().join("out"),
-            self.folder.path().join("err"),
-        );
+        let (out, err) = (self.folder().join("out"), self.folder().join("err"));
         let status = self
-            .command("wine")
+            .0
+            .command("timeout")
+            .args([SECONDS, "wine"])
             .arg(program.as_ref())
             .args(words)
             .stdout(fs::File::create(&out).unwrap())
@@ -122,13 +90,6 @@ impl Wine {
     }
 }
 
-impl Drop for Wine {
-    fn drop(&mut self) {
-        self.command("wineserver").arg("--kill").status().ok();
-        self.command("wineserver").arg("--wait").status().ok();
-    }
-}
-
 fn said(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let error = String::from_utf8_lossy(&output.stderr);
@@ -138,7 +99,7 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn a_terminal_is_installed_upgraded_and_uninstalled() {
-    let program = made("dist/classpulse-agent.exe");
+    let program = made("target/dist/classpulse-agent.exe");
     let wine = Wine::new();
     let installed = wine.drive("Program Files/Classpulse/classpulse-agent.exe");
     let configuration = wine.drive("ProgramData/Classpulse/agent.toml");
@@ -194,7 +155,7 @@ fn a_terminal_is_installed_upgraded_and_uninstalled() {
         "server = \"127.0.0.1:9\"\nidle_seconds = 600\n",
     )
     .unwrap();
-    let newer = wine.folder.path().join("newer.exe");
+    let newer = wine.folder().join("newer.exe");
     let mut bytes = fs::read(&program).unwrap();
     bytes.extend_from_slice(b"newer");
     fs::write(&newer, &bytes).unwrap();
@@ -221,7 +182,7 @@ fn a_terminal_is_installed_upgraded_and_uninstalled() {
 
 #[test]
 fn an_installed_program_uninstalls_itself() {
-    let program = made("dist/classpulse-agent.exe");
+    let program = made("target/dist/classpulse-agent.exe");
     let wine = Wine::new();
     wine.install(
         &program,
@@ -247,7 +208,7 @@ fn an_installed_program_uninstalls_itself() {
 
 #[test]
 fn an_image_in_a_folder_is_made_ready_without_a_service() {
-    let program = made("dist/classpulse-agent.exe");
+    let program = made("target/dist/classpulse-agent.exe");
     let wine = Wine::new();
     let words = ["--server", "10.1.2.3:8883", "--root", r"C:\image"];
     wine.install(&program, &words);

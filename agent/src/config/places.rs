@@ -15,7 +15,7 @@ use super::ConfigError;
 #[must_use]
 pub fn default_file() -> PathBuf {
     #[cfg(windows)]
-    let folder = program_data();
+    let folder = crate::folders::Folders::here().data;
     #[cfg(not(windows))]
     let folder = PathBuf::from("/etc/classpulse-agent");
     folder.join("agent.toml")
@@ -24,16 +24,10 @@ pub fn default_file() -> PathBuf {
 /// The agent's own folder.
 fn state_folder() -> PathBuf {
     #[cfg(windows)]
-    let folder = program_data();
+    let folder = crate::folders::Folders::here().data;
     #[cfg(not(windows))]
     let folder = PathBuf::from("/var/lib/classpulse-agent");
     folder
-}
-
-#[cfg(windows)]
-fn program_data() -> PathBuf {
-    let folder = variable("ProgramData").unwrap_or_else(|| "C:\\ProgramData".to_owned());
-    Path::new(&folder).join("Classpulse")
 }
 
 /// The enrolment code, where the environment says it.

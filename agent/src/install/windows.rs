@@ -15,7 +15,7 @@ mod files;
 mod service;
 
 use super::{InstallError, InstallOptions, UninstallOptions, configuration};
-use crate::folders::Folders;
+use crate::{config::Config, folders::Folders};
 use files::{put, remove};
 
 /// Programs that are started at every logon; the second way to a helper in each session.
@@ -300,12 +300,16 @@ fn take_away(folder: &Path, done: &mut Done) -> Result<(), InstallError> {
 }
 
 fn purge(machine: &Machine, configuration: &str, done: &mut Done) -> Result<(), InstallError> {
-    let table: toml::Table = toml::from_str(configuration).unwrap_or_default();
-    if let Some(journal) = table.get("journal").and_then(toml::Value::as_str)
-        && machine.live
+    // Outside the agent's own folder: the journal, and the identity that lies beside it unless it is said where.
+    let there = machine.folders.configuration();
+    if machine.live
+        && let Ok(config) = Config::parse(configuration, &there)
     {
-        for path in files::beside(Path::new(journal)) {
-            done.say(remove(&path)?, "移除 removed", &path);
+        let kept = [config.journal, config.identity];
+        for path in kept.iter().filter(|path| path.is_absolute()) {
+            for path in files::beside(path) {
+                done.say(remove(&path)?, "移除 removed", &path);
+            }
         }
     }
     let folder = &machine.folders.data;
