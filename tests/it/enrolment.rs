@@ -3,13 +3,21 @@
 
 mod command_line;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use classpulse::{
-    clock::{Clock as _, SystemClock},
+    clock::{Clock, SystemClock},
     domain::{ids::TerminalId, usage::Period},
-    enrolment::{MAX_REQUEST_BYTES, Terms, create_code},
-    store::SharedStore,
+    enrolment::{Enrolment, MAX_REQUEST_BYTES, Terms, create_code},
+    observe::Metrics,
+    store::{SharedStore, sqlite::SqliteStore},
 };
 use classpulse_proto::{
     topic::{self, Channel},
@@ -18,7 +26,7 @@ use classpulse_proto::{
         enrol_response::Result as Said,
     },
 };
-use jiff::civil::date;
+use jiff::{Timestamp, civil::date, tz::TimeZone};
 use prost::Message as _;
 use rumqttc::v5::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions,
@@ -27,6 +35,7 @@ use rumqttc::v5::{
         v5::{ConnectReturnCode, LastWill, Packet, PubAckReason, SubscribeReasonCode},
     },
 };
+use tempfile::TempDir;
 
 use crate::{
     servers::mosquitto::{FORGETS, Mosquitto},
@@ -55,6 +64,7 @@ impl Plain {
     ) -> Self {
         let mut options = MqttOptions::new(name, broker.ip().to_string(), broker.port());
         options.set_credentials(user, password);
+        options.set_connection_timeout(30);
         if let Some(will) = will {
             options.set_last_will(will);
         }
@@ -442,33 +452,51 @@ async fn a_passing_client_can_do_nothing_but_ask() {
     service.stop().await;
 }
 
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+struct Standing(AtomicI64);
+
+impl Clock for Standing {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.0.load(Relaxed)).unwrap()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_requests_is_told_to_come_later() {
-    let service = Service::start().await;
-    let (broker, store) = (service.broker(), service.app.store.clone());
+    let folder = TempDir::new().unwrap();
+    let store: SharedStore = Arc::new(SqliteStore::open(&folder.path().join("test.db")).unwrap());
     let code = code(&store, 100).await;
-    let all = (0..120_u8).map(|number| {
-        let payload = request(&code, number).encode_to_vec();
-        let code = code.clone();
-        async move {
-            ask_with(broker, &code, payload)
-                .await
-                .unwrap()
-                .result
-                .unwrap()
-        }
-    });
-    let answers = futures::future::join_all(all).await;
-    let busy = Said::Refusal(EnrolRefusal::Busy.into());
-    let later = answers.iter().filter(|said| **said == busy).count();
-    let done = answers.len() - later;
-    assert!(
-        later > 0 && done >= 40,
-        "{later} of {} are told to come later",
-        answers.len()
+    let clock = Arc::new(Standing(AtomicI64::new(SystemClock.now().as_millisecond())));
+    let (zone, metrics) = (TimeZone::UTC, Arc::new(Metrics::default()));
+    let enrolment = Enrolment::new(store.clone(), clock.clone(), zone, metrics, false);
+    let flood = async |first: u8| {
+        let all = (first..first + 80).map(|number| {
+            let payload = request(&code, number).encode_to_vec();
+            let (enrolment, code) = (&enrolment, code.as_bytes());
+            async move { enrolment.answer("x", Some(code), &payload).await.result }
+        });
+        let answers = futures::future::join_all(all).await;
+        let busy = Said::Refusal(EnrolRefusal::Busy.into());
+        answers
+            .into_iter()
+            .filter(|said| *said != Some(busy.clone()))
+            .count()
+    };
+    assert_eq!(flood(0).await, 40);
+    assert_eq!(flood(80).await, 0);
+    clock.0.fetch_add(500, Relaxed);
+    assert_eq!(flood(160).await, 10);
+    assert_eq!(store.keys().await.unwrap().len(), 50);
+    store.close().await;
+    // A store that fails is no reason to throw a code away.
+    clock.0.fetch_add(60_000, Relaxed);
+    let payload = request(&code, 1).encode_to_vec();
+    let answer = enrolment.answer("x", Some(code.as_bytes()), &payload).await;
+    assert_eq!(
+        answer.result,
+        Some(Said::Refusal(EnrolRefusal::Busy.into()))
     );
-    assert_eq!(store.keys().await.unwrap().len(), done);
-    service.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
