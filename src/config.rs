@@ -733,6 +733,7 @@ mod tests {
             ),
             ("tls = 1", "broker.tls"),
             ("protocol = 4", "broker.protocol"),
+            ("keys = \"sometimes\"", "broker.keys"),
         ] {
             assert_eq!(with(text).unwrap_err()[0].key, key, "{text}");
         }

@@ -12,6 +12,7 @@ use super::{
     check::{self, Received},
     decode::decode,
     reason::Reason,
+    refuse,
 };
 use crate::{
     domain::{ids::TerminalId, incident::Incident, minutes::DayMinutes},
@@ -69,7 +70,7 @@ pub fn open(incoming: &Incoming, zone: &TimeZone) -> Decoded {
     match opened {
         Ok(good) => Decoded::Good(good),
         Err((reason, detail)) => {
-            let refusal = check::refuse_whole(&incoming.payload, &said, reason, detail, received);
+            let refusal = refuse::refuse_whole(&incoming.payload, &said, reason, detail, received);
             Decoded::Bad(reason, refusal)
         }
     }
@@ -171,7 +172,7 @@ impl Assembly {
         let said = terminal.as_ref().map_or("", TerminalId::as_str);
         let reason = Reason::Unstorable;
         let received = received(incoming, zone);
-        let refusal = check::refuse_whole(&incoming.payload, said, reason, detail, received);
+        let refusal = refuse::refuse_whole(&incoming.payload, said, reason, detail, received);
         let from = self.quarantined.len();
         let outcome = self.refuse(terminal, ack, reason, refusal);
         self.spans.push(from..self.quarantined.len());
@@ -216,7 +217,7 @@ impl Assembly {
                 let detail =
                     "nobody knows this terminal, and the list for approval is full".to_owned();
                 let reason = Reason::TooManyUnknown;
-                let refusal = check::refuse_whole(
+                let refusal = refuse::refuse_whole(
                     &incoming.payload,
                     terminal.as_str(),
                     reason,

@@ -1,6 +1,6 @@
 //! Reports in, minutes committed, acknowledgements out.
 //!
-//! `decode` → `check` → `assemble` are pure; `pipeline` batches and commits; `outside` reads an outside broker,
+//! `decode` → `check` (`refuse`) → `assemble` are pure; `pipeline` batches and commits; `outside` reads an outside broker,
 //! `replay` brings quarantine entries back. Not responsible for the embedded broker (`broker`), which hands its
 //! reports to the same [`Intake`], nor for questions about usage.
 
@@ -10,6 +10,7 @@ pub mod decode;
 pub mod outside;
 pub mod pipeline;
 pub mod reason;
+mod refuse;
 pub mod replay;
 
 pub use pipeline::{Intake, IntakeError, Pipeline};

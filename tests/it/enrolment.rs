@@ -2,14 +2,16 @@
 //! with no way to anything else; and from then on they log in with their keys. The machine is a plain MQTT client.
 
 mod command_line;
+mod refusals;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use classpulse::{
     clock::{Clock as _, SystemClock},
     domain::{ids::TerminalId, usage::Period},
-    enrolment::{MAX_REQUEST_BYTES, Terms, create_code},
-    store::SharedStore,
+    enrolment::{Enrolment, Terms, create_code},
+    observe::Metrics,
+    store::{Record, SharedStore, sqlite::SqliteStore},
 };
 use classpulse_proto::{
     topic::{self, Channel},
@@ -18,7 +20,7 @@ use classpulse_proto::{
         enrol_response::Result as Said,
     },
 };
-use jiff::civil::date;
+use jiff::{civil::date, tz::TimeZone};
 use prost::Message as _;
 use rumqttc::v5::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions,
@@ -55,6 +57,7 @@ impl Plain {
     ) -> Self {
         let mut options = MqttOptions::new(name, broker.ip().to_string(), broker.port());
         options.set_credentials(user, password);
+        options.set_connection_timeout(30);
         if let Some(will) = will {
             options.set_last_will(will);
         }
@@ -305,169 +308,45 @@ async fn a_machine_becomes_a_terminal_and_speaks_with_its_key_alone() {
     service.stop().await;
 }
 
+/// What another process does to keys holds here within a second or two.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_does_not_hold_is_refused_with_its_reason() {
+async fn a_key_that_is_given_or_revoked_elsewhere_holds_soon() {
     let service = Service::start().await;
     let (broker, store) = (service.broker(), service.app.store.clone());
     let code = code(&store, 1).await;
-    let refusal = async |password: &str, payload: Vec<u8>| {
-        let answer = ask_with(broker, password, payload).await.unwrap();
-        match answer.result.unwrap() {
-            Said::Refusal(refusal) => EnrolRefusal::try_from(refusal).unwrap(),
-            Said::Enrolled(enrolled) => panic!("{}", enrolled.terminal),
+    let first = enrolled(ask(broker, &code, 1).await);
+    assert_eq!(log_in(broker, &first.terminal, &first.key).await, Ok(()));
+    let other: SharedStore =
+        Arc::new(SqliteStore::open(&service.folder.path().join("test.db")).unwrap());
+    let refused = async |key: &str| {
+        let soon = tokio::time::Instant::now() + Duration::from_secs(20);
+        while log_in(broker, &first.terminal, key).await.is_ok() {
+            assert!(tokio::time::Instant::now() < soon, "it still holds");
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let good = request(&code, 1).encode_to_vec();
-    let nobodys = "2222-2222-2222";
-    let all = [
-        (nobodys, good.clone(), EnrolRefusal::Code),
-        (
-            &code,
-            request(nobodys, 1).encode_to_vec(),
-            EnrolRefusal::Code,
-        ),
-        (
-            nobodys,
-            request(nobodys, 1).encode_to_vec(),
-            EnrolRefusal::Code,
-        ),
-        ("x", request("x", 1).encode_to_vec(), EnrolRefusal::Code),
-        (&code, vec![0xff; 30], EnrolRefusal::Malformed),
-        (
-            &code,
-            vec![0; MAX_REQUEST_BYTES + 1],
-            EnrolRefusal::Malformed,
-        ),
-    ];
-    for (password, payload, expected) in all {
-        assert_eq!(refusal(password, payload).await, expected, "{password}");
-    }
-    enrolled(ask(broker, &code, 1).await);
-    assert_eq!(
-        refusal(&code, request(&code, 60).encode_to_vec()).await,
-        EnrolRefusal::Code
-    );
-    let id = store.codes(None).await.unwrap()[0].id;
-    store.revoke_code(id).await.unwrap();
-    assert_eq!(refusal(&code, good).await, EnrolRefusal::Code);
-    let figures = service.app.metrics.render();
-    assert!(
-        figures.contains("\nclasspulse_enrolled_total 1\n"),
-        "{figures}"
-    );
-    assert!(
-        figures.contains("\nclasspulse_not_enrolled_total 8\n"),
-        "{figures}"
-    );
-    service.stop().await;
-}
+    let (zone, metrics) = (TimeZone::UTC, Arc::new(Metrics::default()));
+    let elsewhere = Enrolment::new(other.clone(), Arc::new(SystemClock), zone, metrics, false);
+    let payload = request(&code, 1).encode_to_vec();
+    let answer = elsewhere.answer("x", None, &payload).await;
+    let second = enrolled(answer.result.unwrap());
+    assert_eq!((&second.terminal, second.known), (&first.terminal, true));
+    refused(&first.key).await;
+    assert_eq!(log_in(broker, &first.terminal, &second.key).await, Ok(()));
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_passing_client_can_do_nothing_but_ask() {
-    let service = Service::start().await;
-    let (broker, store) = (service.broker(), service.app.store.clone());
-    let code = code(&store, 5).await;
-    let name = topic::passing(7);
-    let refused = "refused NotAuthorized";
-    for (user, password) in [
-        (name.as_str(), ""),
-        (&name, &"x".repeat(65)),
-        (&topic::passing(8), &code),
-        ("t-1", &code),
-    ] {
-        let said = Plain::new(broker, &name, user, password).connect().await;
-        assert_eq!(said.unwrap_err(), refused, "{user} {password}");
-    }
-    let state = topic::of(&name, Channel::State);
-    let will = LastWill::new(state.clone(), "x", QoS::AtLeastOnce, false, None);
-    let said = Plain::with(broker, &name, &name, &code, Some(will))
-        .connect()
-        .await;
-    assert_eq!(said.unwrap_err(), refused);
-
-    let mut machine = Plain::new(broker, &name, &name, &code);
-    machine.connect().await.unwrap();
-    let own = |channel| topic::of(&name, channel);
-    let asking = request(&code, 1).encode_to_vec();
-    let word = machine.publish(&own(Channel::Enrol), asking.clone()).await;
-    assert_eq!(
-        word,
-        Ok(PubAckReason::NotAuthorized),
-        "it does not listen yet"
-    );
-    for filter in [
-        own(Channel::Ack),
-        own(Channel::Enrol),
-        topic::of("t-1", Channel::Ack),
-        topic::of(&topic::passing(8), Channel::Enrolled),
-        topic::ALL_ENROLS.to_owned(),
-        "classpulse/v1/+/enrolled".to_owned(),
-        "#".to_owned(),
-    ] {
-        let said = machine.subscribe(&filter).await;
-        assert_eq!(said, SubscribeReasonCode::NotAuthorized, "{filter}");
-    }
-    let said = machine.subscribe(&own(Channel::Enrolled)).await;
-    assert!(matches!(said, SubscribeReasonCode::Success(_)), "{said:?}");
-    let one = report(1, vec![used(1, 1_788_220_800, 1_788_221_400)]).encode_to_vec();
-    for topic in [
-        own(Channel::Report),
-        state,
-        own(Channel::Enrolled),
-        topic::of("t-1", Channel::Report),
-        topic::of(&topic::passing(8), Channel::Enrol),
-    ] {
-        let word = machine.publish(&topic, one.clone()).await;
-        assert_eq!(word, Ok(PubAckReason::NotAuthorized), "{topic}");
-    }
-    // A terminal can't ask in its own name either, nor read answers.
-    let mut other = Plain::new(broker, "t-1", "t-1", "");
-    other.connect().await.unwrap();
-    let word = other
-        .publish(&topic::of("t-1", Channel::Enrol), asking.clone())
-        .await;
-    assert_eq!(word, Ok(PubAckReason::NotAuthorized));
-    let said = other.subscribe(&topic::of("t-1", Channel::Enrolled)).await;
-    assert_eq!(said, SubscribeReasonCode::NotAuthorized);
-
-    assert_eq!(service.app.metrics.reports(), 0);
-    assert!(store.keys().await.unwrap().is_empty());
-    // Five questions over one connection, each slower than the one before, and no sixth.
-    let started = tokio::time::Instant::now();
-    for _ in 0..4 {
-        let word = machine.publish(&own(Channel::Enrol), vec![0xff]).await;
-        assert_eq!(word, Ok(PubAckReason::NoMatchingSubscribers));
-    }
-    assert!(started.elapsed() >= Duration::from_secs(7));
-    service.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_requests_is_told_to_come_later() {
-    let service = Service::start().await;
-    let (broker, store) = (service.broker(), service.app.store.clone());
-    let code = code(&store, 100).await;
-    let all = (0..120_u8).map(|number| {
-        let payload = request(&code, number).encode_to_vec();
-        let code = code.clone();
-        async move {
-            ask_with(broker, &code, payload)
-                .await
-                .unwrap()
-                .result
-                .unwrap()
+    let (send, mut pages) = tokio::sync::mpsc::channel(100);
+    other.export(send).await.unwrap();
+    while let Some(mut page) = pages.recv().await {
+        for record in &mut page {
+            if let Record::Identity(identity) = record {
+                identity.revoked = true;
+                identity.enrolled_at += 1;
+            }
         }
-    });
-    let answers = futures::future::join_all(all).await;
-    let busy = Said::Refusal(EnrolRefusal::Busy.into());
-    let later = answers.iter().filter(|said| **said == busy).count();
-    let done = answers.len() - later;
-    assert!(
-        later > 0 && done >= 40,
-        "{later} of {} are told to come later",
-        answers.len()
-    );
-    assert_eq!(store.keys().await.unwrap().len(), done);
+        other.take_in(page).await.unwrap();
+    }
+    refused(&second.key).await;
+    other.close().await;
     service.stop().await;
 }
 

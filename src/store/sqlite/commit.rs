@@ -9,10 +9,10 @@ use super::{
     dirty::Marks,
     failure::Failure,
     incidents, quarantine, retention,
-    values::{Bits, Day},
+    values::{Bits, Day, Text},
 };
 use crate::{
-    domain::{boots::ALARM, ids::TerminalId, incident::Incident, minutes::DayMinutes},
+    domain::{ids::TerminalId, incident::Incident, minutes::DayMinutes},
     store::{Batch, Committed, Contact, StoreError, boots::boots_sql},
 };
 
@@ -84,9 +84,8 @@ fn note_contacts<'n>(
             version = coalesce(?5, version),
             os = coalesce(?6, os), ",
         boots_sql!("?4", "?7", "?2", "?5"),
-        " WHERE id = ?1 RETURNING turns",
+        " WHERE id = ?1",
     ))?;
-    let mut two = Vec::new();
     for contact in contacts {
         let key = terminals.key(&contact.terminal)?;
         let facts = contact.facts.as_ref();
@@ -99,11 +98,25 @@ fn note_contacts<'n>(
             facts.map(|(_, os)| os),
             contact.sequence,
         );
-        let turns: i32 = note.query_row(values, |row| row.get(0))?;
-        if turns >= ALARM && contact.sequence.is_some() {
-            let incident = Incident::two_machines(contact.terminal.clone(), contact.received_at);
-            two.push(incident);
-        }
+        note.execute(values)?;
+    }
+    two_machines(connection, contacts)
+}
+
+/// What is to be said of those that spoke. A look at an index that is empty nearly always costs a batch less than
+/// asking every row.
+fn two_machines(connection: &Connection, contacts: &[Contact]) -> Result<Vec<Incident>, Failure> {
+    let mut select = connection.prepare("SELECT name FROM terminal WHERE turns >= 6")?;
+    let mut rows = select.query([])?;
+    let mut two = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: Text<TerminalId> = row.get(0)?;
+        let spoke = contacts
+            .iter()
+            .filter(|contact| contact.terminal == name.0 && contact.sequence.is_some());
+        two.extend(
+            spoke.map(|contact| Incident::two_machines(name.0.clone(), contact.received_at)),
+        );
     }
     Ok(two)
 }
