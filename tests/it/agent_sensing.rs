@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use classpulse::domain::session::{Kind, Session};
+use classpulse::{
+    clock::{Clock as _, SystemClock},
+    domain::session::{Kind, Session},
+};
 use classpulse_agent::sense::desktop::{Desktop, Gone, Place};
 use tempfile::TempDir;
 use x11rb::{
@@ -268,7 +271,7 @@ impl Machine {
 /// A key that goes down, as a 64-bit kernel lays it out: when, what.
 fn key_event() -> [u8; 24] {
     let mut event = [0; 24];
-    let now = jiff::Timestamp::now();
+    let now = SystemClock.now();
     event[..8].copy_from_slice(&now.as_second().to_ne_bytes());
     event[8..16].copy_from_slice(&i64::from(now.subsec_microsecond()).to_ne_bytes());
     event[16..].copy_from_slice(&[1, 0, 30, 0, 1, 0, 0, 0]);
@@ -327,7 +330,7 @@ async fn people_count_and_machines_left_alone_do_not() {
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    let ended = jiff::Timestamp::now().as_second();
+    let ended = SystemClock.now().as_second();
     programme.in_front(x11rb::NONE);
     film.0.sound("closed\n");
     for name in ["typed", "shown", "touched", "film"] {

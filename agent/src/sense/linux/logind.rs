@@ -5,26 +5,21 @@
 //! The idle hint comes from the desktop, minutes late and not from every desktop: it is told apart, as a last resort.
 
 use std::{
-    collections::HashMap,
     convert::Infallible,
-    path::Path,
+    io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use serde::Deserialize;
 use tokio::task::JoinSet;
-use zbus::{
-    Connection, OwnedObjectPath, OwnedVariant,
-    zvariant::{DynamicType, Type},
-};
+
+use super::bus::{Body, Bus, Method};
 
 /// Between two looks. What is shown on a screen changes slowly, and a look costs some calls.
 const LOOK: Duration = Duration::from_secs(10);
 /// After a failed look: there may be no logind on this machine.
 const AFTER_FAILURE: Duration = Duration::from_mins(1);
-/// The longest wait for an answer.
-const WAIT: Duration = Duration::from_secs(5);
 /// Most sessions that are looked at; a classroom terminal has one or two.
 const MOST_SESSIONS: usize = 16;
 /// The system bus, below the root folder.
@@ -63,9 +58,8 @@ impl Logind {
     pub(super) fn watch(root: &Path) -> Option<Self> {
         let runtime = tokio::runtime::Handle::try_current().ok()?;
         let seen = Arc::new(Mutex::new(None));
-        let address = format!("unix:path={}", root.join(BUS).display());
         let mut watch = JoinSet::new();
-        watch.spawn_on(look_for_ever(address, Arc::clone(&seen)), &runtime);
+        watch.spawn_on(look_for_ever(root.join(BUS), Arc::clone(&seen)), &runtime);
         Some(Self {
             seen,
             _watch: watch,
@@ -78,7 +72,7 @@ impl Logind {
     }
 }
 
-async fn look_for_ever(address: String, seen: Arc<Mutex<Option<Look>>>) {
+async fn look_for_ever(at: PathBuf, seen: Arc<Mutex<Option<Look>>>) {
     let put = |look| {
         std::mem::replace(
             &mut *seen.lock().unwrap_or_else(PoisonError::into_inner),
@@ -88,13 +82,13 @@ async fn look_for_ever(address: String, seen: Arc<Mutex<Option<Look>>>) {
     let mut told = false;
     loop {
         let looks = async {
-            let bus = connect(&address).await?;
+            let mut bus = Bus::connect(&at).await?;
             loop {
-                put(Some(look(&bus).await?));
+                put(Some(look(&mut bus).await?));
                 tokio::time::sleep(LOOK).await;
             }
         };
-        let ended: zbus::Result<Infallible> = looks.await;
+        let ended: io::Result<Infallible> = looks.await;
         let answered = put(None).is_some();
         // Said when it begins, not again and again.
         if let Some(error) = ended.err().filter(|_| answered || !told) {
@@ -105,54 +99,79 @@ async fn look_for_ever(address: String, seen: Arc<Mutex<Option<Look>>>) {
     }
 }
 
-async fn connect(address: &str) -> zbus::Result<Connection> {
-    let builder = zbus::connection::Builder::address(address).method_timeout(WAIT);
-    match tokio::time::timeout(WAIT, builder.build()).await {
-        Ok(bus) => bus,
-        Err(late) => Err(zbus::Error::InputOutput(Arc::new(late.into()))),
-    }
-}
+/// What an inhibitor is against, and whose it is. Who holds it and why is read past.
+type Inhibitor = (String, u32);
 
-/// An inhibitor: what it is against, who holds it, why, how, user, process. Names and reasons are not looked at.
-type Inhibitor = (String, String, String, String, u32, u32);
-/// A session: id, user, name, seat, object.
-type Session = (String, u32, String, String, OwnedObjectPath);
-
-async fn look(bus: &Connection) -> zbus::Result<Look> {
-    let inhibitors: Vec<Inhibitor> = call(
-        bus,
-        "/org/freedesktop/login1",
-        MANAGER,
-        "ListInhibitors",
-        &(),
-    )
-    .await?;
-    let sessions: Vec<Session> =
-        call(bus, "/org/freedesktop/login1", MANAGER, "ListSessions", &()).await?;
+async fn look(bus: &mut Bus) -> io::Result<Look> {
+    let answer = bus.call(manager("ListInhibitors"), None).await?;
+    let inhibitors = read(answer, |body| {
+        let what = body.text()?;
+        body.pass("(sss)")?;
+        let user = body.number()?;
+        let _process = body.number()?;
+        Some((what, user))
+    })?;
+    let answer = bus.call(manager("ListSessions"), None).await?;
+    let sessions = read(answer, |body| {
+        let _id = body.text()?;
+        let user = body.number()?;
+        body.pass("(ss)")?;
+        Some((user, body.text()?))
+    })?;
     let mut front = Vec::new();
-    for (_, user, _, _, object) in sessions.into_iter().take(MOST_SESSIONS) {
-        let asked = call(bus, object.as_str(), PROPERTIES, "GetAll", &SESSION).await;
+    for (user, object) in sessions.iter().take(MOST_SESSIONS) {
+        let all = Method {
+            service: SERVICE,
+            object,
+            interface: PROPERTIES,
+            name: "GetAll",
+        };
         // A session may end between the two questions.
-        let Ok(properties) = asked else { continue };
-        front.extend(Front::of(user, &properties));
+        let Ok(answer) = bus.call(all, Some(SESSION)).await else {
+            continue;
+        };
+        let properties = read(answer, |body| Some((body.text()?, Property::read(body)?)))?;
+        front.extend(Front::of(*user, &properties));
     }
     Ok(judge(&inhibitors, &front))
 }
 
-async fn call<T>(
-    bus: &Connection,
-    object: &str,
-    interface: &str,
-    method: &str,
-    body: &(impl serde::Serialize + DynamicType),
-) -> zbus::Result<T>
-where
-    T: for<'de> Deserialize<'de> + Type,
-{
-    let answer = bus
-        .call_method(Some(SERVICE), object, Some(interface), method, body)
-        .await?;
-    answer.body().deserialize()
+fn manager(name: &str) -> Method<'_> {
+    Method {
+        service: SERVICE,
+        object: "/org/freedesktop/login1",
+        interface: MANAGER,
+        name,
+    }
+}
+
+fn read<T>(mut answer: Body, one: impl Fn(&mut Body) -> Option<T>) -> io::Result<Vec<T>> {
+    let words = "logind's answer can't be read";
+    answer
+        .all(one)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, words))
+}
+
+/// A session's property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Property {
+    Text(String),
+    Flag(bool),
+    Moment(u64),
+    /// Of a type that is not looked at.
+    Other,
+}
+
+impl Property {
+    fn read(body: &mut Body) -> Option<Self> {
+        let kind = body.signature()?;
+        match kind.as_str() {
+            "s" => body.text().map(Self::Text),
+            "b" => body.number().map(|flag| Self::Flag(flag != 0)),
+            "t" => body.large().map(Self::Moment),
+            other => body.pass(other).map(|()| Self::Other),
+        }
+    }
 }
 
 /// A person's session that is in front on its seat.
@@ -166,20 +185,20 @@ struct Front {
 
 impl Front {
     /// `None` for sessions of no person or in the background.
-    fn of(user: u32, properties: &HashMap<String, OwnedVariant>) -> Option<Self> {
-        let text = |name| {
-            properties
-                .get(name)
-                .and_then(|value| <&str>::try_from(value).ok())
+    fn of(user: u32, properties: &[(String, Property)]) -> Option<Self> {
+        let find = |name| {
+            let property = properties.iter().find(|(found, _)| found == name);
+            property.map(|(_, property)| property)
         };
-        let flag = |name| {
-            properties
-                .get(name)
-                .is_some_and(|value| bool::try_from(value) == Ok(true))
+        let text = |name| match find(name) {
+            Some(Property::Text(text)) => Some(text.as_str()),
+            _ => None,
         };
-        let moment = properties
-            .get("IdleSinceHint")
-            .and_then(|value| u64::try_from(value).ok());
+        let flag = |name| find(name) == Some(&Property::Flag(true));
+        let moment = match find("IdleSinceHint") {
+            Some(Property::Moment(moment)) => Some(*moment),
+            _ => None,
+        };
         if text("Class") != Some("user") || !flag("Active") {
             return None;
         }
@@ -196,9 +215,9 @@ impl Front {
 
 fn judge(inhibitors: &[Inhibitor], front: &[Front]) -> Look {
     let shows = |session: &&Front| {
-        inhibitors.iter().any(|(what, _, _, _, user, _)| {
-            *user == session.user && what.split(':').any(|what| what == "idle")
-        })
+        inhibitors
+            .iter()
+            .any(|(what, user)| *user == session.user && what.split(':').any(|what| what == "idle"))
     };
     let mut open = front.iter().filter(|session| !session.locked);
     Look {
@@ -212,13 +231,12 @@ fn judge(inhibitors: &[Inhibitor], front: &[Front]) -> Look {
 mod tests {
     use std::process::{Child, Command, Stdio};
 
-    use zbus::{Variant, interface};
+    use zbus::{OwnedObjectPath, interface};
 
     use super::*;
 
     fn inhibitor(what: &str, user: u32) -> Inhibitor {
-        let text = String::new;
-        (what.to_owned(), text(), text(), "block".to_owned(), user, 1)
+        (what.to_owned(), user)
     }
 
     #[test]
@@ -259,14 +277,14 @@ mod tests {
     #[test]
     fn a_hint_counts_where_a_desktop_sets_it() {
         let front = |kind: &str, idle: bool, since: u64, class: &str, active: bool| {
-            let own = |value: Variant<'_>| OwnedVariant::try_from(value).unwrap();
-            let properties = HashMap::from([
-                ("Class".to_owned(), own(class.into())),
-                ("Type".to_owned(), own(kind.into())),
-                ("Active".to_owned(), own(active.into())),
-                ("IdleHint".to_owned(), own(idle.into())),
-                ("IdleSinceHint".to_owned(), own(since.into())),
-            ]);
+            let properties = [
+                ("Class", Property::Text(class.to_owned())),
+                ("Type", Property::Text(kind.to_owned())),
+                ("Active", Property::Flag(active)),
+                ("IdleHint", Property::Flag(idle)),
+                ("IdleSinceHint", Property::Moment(since)),
+            ]
+            .map(|(name, property)| (name.to_owned(), property));
             Front::of(1_000, &properties)
         };
         let stirring = |front: Option<Front>| front.unwrap().stirring;
@@ -276,20 +294,20 @@ mod tests {
         assert!(!stirring(front("tty", false, 7, "user", true)), "made up");
         assert_eq!(front("x11", false, 7, "greeter", true), None);
         assert_eq!(front("x11", false, 7, "user", false), None);
-        assert_eq!(Front::of(1_000, &HashMap::new()), None);
+        assert_eq!(Front::of(1_000, &[]), None);
     }
 
     /// A message bus of its own.
-    struct Bus(Child, tempfile::TempDir);
+    struct Daemon(Child, tempfile::TempDir);
 
-    impl Drop for Bus {
+    impl Drop for Daemon {
         fn drop(&mut self) {
             self.0.kill().ok();
             self.0.wait().ok();
         }
     }
 
-    impl Bus {
+    impl Daemon {
         fn start() -> Self {
             let root = tempfile::tempdir().unwrap();
             let socket = root.path().join(BUS);
@@ -309,13 +327,15 @@ mod tests {
         }
     }
 
-    type Inhibitors = Arc<Mutex<Vec<Inhibitor>>>;
+    /// As logind says them: what, who, why, how, user, process.
+    type Inhibitors = Arc<Mutex<Vec<(String, String, String, String, u32, u32)>>>;
+    type Session = (String, u32, String, String, OwnedObjectPath);
 
     struct Manager(Inhibitors);
 
     #[interface(name = "org.freedesktop.login1.Manager")]
     impl Manager {
-        fn list_inhibitors(&self) -> Vec<Inhibitor> {
+        fn list_inhibitors(&self) -> Vec<(String, String, String, String, u32, u32)> {
             self.0.lock().unwrap().clone()
         }
 
@@ -370,12 +390,14 @@ mod tests {
 
     #[tokio::test]
     async fn logind_is_asked_over_the_bus() {
-        let bus = Bus::start();
+        let bus = Daemon::start();
         bus.ready().await;
         let inhibitors = Inhibitors::default();
-        let address = format!("unix:path={}", bus.1.path().join(BUS).display());
-        let client = connect(&address).await.unwrap();
-        assert!(look(&client).await.is_err(), "nobody is there");
+        let at = bus.1.path().join(BUS);
+        let address = format!("unix:path={}", at.display());
+        let mut client = Bus::connect(&at).await.unwrap();
+        let error = look(&mut client).await.unwrap_err().to_string();
+        assert!(error.contains("org.freedesktop.DBus.Error."), "{error}");
 
         let service = zbus::connection::Builder::address(address.as_str())
             .serve_at("/org/freedesktop/login1", Manager(inhibitors.clone()))
@@ -388,10 +410,19 @@ mod tests {
             stirring: true,
             ..Look::default()
         };
-        assert_eq!(look(&client).await.unwrap(), expected);
-        inhibitors.lock().unwrap().push(inhibitor("idle", 1_000));
+        assert_eq!(look(&mut client).await.unwrap(), expected);
+        let text = |text: &str| text.to_owned();
+        let film = (
+            text("sleep:idle"),
+            text("播放器"),
+            text("film"),
+            text("block"),
+            1_000,
+            9,
+        );
+        inhibitors.lock().unwrap().push(film);
         expected.inhibited = true;
-        assert_eq!(look(&client).await.unwrap(), expected);
+        assert_eq!(look(&mut client).await.unwrap(), expected);
 
         let watch = Logind::watch(bus.1.path()).unwrap();
         let seen = async {

@@ -4,6 +4,7 @@
 //! Only moments are kept. Not responsible for the rules of use.
 
 mod alsa;
+mod bus;
 pub mod desktop;
 mod evdev;
 mod logind;
