@@ -195,11 +195,13 @@ async fn until_told(
         }
     };
     let sessions = tokio::select! {
-        sessions = run::run(config, stopped.clone()) => sessions,
+        // In this order: the service manager hears that the end begins before the end.
+        biased;
         () = last_words => {
             warn!("stopped at once; the journal keeps what was not heard");
             return Ok(());
         }
+        sessions = run::run(config, stopped.clone()) => sessions,
     };
     match sessions {
         Err(error) => {

@@ -117,6 +117,11 @@ fn a_terminal_is_installed_upgraded_and_uninstalled() {
             vec!["install", "--server", "10.1.2.3:8883", "--journal", "here"],
             2,
         ),
+        // The root of a drive is nobody's to close.
+        (
+            vec!["install", "--server", "10.1.2.3:8883", "--journal", r"C:\j"],
+            2,
+        ),
     ] {
         let output = wine.run(&program, &words);
         assert_eq!(output.status.code(), Some(code), "{words:?}: {output:?}");

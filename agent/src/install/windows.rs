@@ -15,7 +15,7 @@ mod files;
 mod service;
 
 use super::{InstallError, InstallOptions, UninstallOptions, configuration};
-use crate::{config::Config, folders::Folders};
+use crate::{config::Config, folders::Folders, run::chain};
 use files::{put, remove};
 
 /// Programs that are started at every logon; the second way to a helper in each session.
@@ -82,9 +82,7 @@ pub fn install(options: &InstallOptions) -> Result<Vec<String>, InstallError> {
     let mut done = Done::default();
     close(&folders.data)?;
     if let Some(journal) = journal.filter(|_| machine.live) {
-        let new = !journal.exists();
-        fs::create_dir_all(&journal).map_err(InstallError::file(&journal, "make"))?;
-        done.say(new, "日志位置 journal", &journal);
+        keep_journal(&journal, &mut done)?;
     }
     if let Some(authority) = authority {
         let changed = put(&folders.authority(), authority.as_bytes())?;
@@ -98,7 +96,7 @@ pub fn install(options: &InstallOptions) -> Result<Vec<String>, InstallError> {
             service::register(&folders.program()).map_err(asked("register the service"))?;
         if let Err(error) = service::recover(&service) {
             done.note(format!(
-                "失败后不会自动重启 it will not be started again when it fails: {error}"
+                "失败后自动重启未能全部设好 restarting after failures is not all set: {error}"
             ));
         }
         drop(service);
@@ -167,13 +165,32 @@ fn journal_folder(configuration: &str) -> Result<Option<PathBuf>, InstallError> 
     };
     let journal = Path::new(journal);
     let folder = journal.parent().filter(|_| journal.is_absolute());
-    match folder {
+    match folder.filter(|folder| folder.parent().is_some()) {
         Some(folder) => Ok(Some(folder.to_owned())),
         None => Err(InstallError::Option {
             key: "journal",
-            problem: r"must be the full path of a file, such as D:\Classpulse\journal".to_owned(),
+            problem: r"must be the full path of a file in a folder of its own, such as D:\Classpulse\journal"
+                .to_owned(),
         }),
     }
+}
+
+/// The journal's folder, where that is another: the identity lies there too, so it is closed, unless it is in use.
+fn keep_journal(folder: &Path, done: &mut Done) -> Result<(), InstallError> {
+    fs::create_dir_all(folder).map_err(InstallError::file(folder, "make"))?;
+    let mut inside = fs::read_dir(folder).map_err(InstallError::file(folder, "look into"))?;
+    if inside.next().is_some() {
+        return Ok(());
+    }
+    done.say(true, "日志位置 journal", folder);
+    if let Err(error) = close(folder) {
+        // A file system without owners (FAT) lets in everybody.
+        let why = chain(&error);
+        done.note(format!(
+            "该文件夹未能对普通用户关闭 pupils can read this folder: {why}"
+        ));
+    }
+    Ok(())
 }
 
 /// Makes the folder and closes it to all but the system and administrators. Anybody may make folders beside it: one
