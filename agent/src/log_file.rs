@@ -84,7 +84,9 @@ mod tests {
             // As after a restart: what is there counts.
             let mut log = LogFile::new(path.clone(), 64);
             for line in 0..10 {
-                writeln!(log, "run {run} line {line}").unwrap();
+                // In one piece, as the log's writer does.
+                log.write_all(format!("run {run} line {line}\n").as_bytes())
+                    .unwrap();
                 let both = [read(&path), read(&LogFile::before(&path))];
                 assert!(both.iter().all(|text| text.len() <= 64), "{both:?}");
                 assert!(both[0].ends_with(&format!("run {run} line {line}\n")));

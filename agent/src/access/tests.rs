@@ -1,3 +1,5 @@
+//! What errors of a connection mean.
+
 use std::io::ErrorKind;
 
 use super::*;

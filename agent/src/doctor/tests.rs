@@ -1,3 +1,5 @@
+//! Every check of the doctor, well and ill: each failure says its mend in both languages.
+
 use std::{io::Write as _, net::TcpListener};
 
 use classpulse_proto::v1::Hardware;

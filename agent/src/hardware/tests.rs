@@ -1,3 +1,5 @@
+//! Marks of machines, and which two are one machine.
+
 use super::*;
 
 fn machine(board: &str, disk: &str, macs: &[u8]) -> Hardware {

@@ -1,3 +1,5 @@
+//! What a log of boots proves: by example, and laws over random logs.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! How options are laid over a configuration that is there.
+
 use super::*;
 use crate::run::chain;
 

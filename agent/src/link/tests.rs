@@ -1,3 +1,5 @@
+//! When a refused key is another's.
+
 use super::*;
 
 #[tokio::test(start_paused = true)]

@@ -1,3 +1,5 @@
+//! Which certificates are believed, whatever the clock says.
+
 use std::fs;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};

@@ -16,6 +16,10 @@ use crate::{
     terminal::{Terminal, application, enrolment},
 };
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "one of the answers that a played service can give; silence is another"
+)]
 fn welcome(_: &EnrolRequest) -> Option<EnrolResponse> {
     let enrolled = Enrolled {
         terminal: "pc-0001".to_owned(),

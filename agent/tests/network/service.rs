@@ -1,6 +1,9 @@
 //! The service's side of a test: answers requests for enrolment as it is told, and hears reports.
 
-use classpulse_agent::access::Access;
+use classpulse_agent::{
+    access::Access,
+    clock::{Clock as _, SystemClock},
+};
 use classpulse_proto::{
     topic::{self, Channel},
     v1::{Ack, EnrolRequest, EnrolResponse, Report},
@@ -67,6 +70,7 @@ impl Service {
                     let ack = Ack {
                         boot_id: report.boot_id.clone(),
                         sequences: vec![report.sequence],
+                        server_time_ms: SystemClock.now().wall_ms,
                         ..Ack::default()
                     };
                     tell.send(Came::Reported(name.to_owned(), report)).ok();
@@ -88,11 +92,13 @@ impl Service {
         Self { came, task }
     }
 
-    /// The next report, and who sent it.
+    /// The next report with sessions, and who sent it: the first waits for the time.
     pub(crate) async fn report(&mut self) -> (String, Report) {
         loop {
             let came = timeout(Duration::from_secs(30), self.came.recv());
-            if let Came::Reported(name, report) = came.await.unwrap().unwrap() {
+            if let Came::Reported(name, report) = came.await.unwrap().unwrap()
+                && !report.sessions.is_empty()
+            {
                 return (name, report);
             }
         }

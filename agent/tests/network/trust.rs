@@ -134,11 +134,11 @@ fn portal() -> u16 {
 async fn a_broken_authority_sends_nothing_in_plain_text_instead() {
     let broker = Mosquitto::start(free_port(), OPEN);
     let mut service = Service::start(&broker.access(), |_| None).await;
-    let broken = access(
+    let untrusted = access(
         broker.port,
         Trust::Broken("ca.pem: no certificate".to_owned()),
     );
-    let terminal = Terminal::start(broken, Some(named("t-1", "key")), None);
+    let terminal = Terminal::start(untrusted, Some(named("t-1", "key")), None);
     let shown = terminal.reaches("down").await;
     assert_eq!(shown["last_error"]["what"], "ca.pem: no certificate");
     tokio::time::sleep(Duration::from_secs(3)).await;

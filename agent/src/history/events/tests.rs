@@ -1,3 +1,5 @@
+//! The parser of Windows's event log, on XML written here.
+
 use proptest::prelude::*;
 
 use super::*;

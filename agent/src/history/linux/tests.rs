@@ -1,3 +1,5 @@
+//! Parsers of wtmp and of the system journal's boots, on records built here and on random bytes.
+
 use proptest::prelude::*;
 
 use super::*;

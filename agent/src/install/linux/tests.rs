@@ -1,3 +1,5 @@
+//! Installing into a folder as if it were a machine: files, modes, again and again, and away.
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
