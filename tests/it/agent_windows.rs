@@ -11,7 +11,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::mpsc::{RecvTimeoutError, Sender, channel},
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use classpulse::domain::session::Session;
@@ -52,12 +52,12 @@ impl Drop for Killed {
 
 /// Waits for a process that was told to end.
 fn ended(child: &mut Child) -> bool {
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
+    const LOOK: Duration = Duration::from_millis(50);
+    for _ in 0..PATIENCE.as_millis() / LOOK.as_millis() {
         if let Some(status) = child.try_wait().unwrap() {
             return status.success();
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(LOOK);
     }
     false
 }
@@ -174,7 +174,7 @@ impl Agent {
 }
 
 /// An X display of a test's own.
-struct Screen {
+pub(crate) struct Screen {
     name: String,
     _server: Killed,
 }
