@@ -5,7 +5,7 @@
 //! Not responsible for looking at a session (`sense`).
 //!
 //! # Layout
-//! - [`wire`]: the messages and how they are framed. [`serve`]: the agent's side of a connection.
+//! - [`wire`]: the messages and how they are framed. [`mod@serve`]: the agent's side of a connection.
 //! - `unix`: the carrier on Linux, a socket. `windows`: on Windows, a named pipe.
 
 pub mod serve;
