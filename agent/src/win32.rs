@@ -8,9 +8,12 @@
 )]
 
 use std::{
-    ffi::c_void,
+    ffi::{OsString, c_void},
     io,
-    os::windows::io::{AsRawHandle as _, IntoRawHandle as _, OwnedHandle},
+    os::windows::{
+        ffi::OsStringExt as _,
+        io::{AsRawHandle as _, IntoRawHandle as _, OwnedHandle},
+    },
     path::{Path, PathBuf},
 };
 
@@ -29,9 +32,7 @@ use windows::{
             PSECURITY_DESCRIPTOR, SECURITY_ATTRIBUTES,
         },
         System::{
-            Com::{
-                CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx, CoTaskMemFree,
-            },
+            Com::{CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx},
             Pipes::GetNamedPipeClientSessionId,
             Power::{CallNtPowerInformation, SystemExecutionState},
             SystemInformation::GetTickCount64,
@@ -40,12 +41,12 @@ use windows::{
         UI::{
             Input::KeyboardAndMouse::{GetLastInputInfo, LASTINPUTINFO},
             Shell::{
-                FOLDERID_ProgramData, FOLDERID_ProgramFiles, KF_FLAG_DEFAULT, SHGetKnownFolderPath,
+                CSIDL_COMMON_APPDATA, CSIDL_PROGRAM_FILES, SHGetFolderPathW,
                 SHQueryUserNotificationState,
             },
         },
     },
-    core::{GUID, HSTRING},
+    core::HSTRING,
 };
 
 /// Bytes of a structure, as Windows wants to be told them.
@@ -56,27 +57,27 @@ const fn bytes_of<T>() -> u32 {
     bytes
 }
 
-/// A folder of the machine, wherever its system drive is and whatever the environment says.
-fn known_folder(id: &GUID) -> Option<PathBuf> {
-    // SAFETY: the system allocates one text that ends with 0; it is copied, and freed by the call that is meant for it.
-    unsafe {
-        let path = SHGetKnownFolderPath(id, KF_FLAG_DEFAULT, None).ok()?;
-        let folder = path.to_hstring().to_os_string();
-        CoTaskMemFree(Some(path.0.cast::<c_void>()));
-        Some(folder.into())
-    }
+/// A folder of the machine, wherever its system drive is and whatever the environment says. Asked in the old way: the
+/// new one answers with memory to be freed by `combase.dll`, which Windows 7 does not have.
+fn known_folder(id: u32) -> Option<PathBuf> {
+    let id = i32::try_from(id).ok()?;
+    let mut path = [0; 260];
+    // SAFETY: it writes at most so many characters, the last of them 0.
+    unsafe { SHGetFolderPathW(None, id, None, 0, &mut path) }.ok()?;
+    let length = path.iter().position(|character| *character == 0)?;
+    Some(OsString::from_wide(&path[..length]).into())
 }
 
 /// Where programs are, such as `C:\Program Files`.
 #[must_use]
 pub fn program_files() -> Option<PathBuf> {
-    known_folder(&FOLDERID_ProgramFiles)
+    known_folder(CSIDL_PROGRAM_FILES)
 }
 
 /// Where programs keep what is not one person's, such as `C:\ProgramData`.
 #[must_use]
 pub fn program_data() -> Option<PathBuf> {
-    known_folder(&FOLDERID_ProgramData)
+    known_folder(CSIDL_COMMON_APPDATA)
 }
 
 /// Time since boot with sleep, ms.
