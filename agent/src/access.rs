@@ -11,10 +11,10 @@ use rumqttc::{
 };
 use rustls::ClientConfig;
 
-/// The broker hears something at least so often. Reports come each minute and keep routers' tables awake; pings, which
-/// come all the same, should be rare. A connection that is dead is noticed by a report that is not answered: one in five
-/// minutes asks.
-pub const KEEP_ALIVE: Duration = Duration::from_mins(5);
+/// The broker hears something at least so often. Reports come each minute and keep routers' tables awake; pings come all
+/// the same, at 160 bytes each, and should be rare. A connection that is dead is noticed by a report that is not answered:
+/// at least one in five minutes asks, and every one where reports are rarer than that.
+pub const KEEP_ALIVE: Duration = Duration::from_mins(15);
 /// The longest wait for TCP, TLS and the broker's welcome together, seconds. Village networks are slow.
 const CONNECTING: u64 = 15;
 /// Publishes without the broker's answer. The client reserves room for all it may have: by default 13 MB.

@@ -349,7 +349,8 @@ impl Speaker {
     /// False where the connection's queue is full.
     fn ask_for_answers(&self) -> bool {
         let ack = topic::of(&self.terminal, Channel::Ack);
-        self.client.try_subscribe(ack, QoS::AtLeastOnce).is_ok()
+        // One that is lost with its connection does no harm: the report comes again. So nobody needs to hear that it came.
+        self.client.try_subscribe(ack, QoS::AtMostOnce).is_ok()
     }
 
     /// Queues a report; the error is what the connection's queue says. One that wants no answer from the service wants none from the broker either: where it is lost,

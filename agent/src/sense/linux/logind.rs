@@ -106,7 +106,9 @@ async fn look(bus: &mut Bus) -> io::Result<Look> {
     let answer = bus.call(manager("ListInhibitors"), None).await?;
     let inhibitors = read(answer, |body| {
         let what = body.text()?;
-        body.pass("(sss)")?;
+        for _who_why_how in 0..3 {
+            body.pass("s")?;
+        }
         let user = body.number()?;
         let _process = body.number()?;
         Some((what, user))
@@ -115,7 +117,9 @@ async fn look(bus: &mut Bus) -> io::Result<Look> {
     let sessions = read(answer, |body| {
         let _id = body.text()?;
         let user = body.number()?;
-        body.pass("(ss)")?;
+        for _name_and_seat in 0..2 {
+            body.pass("s")?;
+        }
         Some((user, body.text()?))
     })?;
     let mut front = Vec::new();
