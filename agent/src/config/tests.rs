@@ -53,11 +53,12 @@ fn a_machine_keeps_its_id_with_and_without_one_of_its_own() {
 
 #[test]
 fn mistakes_name_the_setting_and_what_is_allowed() {
+    let sources = machine::SOURCES.join(", ");
     for (text, words) in [
         ("server = \"here\"", "HOST:PORT"),
         ("server = \"here:0\"", "HOST:PORT"),
         ("terminal = \"三年级\"", "1 to 64"),
-        ("sources = [\"camera\"]", "evdev, tty, alsa, session"),
+        ("sources = [\"camera\"]", sources.as_str()),
         ("tick_seconds = 60", "1 to 15"),
         ("heartbeat_seconds = 1", "15 to 3600"),
         ("idle_seconds = 3601", "30 to 3600"),

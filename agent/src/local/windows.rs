@@ -178,7 +178,13 @@ mod tests {
         };
         // More than one buffer of the pipe holds.
         let long = "long ".repeat(20_000);
-        hub.board.set(serde_json::json!({"playing": long}));
+        let board = hub.board.clone();
+        let show = async {
+            loop {
+                board.wanted().await;
+                board.set(serde_json::json!({"playing": long}));
+            }
+        };
         let peer = {
             let (at, feed) = (at.clone(), hub.feed.clone());
             tokio::task::spawn_blocking(move || {
@@ -197,9 +203,10 @@ mod tests {
         };
         let answer = tokio::select! {
             never = serve(listener, hub) => match never {},
+            () = show => unreachable!(),
             answer = peer => answer.unwrap(),
         };
-        assert_eq!(answer, format!("{{\"playing\":\"{long}\"}}"));
+        assert!(answer == format!("{{\"playing\":\"{long}\"}}"), "all of it");
         let gone = tokio::task::spawn_blocking(move || ask_status(&at).unwrap_err().kind());
         assert_eq!(gone.await.unwrap(), io::ErrorKind::NotFound);
     }

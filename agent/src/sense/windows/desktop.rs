@@ -136,7 +136,7 @@ mod tests {
             // A moment ahead of its own clock.
             (101_020, 101_010, 0),
             // Nobody for 50 days: the short clock is past it again.
-            (101_020, 101_020 + WRAP + 5_000, WRAP + 5_000),
+            (101_020, 101_010 + WRAP + 5_000, WRAP + 5_000),
             // Just before it wraps, seen just after.
             (u32::MAX, 2 * WRAP + 999, 1_000),
         ] {
