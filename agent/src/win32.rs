@@ -8,16 +8,19 @@
 )]
 
 use std::{
-    ffi::c_void,
+    ffi::{OsString, c_void},
     io,
-    os::windows::io::{AsRawHandle as _, IntoRawHandle as _, OwnedHandle},
+    os::windows::{
+        ffi::OsStringExt as _,
+        io::{AsRawHandle as _, IntoRawHandle as _, OwnedHandle},
+    },
     path::{Path, PathBuf},
 };
 
 use tokio::net::windows::named_pipe::{NamedPipeClient, NamedPipeServer, ServerOptions};
 use windows::{
     Win32::{
-        Foundation::{HANDLE, HLOCAL, LocalFree, STATUS_SUCCESS},
+        Foundation::{HANDLE, HLOCAL, LocalFree, MAX_PATH, STATUS_SUCCESS},
         Media::Audio::{
             Endpoints::IAudioMeterInformation, IMMDeviceEnumerator, MMDeviceEnumerator, eConsole,
             eRender,
@@ -29,9 +32,7 @@ use windows::{
             PSECURITY_DESCRIPTOR, SECURITY_ATTRIBUTES,
         },
         System::{
-            Com::{
-                CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx, CoTaskMemFree,
-            },
+            Com::{CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx},
             Pipes::GetNamedPipeClientSessionId,
             Power::{CallNtPowerInformation, SystemExecutionState},
             SystemInformation::GetTickCount64,
@@ -40,12 +41,12 @@ use windows::{
         UI::{
             Input::KeyboardAndMouse::{GetLastInputInfo, LASTINPUTINFO},
             Shell::{
-                FOLDERID_ProgramData, FOLDERID_ProgramFiles, KF_FLAG_DEFAULT, SHGetKnownFolderPath,
+                CSIDL_COMMON_APPDATA, CSIDL_PROGRAM_FILES, SHGFP_TYPE_CURRENT, SHGetFolderPathW,
                 SHQueryUserNotificationState,
             },
         },
     },
-    core::{GUID, HSTRING},
+    core::HSTRING,
 };
 
 /// Bytes of a structure, as Windows wants to be told them.
@@ -56,27 +57,28 @@ const fn bytes_of<T>() -> u32 {
     bytes
 }
 
-/// A folder of the machine, wherever its system drive is and whatever the environment says.
-fn known_folder(id: &GUID) -> Option<PathBuf> {
-    // SAFETY: the system allocates one text that ends with 0; it is copied, and freed by the call that is meant for it.
-    unsafe {
-        let path = SHGetKnownFolderPath(id, KF_FLAG_DEFAULT, None).ok()?;
-        let folder = path.to_hstring().to_os_string();
-        CoTaskMemFree(Some(path.0.cast::<c_void>()));
-        Some(folder.into())
-    }
+/// A folder of the machine, wherever its system drive is and whatever the environment says. Asked in the old way: the
+/// new one's answer is freed by a library (`combase`) that Windows 7 does not have.
+fn folder(number: u32) -> Option<PathBuf> {
+    let mut path = [0; MAX_PATH as usize];
+    let number = i32::try_from(number).ok()?;
+    let kind = u32::try_from(SHGFP_TYPE_CURRENT.0).ok()?;
+    // SAFETY: it writes a text into a buffer of the length that it takes for granted.
+    unsafe { SHGetFolderPathW(None, number, None, kind, &mut path) }.ok()?;
+    let length = path.iter().position(|unit| *unit == 0)?;
+    Some(OsString::from_wide(path.get(..length)?).into())
 }
 
 /// Where programs are, such as `C:\Program Files`.
 #[must_use]
 pub fn program_files() -> Option<PathBuf> {
-    known_folder(&FOLDERID_ProgramFiles)
+    folder(CSIDL_PROGRAM_FILES)
 }
 
 /// Where programs keep what is not one person's, such as `C:\ProgramData`.
 #[must_use]
 pub fn program_data() -> Option<PathBuf> {
-    known_folder(&FOLDERID_ProgramData)
+    folder(CSIDL_COMMON_APPDATA)
 }
 
 /// Time since boot with sleep, ms.
