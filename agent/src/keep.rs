@@ -182,14 +182,11 @@ impl KeptFile {
     fn create(&self, path: &Path) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
         if self.private {
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let file = options.open(path)?;
-            give_to_the_folders_owner(&file, path);
-            return Ok(file);
+            open_private(options, path)
+        } else {
+            options.open(path)
         }
-        options.open(path)
     }
 
     /// Renames all generations, so that none is found again: each to the first free name with this ending. The answer
@@ -272,6 +269,24 @@ fn read(path: &Path) -> io::Result<Result<Vec<u8>, Problem>> {
     fs::read(path).map(Ok)
 }
 
+#[cfg(unix)]
+fn open_private(mut options: OpenOptions, path: &Path) -> io::Result<File> {
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    give_to_the_folders_owner(&file, path);
+    Ok(file)
+}
+
+/// The folder is closed to others, by the installation, and so is what is made in it.
+#[cfg(not(unix))]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "as elsewhere, where it is changed"
+)]
+fn open_private(options: OpenOptions, path: &Path) -> io::Result<File> {
+    options.open(path)
+}
+
 /// Makes the rename itself safe.
 #[cfg(not(windows))]
 fn sync_folder(path: &Path) -> io::Result<()> {
@@ -284,6 +299,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 /// NTFS keeps renames in a journal of its own, and folders can't be opened as files.
 #[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "as elsewhere, where it can fail")]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }

@@ -17,9 +17,12 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// The latest of more are looked at. A day has some ten.
 const MOST_EVENTS: u32 = 20_000;
 /// A log that hangs is not waited for any longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// See [`super::spans`].
+///
+/// # Errors
+/// [`HistoryError`].
 pub fn spans(since: i64, now: i64) -> Result<History, HistoryError> {
     let answer = ask().map_err(HistoryError::Unreadable)?;
     let seen = events::parse(&answer);

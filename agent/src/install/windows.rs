@@ -65,6 +65,9 @@ impl Done {
 }
 
 /// See [`super::install`].
+///
+/// # Errors
+/// [`InstallError`].
 pub fn install(options: &InstallOptions) -> Result<Vec<String>, InstallError> {
     let machine = Machine::new(options.root.as_deref())?;
     let folders = &machine.folders;
@@ -112,6 +115,9 @@ pub fn install(options: &InstallOptions) -> Result<Vec<String>, InstallError> {
 }
 
 /// See [`super::uninstall`].
+///
+/// # Errors
+/// [`InstallError`].
 pub fn uninstall(options: &UninstallOptions) -> Result<Vec<String>, InstallError> {
     let machine = Machine::new(options.root.as_deref())?;
     let folders = &machine.folders;

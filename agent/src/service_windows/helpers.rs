@@ -45,10 +45,9 @@ impl Helpers {
         self.started.retain(|session, _| sessions.contains(session));
         for session in sessions {
             let start = match self.started.get(&session).map(Process::ended) {
-                None => true,
                 Some(None) => false,
                 Some(Some(0)) => changed,
-                Some(Some(_)) => true,
+                None | Some(Some(_)) => true,
             };
             if start {
                 self.start(session);

@@ -109,8 +109,8 @@ impl Environment {
         let mut block = ptr::null_mut();
         // SAFETY: the token is open; one pointer is written, which is freed on drop.
         unsafe {
-            CreateEnvironmentBlock(&raw mut block, Some(HANDLE(token.as_raw_handle())), false)?
-        };
+            CreateEnvironmentBlock(&raw mut block, Some(HANDLE(token.as_raw_handle())), false)?;
+        }
         Ok(Self(block))
     }
 }

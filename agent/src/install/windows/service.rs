@@ -25,7 +25,7 @@ const ACCESS: ServiceAccess = ServiceAccess::QUERY_STATUS
 /// second, and every later one.
 const AGAIN: [u64; 3] = [5, 30, 60];
 /// A day without failure, and the first pause is the next again.
-const FORGIVEN: Duration = Duration::from_secs(86_400);
+const FORGIVEN: Duration = Duration::from_hours(24);
 /// The agent needs less than 2 s; the rest is the machine's, which may have an old disk.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(100);

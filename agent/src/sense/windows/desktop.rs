@@ -36,6 +36,7 @@ impl Desktop {
     ///
     /// # Errors
     /// None.
+    #[must_use]
     pub fn open(_: &Place) -> Result<Self, Infallible> {
         Ok(Self {
             input: LastInput::default(),
