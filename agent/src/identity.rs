@@ -219,6 +219,11 @@ mod tests {
     }
 
     struct Disk {
+        /// Goes with the test.
+        #[cfg_attr(
+            not(unix),
+            expect(dead_code, reason = "its permissions are looked at on Unix only")
+        )]
         folder: tempfile::TempDir,
         file: IdentityFile,
         journal: FileJournal,
