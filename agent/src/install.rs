@@ -4,7 +4,7 @@
 //! it first runs.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -166,6 +166,27 @@ pub fn configuration(
     }
     Config::parse(&new, &config::default_file()).map_err(InstallError::Configuration)?;
     Ok(new)
+}
+
+/// A journal's file and what the agent keeps beside it under the same name with an ending.
+fn beside(path: &Path) -> Vec<PathBuf> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Vec::new();
+    };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let name = name.to_string_lossy();
+    let ours = |entry: &fs::DirEntry| {
+        let other = entry.file_name();
+        let rest = other.to_str().and_then(|other| other.strip_prefix(&*name));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    entries
+        .flatten()
+        .filter(ours)
+        .map(|entry| entry.path())
+        .collect()
 }
 
 fn is_about(line: &str, key: &str) -> bool {

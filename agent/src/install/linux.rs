@@ -356,7 +356,7 @@ fn purge(machine: &Machine, configuration: &str, done: &mut Done) -> Result<(), 
     if let Ok(config) = Config::parse(configuration, Path::new(CONFIGURATION)) {
         let kept = [config.journal, config.identity];
         for path in kept.iter().filter(|path| path.is_absolute()) {
-            for path in files::beside(&machine.at(path)) {
+            for path in super::beside(&machine.at(path)) {
                 done.say(remove(&path)?, "移除 removed", &path.to_string_lossy());
             }
         }

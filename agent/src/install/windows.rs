@@ -330,7 +330,7 @@ fn purge(machine: &Machine, configuration: &str, done: &mut Done) -> Result<(), 
     {
         let kept = [config.journal, config.identity];
         for path in kept.iter().filter(|path| path.is_absolute()) {
-            for path in files::beside(path) {
+            for path in super::beside(path) {
                 done.say(remove(&path)?, "移除 removed", &path);
             }
         }

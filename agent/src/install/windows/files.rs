@@ -68,24 +68,3 @@ fn is_in_use(error: &io::Error) -> bool {
         Some(ACCESS_DENIED | SHARING_VIOLATION | NOT_EMPTY)
     )
 }
-
-/// A journal's file and what the agent keeps beside it under the same name with an ending.
-pub(super) fn beside(path: &Path) -> Vec<PathBuf> {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Vec::new();
-    };
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let name = name.to_string_lossy();
-    let ours = |entry: &fs::DirEntry| {
-        let other = entry.file_name();
-        let rest = other.to_str().and_then(|other| other.strip_prefix(&*name));
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    entries
-        .flatten()
-        .filter(ours)
-        .map(|entry| entry.path())
-        .collect()
-}
