@@ -25,6 +25,7 @@ mod packaging;
 mod pipeline;
 mod postgres;
 mod query;
+mod rubric;
 mod servers;
 mod simulation;
 mod stock_client;

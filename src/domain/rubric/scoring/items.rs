@@ -261,7 +261,7 @@ fn counts(answers: &Answers<'_>, unit: &str, cells: &[Cell], kind: Option<ListKi
         })
         .collect();
     let words = if parts.is_empty() {
-        format!("没有可计的{unit}数")
+        "数量为 0".to_owned()
     } else {
         parts.join(",").trim_start().to_owned()
     };
