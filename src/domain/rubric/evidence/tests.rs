@@ -3,6 +3,14 @@
 use super::*;
 use crate::domain::rubric::DEFAULT;
 
+/// Item, answers, which of them is unfit, what is said of it.
+type Unfit = (
+    &'static str,
+    Vec<(&'static str, Value)>,
+    &'static str,
+    &'static str,
+);
+
 fn faults(stage: Stage, id: &str, values: &[(&str, Value)]) -> Vec<(String, String)> {
     let rubric = Rubric::parse(DEFAULT).unwrap();
     let values = values.iter().cloned();
@@ -18,6 +26,7 @@ fn faults(stage: Stage, id: &str, values: &[(&str, Value)]) -> Vec<(String, Stri
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn what_is_unfit_is_named_with_the_mend() {
     let row = |level: &str, person| ListRow {
         title: "省信息技术大赛".to_owned(),
@@ -31,7 +40,7 @@ fn what_is_unfit_is_named_with_the_mend() {
     let points = |text: &str| Value::Points(text.parse().unwrap());
     let word = |text: &str| Value::Text(text.to_owned());
     let (students, users) = ("初中以上学生数", "使用实名制空间的初中以上学生数");
-    let table: Vec<(&str, Vec<(&str, Value)>, &str, &str)> = vec![
+    let table: Vec<Unfit> = vec![
         (
             "1.1.1",
             vec![("领导", Value::YesNo(true))],

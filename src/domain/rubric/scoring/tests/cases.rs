@@ -2,16 +2,38 @@
 
 use super::*;
 
-/// Item, answers, points due. At least two cases an item: met, unmet, the bound exactly, just below it, and so on.
-pub(super) fn cases() -> Vec<(&'static str, Vec<(&'static str, Value)>, &'static str)> {
-    let met = |id, ask, points| {
-        vec![
-            (id, vec![(ask, yes(true))], points),
-            (id, vec![(ask, yes(false))], "0"),
-        ]
-    };
+/// Item, answers, points due.
+pub(super) type Case = (&'static str, Vec<(&'static str, Value)>, &'static str);
+
+/// At least two cases an item: met, unmet, the bound exactly, just below it, and so on.
+pub(super) fn cases() -> Vec<Case> {
+    let groups = [
+        organisation(),
+        equipment(),
+        platform(),
+        training(),
+        application(),
+        awards(),
+        binding(),
+    ];
+    groups.concat()
+}
+
+fn met(id: &'static str, ask: &'static str, points: &'static str) -> [Case; 2] {
+    [
+        (id, vec![(ask, yes(true))], points),
+        (id, vec![(ask, yes(false))], "0"),
+    ]
+}
+
+/// With an evaluator's own figure.
+fn with(first: Vec<(&'static str, Value)>, points: &str) -> Vec<(&'static str, Value)> {
+    [first, given(points)].concat()
+}
+
+/// 组织管理.
+fn organisation() -> Vec<Case> {
     let mut cases = Vec::new();
-    // 组织管理
     cases.extend(met("1.1.1", "已成立信息化工作领导小组,职责明确", "1"));
     cases.extend(met("1.1.2", "已成立信息化办公室,职责明确", "1"));
     cases.extend(met(
@@ -20,7 +42,6 @@ pub(super) fn cases() -> Vec<(&'static str, Vec<(&'static str, Value)>, &'static
         "2",
     ));
     let system = "有符合本校实际的维护管理制度";
-    let with = |first: Vec<(&'static str, Value)>, points| [first, given(points)].concat();
     cases.extend([
         ("1.2.2", vec![(system, yes(true))], "2"),
         ("1.2.2", vec![(system, yes(false))], "0"),
@@ -41,7 +62,12 @@ pub(super) fn cases() -> Vec<(&'static str, Vec<(&'static str, Value)>, &'static
         ("1.2.3", four([false; 4]), "0"),
         ("1.2.3", vec![("有督查", yes(true))], "1"),
     ]);
-    // 设备管理
+    cases
+}
+
+/// 设备管理.
+fn equipment() -> Vec<Case> {
+    let mut cases = Vec::new();
     cases.extend(met("2.1.1", "建有信息化资产经费账和实物账", "2"));
     let desks = |computers, teachers, adding: Option<bool>| {
         let mut values = vec![
@@ -70,7 +96,12 @@ pub(super) fn cases() -> Vec<(&'static str, Vec<(&'static str, Value)>, &'static
     cases.extend(met("2.3.2", "设备未存放不良视频、声音、图片、文字", "1"));
     cases.extend(met("2.3.3", "定期备份数据,数据无泄露", "2"));
     cases.extend(met("2.3.4", "出现重大信息安全问题(含网络安全)", "0"));
-    // 平台建设
+    cases
+}
+
+/// 平台建设.
+fn platform() -> Vec<Case> {
+    let mut cases = Vec::new();
     cases.extend(met("3.1.1", "已分年级、分科目建立校本数字资源库", "5"));
     let teachers = |users, all| {
         vec![
@@ -102,7 +133,12 @@ pub(super) fn cases() -> Vec<(&'static str, Vec<(&'static str, Value)>, &'static
         ("3.3.3", months(12, 11), "0"),
         ("3.3.3", with(months(12, 11), "4.5"), "4.5"),
     ]);
-    // 应用创新
+    cases
+}
+
+/// 应用创新: 培训 and 竞赛活动.
+fn training() -> Vec<Case> {
+    let mut cases = Vec::new();
     let training = |due, held| {
         vec![
             ("应举行培训的学期数", n(due)),
@@ -138,6 +174,13 @@ pub(super) fn cases() -> Vec<(&'static str, Vec<(&'static str, Value)>, &'static
         ("4.2.1", contests(2, 1), "0"),
         ("4.2.1", contests(1, 1), "5"),
     ]);
+    cases
+}
+
+/// 应用创新: the rest.
+fn application() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let students = "初中以上学生数";
     let (updates, learning) = ("教师空间每周更新条数", "能利用空间学习的初中以上学生数");
     let space =
         |a: &str, of, all| vec![(updates, number(a)), (learning, n(of)), (students, n(all))];
@@ -184,7 +227,12 @@ pub(super) fn cases() -> Vec<(&'static str, Vec<(&'static str, Value)>, &'static
             )
         }),
     );
-    // 奖励加分: the grid cell by cell.
+    cases
+}
+
+/// 奖励加分, the grid cell by cell.
+fn awards() -> Vec<Case> {
+    let mut cases = Vec::new();
     let grid = [
         ("国家", ["2", "1.5", "1"]),
         ("省", ["1.5", "1", "0.8"]),
@@ -238,7 +286,12 @@ pub(super) fn cases() -> Vec<(&'static str, Vec<(&'static str, Value)>, &'static
         ("5.5", vec![("项", n(0))], "0"),
     ]);
     cases.extend(met("5.6", "开展了“专递课程”活动", "2"));
-    // 资料装订
+    cases
+}
+
+/// 资料装订.
+fn binding() -> Vec<Case> {
+    let mut cases = Vec::new();
     let bound = "按细则目录顺序规范装订";
     cases.extend([
         ("6.1", vec![(bound, yes(true))], "5"),
