@@ -12,5 +12,6 @@ pub mod ids;
 pub mod incident;
 pub mod minutes;
 pub mod monitoring;
+pub mod rubric;
 pub mod session;
 pub mod usage;

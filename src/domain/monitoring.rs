@@ -30,7 +30,7 @@ pub struct Score {
     pub school: SchoolCode,
     /// Minutes per terminal per teaching day.
     pub average: Fraction,
-    /// 0 to 15, exact.
+    /// 0 to the weight, exact.
     pub points: Fraction,
     /// The points as they would be among schools of the same stage. For comparison only.
     pub stage_points: Fraction,
@@ -49,9 +49,15 @@ pub struct CountyScores {
     pub schools: Vec<Score>,
 }
 
-/// Scores a county's schools against its highest average.
+/// Scores a county's schools against its highest average, with the published weight.
 #[must_use]
 pub fn score(candidates: &[Candidate]) -> CountyScores {
+    score_of(candidates, Fraction::from_integer(WEIGHT))
+}
+
+/// The same with the weight of a county's own rubric.
+#[must_use]
+pub fn score_of(candidates: &[Candidate], weight: Fraction) -> CountyScores {
     let zero = Fraction::from_integer(0);
     let highest_of = |stage: Option<Stage>| {
         let same = candidates
@@ -63,13 +69,13 @@ pub fn score(candidates: &[Candidate]) -> CountyScores {
     let mut schools: Vec<Score> = candidates
         .iter()
         .map(|school| {
-            let points = ratio(school.average, highest);
+            let points = ratio(school.average, highest, weight);
             Score {
                 school: school.school.clone(),
                 average: school.average,
                 points,
-                stage_points: ratio(school.average, highest_of(Some(school.stage))),
-                reason: reason(school, highest, points),
+                stage_points: ratio(school.average, highest_of(Some(school.stage)), weight),
+                reason: reason(school, highest, weight, points),
             }
         })
         .collect();
@@ -84,24 +90,26 @@ pub fn score(candidates: &[Candidate]) -> CountyScores {
     }
 }
 
-fn ratio(average: Fraction, highest: Fraction) -> Fraction {
+fn ratio(average: Fraction, highest: Fraction, weight: Fraction) -> Fraction {
     let zero = Fraction::from_integer(0);
     if highest == zero {
         zero
     } else {
-        average / highest * WEIGHT
+        average / highest * weight
     }
 }
 
-fn reason(school: &Candidate, highest: Fraction, points: Fraction) -> String {
+fn reason(school: &Candidate, highest: Fraction, weight: Fraction, points: Fraction) -> String {
     if school.service_days == 0 {
         return "本校在考核时段内没有在用终端,记0分。".to_owned();
     }
     if highest == Fraction::from_integer(0) {
         return "全县各校计入时间均为0,记0分。".to_owned();
     }
+    let weight = display(weight);
+    let weight = weight.trim_end_matches('0').trim_end_matches('.');
     format!(
-        "计 {} 分钟/台·日,全县最高 {} 分钟/台·日,{} ÷ {} × {WEIGHT} = {} 分。",
+        "计 {} 分钟/台·日,全县最高 {} 分钟/台·日,{} ÷ {} × {weight} = {} 分。",
         display(school.average),
         display(highest),
         display(school.average),
