@@ -460,33 +460,11 @@ fn from_hex<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
 }
 
 fn to_runs<S: Serializer>(set: &MinuteSet, to: S) -> Result<S::Ok, S::Error> {
-    let runs: Vec<_> = set.runs().iter().map(ToString::to_string).collect();
-    to.serialize_str(&runs.join(" "))
+    to.collect_str(set)
 }
 
 fn from_runs<'de, D: Deserializer<'de>>(from: D) -> Result<MinuteSet, D::Error> {
-    let text = String::deserialize(from)?;
-    let mut set = MinuteSet::EMPTY;
-    for run in text.split_whitespace() {
-        let bounds = run
-            .split_once('-')
-            .and_then(|(start, end)| Some((minute(start)?, minute(end)?)))
-            .filter(|(start, end)| start < end);
-        let Some((start, end)) = bounds else {
-            return Err(D::Error::custom(format!(
-                "{run:?} is no run of minutes such as 08:00-08:40"
-            )));
-        };
-        set.insert(start, end);
-    }
-    Ok(set)
-}
-
-/// `08:40` as the minute of the day, 24:00 included.
-fn minute(text: &str) -> Option<u16> {
-    let (hours, minutes) = text.split_once(':')?;
-    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours <= 24 && minutes < 60 && hours * 60 + minutes <= 1_440).then_some(hours * 60 + minutes)
+    String::deserialize(from)?.parse().map_err(D::Error::custom)
 }
 
 #[cfg(test)]
