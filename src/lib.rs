@@ -1,7 +1,7 @@
 //! Classpulse (课脉): how long each school really uses its classroom terminals, and the points this gives.
 //!
 //! # Layout
-//! Imports go one way: `proto ← domain ← store ← {enrolment, ingest, query, registry} ← api ← app ← cli ← main`; `ingest` and `api`
+//! Imports go one way: `proto ← domain ← store ← {enrolment, evaluation, ingest, query, registry} ← api ← app ← cli ← main`; `ingest` and `api`
 //! never meet. `tests/it/layers.rs` holds this order.
 //!
 //! - [`domain`]: minutes, sessions, calendar, averages, points; pure and exact.
@@ -9,6 +9,7 @@
 //! - [`ingest`]: reports in, minutes committed, acknowledgements out; [`broker`] carries them.
 //! - [`enrolment`]: codes, keys, and how a machine becomes a terminal.
 //! - [`query`], [`registry`]: questions about usage; changes of who is who.
+//! - [`evaluation`]: runs that are frozen, verified, compared and explained.
 //! - [`backup`]: everything in a file, and back.
 //! - [`rollup`]: keeps school-days fresh. [`retention`]: lets old minutes go. [`api`]: gRPC and HTTP.
 //! - [`app`]: the composition root. [`cli`], [`demo`]: the ways to run it.
@@ -25,6 +26,7 @@ pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod enrolment;
+pub mod evaluation;
 pub mod ingest;
 pub mod observe;
 pub mod query;

@@ -24,6 +24,9 @@ const MAX_LINE: u64 = 16 << 20;
 /// Records taken in at once.
 const PAGE: usize = 1_000;
 
+/// Bytes of lines after which a page is full: parts of evaluation runs may be large.
+const PAGE_BYTES: usize = 16 << 20;
+
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
@@ -63,6 +66,21 @@ pub struct Contents {
     /// Incidents.
     #[serde(default)]
     pub incidents: u64,
+    /// Rubrics. Files of older programs have none of these five.
+    #[serde(default)]
+    pub rubrics: u64,
+    /// Evaluation runs.
+    #[serde(default)]
+    pub runs: u64,
+    /// Items of evidence.
+    #[serde(default)]
+    pub evidence: u64,
+    /// Exclusions of terminal-days.
+    #[serde(default)]
+    pub exclusions: u64,
+    /// Parts of frozen runs.
+    #[serde(default)]
+    pub run_parts: u64,
 }
 
 impl Contents {
@@ -81,6 +99,11 @@ impl Contents {
             Record::Sum(_) => &mut self.sums,
             Record::Day(_) => &mut self.days,
             Record::Refusal(_) => &mut self.refusals,
+            Record::Rubric(_) => &mut self.rubrics,
+            Record::Run(_) => &mut self.runs,
+            Record::RunEvidence(_) => &mut self.evidence,
+            Record::RunExclusion(_) => &mut self.exclusions,
+            Record::RunPart(_) => &mut self.run_parts,
         } += 1;
     }
 
@@ -99,9 +122,15 @@ impl Contents {
             codes,
             identities,
             incidents,
+            rubrics,
+            runs,
+            evidence,
+            exclusions,
+            run_parts,
         } = self;
         let registry = counties + schools + calendars + evaluated + terminals;
-        registry + sums + days + refusals + codes + identities + incidents
+        let evaluation = rubrics + runs + evidence + exclusions + run_parts;
+        registry + sums + days + refusals + codes + identities + incidents + evaluation
     }
 }
 
@@ -217,14 +246,16 @@ pub fn pages(
         );
         return Err(reader.wrong(problem));
     }
-    let (mut contents, mut page) = (Contents::default(), Vec::new());
+    let (mut contents, mut page, mut bytes) = (Contents::default(), Vec::new(), 0);
     loop {
         checksum.update(&reader.line);
         match reader.next::<Line>("a record")? {
             Line::Record(record) => {
                 contents.count(&record);
                 page.push(*record);
-                if page.len() == PAGE {
+                bytes += reader.line.len();
+                if page.len() == PAGE || bytes >= PAGE_BYTES {
+                    bytes = 0;
                     take(std::mem::take(&mut page))?;
                 }
             }

@@ -202,7 +202,7 @@ fn said(json: bool, file: &Path, kind: &str, contents: Option<Contents>) -> Resu
     match contents {
         None => print(&format!("完成:{}(SQLite 文件)", file.display())),
         Some(contents) => print(&format!(
-            "完成:{}(可移植导出):{} 个县、{} 所学校、{} 份日历、{} 台终端、{} 个终端日、{} 条隔离记录、{} 个注册码、{} 份终端身份、{} 条事件",
+            "完成:{}(可移植导出):{} 个县、{} 所学校、{} 份日历、{} 台终端、{} 个终端日、{} 条隔离记录、{} 个注册码、{} 份终端身份、{} 条事件、{} 次考核",
             file.display(),
             contents.counties,
             contents.schools,
@@ -212,7 +212,8 @@ fn said(json: bool, file: &Path, kind: &str, contents: Option<Contents>) -> Resu
             contents.refusals,
             contents.codes,
             contents.identities,
-            contents.incidents
+            contents.incidents,
+            contents.runs
         )),
     }
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Not responsible for how a session becomes minutes (`session`), nor for which minutes count (`calendar`).
 
-use std::{fmt, ops};
+use std::{fmt, ops, str::FromStr};
 
 /// Minutes in a civil day.
 pub const MINUTES_PER_DAY: u16 = 1_440;
@@ -38,6 +38,46 @@ impl fmt::Display for Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a set of minutes has {BYTES} bytes, not {0}")]
 pub struct WrongLength(pub usize);
+
+/// A text that is no set of minutes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no run of minutes such as 08:00-08:40")]
+pub struct NoRun(String);
+
+/// As runs: `08:00-08:40 09:05-09:06`; nothing for the empty set.
+impl fmt::Display for MinuteSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let runs: Vec<_> = self.runs().iter().map(ToString::to_string).collect();
+        f.write_str(&runs.join(" "))
+    }
+}
+
+/// The reverse; runs may come in any order.
+impl FromStr for MinuteSet {
+    type Err = NoRun;
+
+    fn from_str(text: &str) -> Result<Self, NoRun> {
+        let mut set = Self::EMPTY;
+        for run in text.split_whitespace() {
+            let bounds = run
+                .split_once('-')
+                .and_then(|(start, end)| Some((minute(start)?, minute(end)?)))
+                .filter(|(start, end)| start < end);
+            let Some((start, end)) = bounds else {
+                return Err(NoRun(run.chars().take(40).collect()));
+            };
+            set.insert(start, end);
+        }
+        Ok(set)
+    }
+}
+
+/// `08:40` as the minute of the day, 24:00 included.
+fn minute(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
+    (hours <= 24 && minutes < 60 && hours * 60 + minutes <= 1_440).then_some(hours * 60 + minutes)
+}
 
 impl MinuteSet {
     /// No minute.
@@ -269,6 +309,7 @@ mod tests {
                 again.insert(run.start, run.end);
             }
             prop_assert_eq!(again, set);
+            prop_assert_eq!(set.to_string().parse::<MinuteSet>(), Ok(set));
             prop_assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start));
         }
 

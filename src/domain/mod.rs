@@ -7,6 +7,7 @@
 
 pub mod boots;
 pub mod calendar;
+pub mod doubt;
 pub mod hardware;
 pub mod ids;
 pub mod incident;

@@ -19,18 +19,25 @@ use crate::domain::{
 
 mod boots;
 mod counting;
+mod evaluation;
 mod identity;
 pub mod postgres;
 mod record;
 pub mod sqlite;
 
+pub use evaluation::{
+    ContentDigest, EvaluationStore, EvidenceChange, Exclusion, Freeze, FreezeRun, InvalidDigest,
+    KeptEvidence, KeptExclusion, MAX_EVIDENCE_BYTES, MAX_ITEM_KEY, MAX_PART_BYTES,
+    MAX_RUBRIC_BYTES, MAX_RUN_KEY, MAX_WORDS, NewRun, Part, PartInfo, Run, RunState, StoredRubric,
+};
 pub use identity::{
     CodeFault, Digest, Enrolled, Enrolment, EnrolmentCode, INCIDENT_SPAN, IncidentFilter, Key,
     MAX_CODES, MAX_INCIDENTS_PER_TERMINAL, NewCode,
 };
 pub use record::{
     CalendarVersion, Evaluated, Heard, KeptBoots, KeptCode, KeptDay, KeptIdentity, KeptIncident,
-    KeptRefusal, KeptSum, KeptTerminal, Record,
+    KeptRefusal, KeptRubric, KeptRun, KeptRunEvidence, KeptRunExclusion, KeptRunPart, KeptSum,
+    KeptTerminal, OfRun, Record,
 };
 
 /// Any backend, shared.
@@ -328,7 +335,7 @@ pub struct SchoolDay {
 /// Every method either does the whole of what it says, durably, or nothing. Methods that write may be called from
 /// several tasks and processes at once; merging makes their order irrelevant.
 #[async_trait]
-pub trait Store: Send + Sync + std::fmt::Debug {
+pub trait Store: EvaluationStore + Send + Sync + std::fmt::Debug {
     /// What ingest must know of these terminals, in their order.
     async fn standings(&self, terminals: &[TerminalId]) -> Result<Vec<Standing>, StoreError>;
 
@@ -469,7 +476,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Everything that is kept, as it is at one moment, in pages: counties, schools, calendars, evaluated periods,
     /// enrolment codes, terminals, identities, incidents,
-    /// final sums, terminal-days, quarantine; each by code or name, so that two stores with the same content say the same. Sums that follow from the
+    /// final sums, terminal-days, quarantine, rubrics, runs with all that is theirs; each by code or name, so that two stores with the same content say the same. Sums that follow from the
     /// rest are left out. Ends early, without an error, when nobody takes the pages any more.
     async fn export(&self, pages: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError>;
 

@@ -15,8 +15,15 @@ use crate::domain::{
     minutes::{DayMinutes, MinuteSet},
 };
 
+mod evaluation;
+
+pub use evaluation::{KeptRubric, KeptRun, KeptRunEvidence, KeptRunExclusion, KeptRunPart, OfRun};
+
 /// Records in one page of an export.
 pub(super) const PAGE: usize = 1_000;
+
+/// Bytes of texts and parts in one page of an export, after which it is full: these may be large.
+pub(super) const PAGE_BYTES: usize = 8 << 20;
 
 /// One thing that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +53,28 @@ pub enum Record {
     Day(Box<KeptDay>),
     /// A quarantine entry.
     Refusal(KeptRefusal),
+    /// A rubric.
+    Rubric(KeptRubric),
+    /// An evaluation run.
+    Run(Box<KeptRun>),
+    /// One item's evidence of one school in a run.
+    RunEvidence(KeptRunEvidence),
+    /// An exclusion in a run.
+    RunExclusion(KeptRunExclusion),
+    /// A part of a frozen run.
+    RunPart(Box<KeptRunPart>),
+}
+
+impl Record {
+    /// About how much room it takes, as far as that may be much.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Rubric(rubric) => rubric.text.len(),
+            Self::RunEvidence(evidence) => evidence.content.len(),
+            Self::RunPart(part) => part.deflated.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// A version of a county's calendar. The highest is in force.
@@ -356,6 +385,11 @@ pub(super) struct Parts {
     pub(super) codes: Vec<KeptCode>,
     pub(super) identities: Vec<KeptIdentity>,
     pub(super) incidents: Vec<Incident>,
+    pub(super) rubrics: Vec<KeptRubric>,
+    pub(super) runs: Vec<KeptRun>,
+    pub(super) evidence: Vec<KeptRunEvidence>,
+    pub(super) exclusions: Vec<KeptRunExclusion>,
+    pub(super) run_parts: Vec<KeptRunPart>,
 }
 
 impl Parts {
@@ -386,9 +420,22 @@ impl Parts {
                     parts.days.push((day.terminal, day.day, minutes));
                 }
                 Record::Refusal(refusal) => parts.refusals.push(refusal),
+                Record::Rubric(rubric) => parts.rubrics.push(rubric),
+                Record::Run(run) => parts.runs.push(*run),
+                Record::RunEvidence(evidence) => parts.evidence.push(evidence),
+                Record::RunExclusion(exclusion) => parts.exclusions.push(exclusion),
+                Record::RunPart(part) => parts.run_parts.push(*part),
             }
         }
         parts
+    }
+
+    /// Whether anything of it is a run's.
+    pub(super) fn has_evaluation(&self) -> bool {
+        !(self.runs.is_empty()
+            && self.evidence.is_empty()
+            && self.exclusions.is_empty()
+            && self.run_parts.is_empty())
     }
 }
 
@@ -413,33 +460,11 @@ fn from_hex<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
 }
 
 fn to_runs<S: Serializer>(set: &MinuteSet, to: S) -> Result<S::Ok, S::Error> {
-    let runs: Vec<_> = set.runs().iter().map(ToString::to_string).collect();
-    to.serialize_str(&runs.join(" "))
+    to.collect_str(set)
 }
 
 fn from_runs<'de, D: Deserializer<'de>>(from: D) -> Result<MinuteSet, D::Error> {
-    let text = String::deserialize(from)?;
-    let mut set = MinuteSet::EMPTY;
-    for run in text.split_whitespace() {
-        let bounds = run
-            .split_once('-')
-            .and_then(|(start, end)| Some((minute(start)?, minute(end)?)))
-            .filter(|(start, end)| start < end);
-        let Some((start, end)) = bounds else {
-            return Err(D::Error::custom(format!(
-                "{run:?} is no run of minutes such as 08:00-08:40"
-            )));
-        };
-        set.insert(start, end);
-    }
-    Ok(set)
-}
-
-/// `08:40` as the minute of the day, 24:00 included.
-fn minute(text: &str) -> Option<u16> {
-    let (hours, minutes) = text.split_once(':')?;
-    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours <= 24 && minutes < 60 && hours * 60 + minutes <= 1_440).then_some(hours * 60 + minutes)
+    String::deserialize(from)?.parse().map_err(D::Error::custom)
 }
 
 #[cfg(test)]

@@ -23,9 +23,11 @@ use classpulse::{
         usage::{self, Period},
     },
     store::{
-        Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, NewCode,
-        Placement, Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum, ServiceSpan,
-        Standing, Store, StoreError, StoredCalendar, Terminal, TerminalFilter,
+        Batch, Committed, ContentDigest, County, Enrolled, Enrolment, EnrolmentCode,
+        EvaluationStore, EvidenceChange, Exclusion, FreezeRun, IncidentFilter, KeptEvidence,
+        KeptExclusion, Key, NewCode, NewRun, PartInfo, Placement, Quarantined, Record,
+        RegistryChange, Run, School, SchoolDay, SchoolSum, ServiceSpan, Standing, Store,
+        StoreError, StoredCalendar, StoredRubric, Terminal, TerminalFilter,
     },
 };
 use jiff::civil::{Date, date};
@@ -204,6 +206,83 @@ impl State {
             .filter(|((terminal, day), _)| period.contains(*day) && here(terminal, *day));
         days.map(|((terminal, day), minutes)| (terminal.clone(), *day, *minutes))
             .collect()
+    }
+}
+
+/// It keeps nothing of evaluation.
+#[async_trait]
+impl EvaluationStore for FakeStore {
+    async fn rubrics(&self) -> Result<Vec<StoredRubric>, StoreError> {
+        self.read().map(|_| Vec::new())
+    }
+
+    async fn rubric(&self, _: ContentDigest) -> Result<Option<StoredRubric>, StoreError> {
+        self.read().map(|_| None)
+    }
+
+    async fn put_rubric(&self, _: &str, _: i64) -> Result<ContentDigest, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn create_run(&self, _: NewRun) -> Result<Run, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn runs(&self, _: &CountyCode) -> Result<Vec<Run>, StoreError> {
+        self.read().map(|_| Vec::new())
+    }
+
+    async fn run(&self, run: i64) -> Result<Run, StoreError> {
+        drop(self.read()?);
+        Err(StoreError::NotFound {
+            what: "evaluation run",
+            id: run.to_string(),
+        })
+    }
+
+    async fn discard_run(&self, _: i64) -> Result<(), StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn evidence(
+        &self,
+        _: i64,
+        _: Option<&SchoolCode>,
+    ) -> Result<Vec<KeptEvidence>, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn put_evidence(
+        &self,
+        _: i64,
+        _: Option<i64>,
+        _: Vec<EvidenceChange>,
+    ) -> Result<i64, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn exclusions(&self, _: i64) -> Result<Vec<KeptExclusion>, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn add_exclusion(&self, _: i64, _: Exclusion) -> Result<i64, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn remove_exclusion(&self, _: i64, _: i64) -> Result<(), StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn freeze_run(&self, _: FreezeRun) -> Result<(), StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn run_parts(&self, _: i64) -> Result<Vec<PartInfo>, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn run_part(&self, _: i64, _: &str) -> Result<String, StoreError> {
+        Err(StoreError::Closed)
     }
 }
 

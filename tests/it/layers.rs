@@ -6,13 +6,14 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 21] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
     ("tls", &[]),
     ("store", &["domain", "tls"]),
     ("query", &["domain", "store"]),
+    ("evaluation", &["domain", "query", "store"]),
     ("registry", &["domain", "store"]),
     ("enrolment", &["clock", "domain", "observe", "store"]),
     (

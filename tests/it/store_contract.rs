@@ -4,6 +4,7 @@
 //! Not responsible for what only one backend has (its schema, its file): that is tested beside the backend.
 
 mod durability;
+mod evaluation;
 mod fixtures;
 mod identity;
 mod incidents;
@@ -141,6 +142,17 @@ laws! {
         without_a_calendar_all_stays,
         sums_outlive_their_minutes,
         a_dirty_day_keeps_its_minutes;
+    evaluation:
+        twenty_at_once_create_one_run,
+        what_a_run_refers_to_must_be_there,
+        evidence_is_taken_whole_or_not_at_all,
+        exclusions_are_a_persons_word,
+        a_freeze_is_of_the_revision_that_was_read,
+        a_frozen_run_refuses_every_change,
+        parts_read_back_byte_for_byte,
+        frozen_runs_are_out_of_reach,
+        runs_move_with_the_county,
+        an_import_adds_nothing_to_a_run_frozen_otherwise;
     durability:
         marks_survive_a_restart,
         a_commit_cut_off_is_whole_or_absent,

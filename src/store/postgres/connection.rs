@@ -140,6 +140,8 @@ pub(super) enum Lock {
     Partitions,
     /// Codes' uses and machines' identities: one machine enrols at a time. Taken before [`Lock::Registry`].
     Enrolment,
+    /// Evaluation runs: changed by one at a time. Taken after [`Lock::Registry`].
+    Evaluation,
 }
 
 impl Lock {
@@ -151,6 +153,7 @@ impl Lock {
                 Self::Registry => 2,
                 Self::Partitions => 3,
                 Self::Enrolment => 4,
+                Self::Evaluation => 5,
             }
     }
 }

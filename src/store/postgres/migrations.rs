@@ -16,7 +16,7 @@ struct Migration {
 }
 
 /// In order; the first has number 1.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         name: "minutes",
         sql: include_str!("migrations/0001_minutes.sql"),
@@ -28,6 +28,10 @@ const MIGRATIONS: [Migration; 3] = [
     Migration {
         name: "identity",
         sql: include_str!("migrations/0003_identity.sql"),
+    },
+    Migration {
+        name: "evaluation",
+        sql: include_str!("migrations/0004_evaluation.sql"),
     },
 ];
 

@@ -2,16 +2,20 @@
 //!
 //! # Layout
 //! `connection` keeps connections, transactions and the locks that processes share; `commit`, `rollup`, `registry`,
-//! `calendars`, `terminals`, `usage`, `quarantine`, `identity`, `incidents` and `transfer` work inside a transaction that this file opens. `partitions`
-//! makes months, `dirty` says what the rollup must do again, `migrations` owns the schema, `values` knows how minutes
+//! `calendars`, `terminals`, `usage`, `quarantine`, `identity`, `incidents` and `transfer` work inside a transaction that this file
+//! opens by the macros of `work`, `evaluation` in one of its own (it also implements its part of the trait). `partitions` makes months, `dirty` says what the rollup must do again, `migrations` owns the schema, `values` knows how minutes
 //! and days stand in columns, `failure` which errors are worth another try.
 //!
 //! Any number of processes may work on one database; none leads.
+
+#[macro_use]
+mod work;
 
 mod calendars;
 mod commit;
 mod connection;
 mod dirty;
+mod evaluation;
 mod failure;
 mod identity;
 mod incidents;
@@ -26,17 +30,13 @@ mod transfer;
 mod usage;
 mod values;
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
 use tokio::sync::mpsc;
 
-use self::{
-    commit::Keys,
-    connection::{Connections, On},
-    partitions::Months,
-};
+use self::{commit::Keys, connection::Connections, partitions::Months};
 use super::{
     Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, NewCode,
     Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum, ServiceSpan, Standing,
@@ -52,12 +52,6 @@ use crate::{
     },
     tls::TlsOptions,
 };
-
-/// How often a transaction that the server gave up for another's sake is tried again at once.
-const COLLISIONS: u32 = 10;
-
-/// First pause before that; it doubles each time.
-const COLLISION_PAUSE: Duration = Duration::from_millis(5);
 
 /// Which database, and as whom.
 #[derive(Clone, PartialEq, Eq)]
@@ -81,53 +75,6 @@ pub struct PostgresStore {
     months: Months,
     /// Parsed once, for the rollup and for questions.
     calendars: Calendars,
-}
-
-/// Does work in a transaction, and again where it collided. A macro, for no type can say yet that the future of an
-/// async closure over a borrowed transaction may move between threads.
-macro_rules! write {
-    ($self:ident, $doing:literal, |$on:ident| $work:expr) => {{
-        let mut pause = COLLISION_PAUSE;
-        let mut tries = 0;
-        loop {
-            let done = async {
-                let (mut connection, _permit) = $self.connections.get().await?;
-                let $on = On::write(&mut connection).await?;
-                let done = $work.await?;
-                $on.commit().await?;
-                Ok(done)
-            };
-            match done.await {
-                Ok(done) => break Ok(done),
-                Err(failure) => {
-                    let failure: failure::Failure = failure;
-                    tries += 1;
-                    if !failure.is_collision() || tries > COLLISIONS {
-                        break Err(failure.while_doing($doing));
-                    }
-                    tracing::debug!(doing = $doing, tries, "a transaction collided; again");
-                    tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
-                    pause *= 2;
-                }
-            }
-        }
-    }};
-}
-
-/// Answers a question; all its statements see the same state of the database.
-macro_rules! read {
-    ($self:ident, $doing:literal, |$on:ident| $work:expr) => {{
-        let answer = async {
-            let (mut connection, _permit) = $self.connections.get().await?;
-            let $on = On::read(&mut connection).await?;
-            let answer = $work.await?;
-            $on.commit().await?;
-            Ok(answer)
-        };
-        answer
-            .await
-            .map_err(|failure: failure::Failure| failure.while_doing($doing))
-    }};
 }
 
 impl PostgresStore {

@@ -1,5 +1,7 @@
 //! Everything out, page by page, and pages of another store in: how a county moves (see [`Record`]).
 
+mod evaluation;
+
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::civil::Date;
@@ -82,7 +84,7 @@ pub(super) async fn export(on: &On<'_>, to: &mpsc::Sender<Vec<Record>>) -> Resul
             return Ok(());
         }
     }
-    Ok(())
+    evaluation::send(on, to).await
 }
 
 async fn send(
@@ -445,6 +447,7 @@ pub(super) async fn take_in(on: &On<'_>, known: &Keys, parts: &Parts) -> Result<
     for refusal in &parts.refusals {
         keep(on, refusal).await?;
     }
+    evaluation::take(on, parts).await?;
     Ok(added)
 }
 

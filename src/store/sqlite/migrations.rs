@@ -20,7 +20,7 @@ struct Migration {
 const APPLICATION: i64 = 0x434C_5053;
 
 /// In order; the first has number 1.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         name: "minutes",
         sql: include_str!("migrations/0001_minutes.sql"),
@@ -32,6 +32,10 @@ const MIGRATIONS: [Migration; 3] = [
     Migration {
         name: "identity",
         sql: include_str!("migrations/0003_identity.sql"),
+    },
+    Migration {
+        name: "evaluation",
+        sql: include_str!("migrations/0004_evaluation.sql"),
     },
 ];
 

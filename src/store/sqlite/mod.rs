@@ -2,8 +2,8 @@
 //!
 //! # Layout
 //! Writes go through one thread (`writer`), questions through a few read-only connections (`readers`); both run the
-//! synchronous functions of `commit`, `rollup`, `registry`, `calendars`, `terminals`, `usage`, `quarantine`, `identity`
-//! and `incidents`.
+//! synchronous functions of `commit`, `rollup`, `registry`, `calendars`, `terminals`, `usage`, `quarantine`, `identity`,
+//! `incidents` and `evaluation` (which also implements its part of the trait).
 //! `dirty` says what the rollup must do again; `migrations` owns the schema; `values` and `functions` are the only
 //! places that know how minutes and days stand in columns.
 //!
@@ -15,6 +15,7 @@ mod commit;
 mod connection;
 mod copy;
 mod dirty;
+mod evaluation;
 mod failure;
 mod functions;
 mod identity;

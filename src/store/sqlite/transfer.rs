@@ -1,5 +1,7 @@
 //! Everything out, page by page, and pages of another store in: how a county moves (see [`Record`]).
 
+mod evaluation;
+
 use jiff::civil::Date;
 use rusqlite::{Connection, Row};
 use tokio::sync::mpsc;
@@ -16,7 +18,7 @@ use crate::{
     store::{
         Batch, CalendarVersion, Evaluated, Heard, KeptBoots, KeptCode, KeptDay, KeptIdentity,
         KeptIncident, KeptRefusal, KeptSum, KeptTerminal, Record, TerminalFilter,
-        record::{PAGE, Parts},
+        record::{PAGE, PAGE_BYTES, Parts},
     },
 };
 
@@ -24,6 +26,8 @@ use crate::{
 struct Pages {
     to: mpsc::Sender<Vec<Record>>,
     page: Vec<Record>,
+    /// Of what may be large.
+    bytes: usize,
 }
 
 /// Nobody takes pages any more.
@@ -49,8 +53,9 @@ impl<E: Into<Failure>> From<E> for End {
 
 impl Pages {
     fn add(&mut self, record: Record) -> Result<(), Gone> {
+        self.bytes += record.bytes();
         self.page.push(record);
-        if self.page.len() >= PAGE {
+        if self.page.len() >= PAGE || self.bytes >= PAGE_BYTES {
             self.send()?;
         }
         Ok(())
@@ -60,6 +65,7 @@ impl Pages {
         if self.page.is_empty() {
             return Ok(());
         }
+        self.bytes = 0;
         let page = std::mem::take(&mut self.page);
         self.to.blocking_send(page).map_err(|_gone| Gone)
     }
@@ -73,6 +79,7 @@ pub(super) fn export(
     let mut pages = Pages {
         to,
         page: Vec::new(),
+        bytes: 0,
     };
     match send_all(connection, &mut pages) {
         Ok(()) | Err(End::Gone) => Ok(()),
@@ -126,6 +133,7 @@ fn send_all(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
     }
     send_days(connection, pages)?;
     send_refusals(connection, pages)?;
+    evaluation::send(connection, pages)?;
     Ok(pages.send()?)
 }
 
@@ -364,7 +372,7 @@ pub(super) fn take_in(connection: &Connection, page: Vec<Record>) -> Result<(), 
             one.waiting,
         ))?;
     }
-    Ok(())
+    evaluation::take(connection, &parts)
 }
 
 /// Codes, keys and incidents. Of two keys of a terminal the later one holds.

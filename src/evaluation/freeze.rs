@@ -1,0 +1,90 @@
+//! Freezing a run: its inputs and results become parts with one digest, and nothing changes it any more.
+
+use jiff::civil::Date;
+
+use super::{
+    EvaluationError, Results,
+    load::{blocking, draft},
+    parts,
+};
+use crate::store::{ContentDigest, Freeze, FreezeRun, Part, Run, RunState, Store, StoreError};
+
+/// Who freezes, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freezing {
+    /// The revision that this person has seen; `None` for the one that is there.
+    pub revision: Option<i64>,
+    /// Who, 1 to 500 characters.
+    pub by: String,
+    /// Unix seconds.
+    pub at: i64,
+    /// The local day of `at`: a period that goes on is not frozen.
+    pub today: Date,
+    /// What that person writes beside it, up to 500 characters.
+    pub note: String,
+}
+
+/// Freezes a draft.
+///
+/// # Errors
+/// As [`super::load`]; `NotOver` while the period goes on; `Store` with `Conflict` where the run is frozen already or was changed in between.
+pub async fn freeze(
+    store: &dyn Store,
+    run: i64,
+    freezing: Freezing,
+) -> Result<Run, EvaluationError> {
+    let found = store.run(run).await?;
+    let revision = freezing.revision.unwrap_or(found.revision);
+    if let Some(freeze) = found.frozen() {
+        return Err(
+            StoreError::Conflict(format!("run {run} was frozen by {} already", freeze.by)).into(),
+        );
+    }
+    if found.period.last >= freezing.today {
+        return Err(EvaluationError::NotOver {
+            last: found.period.last,
+            today: freezing.today,
+        });
+    }
+    let mut inputs = draft(store, &found).await?;
+    inputs.facts.frozen_by = Some(freezing.by.clone());
+    inputs.facts.frozen_at = Some(freezing.at);
+    inputs.facts.note = Some(freezing.note.clone());
+    let (kept, digest) = blocking(move || {
+        let results = Results::of(&inputs);
+        let texts = parts::texts(&inputs, &results)?;
+        let kept: Result<Vec<Part>, StoreError> = texts
+            .into_iter()
+            .map(|(key, text)| Part::new(key, &text))
+            .collect();
+        let kept = kept?;
+        let digest = digest(&kept);
+        Ok((kept, digest))
+    })
+    .await?;
+    let freeze = Freeze {
+        digest,
+        by: freezing.by,
+        at: freezing.at,
+        note: freezing.note,
+    };
+    let wanted = FreezeRun {
+        run,
+        revision,
+        parts: kept,
+        freeze: freeze.clone(),
+    };
+    store.freeze_run(wanted).await?;
+    Ok(Run {
+        state: RunState::Frozen(freeze),
+        ..found
+    })
+}
+
+fn digest(kept: &[Part]) -> ContentDigest {
+    let pairs = kept.iter().map(|part| {
+        let info = part.info();
+        (info.key.as_str(), info.digest)
+    });
+    parts::digest_of(pairs)
+}

@@ -1,0 +1,360 @@
+//! A run's inputs: a draft's from the store as it is now, a frozen run's from its parts and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{Span, civil::Date};
+
+use super::{
+    CalendarText, CountyName, EvaluationError, Inputs, Results, RubricText, RunFacts, SchoolFacts,
+    SchoolMinutes, TerminalMinutes,
+    minutes::Runs,
+    parts::{self, Texts},
+};
+use crate::{
+    domain::{
+        calendar::Calendar,
+        ids::{CountyCode, SchoolCode, Stage, TerminalId},
+        incident::Kind,
+        rubric::{ItemEvidence, SchoolEvidence},
+        usage::Period,
+    },
+    store::{IncidentFilter, Run, School, Store, StoreError, StoredCalendar, TerminalFilter},
+};
+
+/// China has one time zone, eight hours before UTC; for the day of an incident, which no figure depends on.
+const ZONE_SECONDS: i64 = 8 * 3_600;
+
+/// A run with all that it is.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The run.
+    pub run: Run,
+    /// What its points follow from.
+    pub inputs: Inputs,
+    /// A frozen run's as they were frozen, a draft's as they would be.
+    pub results: Results,
+}
+
+/// Reads a run and its results.
+///
+/// # Errors
+/// As [`inputs_of`].
+pub async fn load(store: &dyn Store, run: i64) -> Result<Loaded, EvaluationError> {
+    let run = store.run(run).await?;
+    if run.frozen().is_none() {
+        let inputs = draft(store, &run).await?;
+        return blocking(move || {
+            let results = Results::of(&inputs);
+            Ok(Loaded {
+                run,
+                inputs,
+                results,
+            })
+        })
+        .await;
+    }
+    let texts = texts(store, &run).await?;
+    blocking(move || {
+        Ok(Loaded {
+            run,
+            inputs: parts::inputs(&texts)?,
+            results: parts::results(&texts)?,
+        })
+    })
+    .await
+}
+
+/// Reads what a run's points follow from.
+///
+/// # Errors
+/// `Store` for an unknown run. For a draft: `NoCalendar`, `NoRubric`, `Rubric`, `Evidence`, and `MinutesGone` or
+/// `MinutesFrom` where minutes of the period are not to be had. For a frozen run: `Part`, where a part is damaged.
+pub async fn inputs_of(store: &dyn Store, run: i64) -> Result<(Run, Inputs), EvaluationError> {
+    let run = store.run(run).await?;
+    let inputs = if run.frozen().is_some() {
+        let texts = texts(store, &run).await?;
+        blocking(move || parts::inputs(&texts)).await?
+    } else {
+        draft(store, &run).await?
+    };
+    Ok((run, inputs))
+}
+
+/// Work that takes long is done where it makes nobody wait.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EvaluationError> + Send + 'static,
+) -> Result<T, EvaluationError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_panic| EvaluationError::CutOff)?
+}
+
+/// All parts of a frozen run, as they are.
+pub(super) async fn texts(store: &dyn Store, run: &Run) -> Result<Texts, EvaluationError> {
+    let mut texts = Texts::new();
+    for part in store.run_parts(run.id).await? {
+        let text = store.run_part(run.id, &part.key).await?;
+        texts.insert(part.key, text);
+    }
+    Ok(texts)
+}
+
+/// A draft's inputs as the store has them now.
+pub(super) async fn draft(store: &dyn Store, run: &Run) -> Result<Inputs, EvaluationError> {
+    let rubric = store.rubric(run.rubric).await?;
+    let rubric = rubric.ok_or(EvaluationError::NoRubric(run.rubric))?;
+    let calendar = store.calendar(&run.county).await?;
+    let calendar = calendar.ok_or_else(|| EvaluationError::NoCalendar(run.county.clone()))?;
+    let registered = store.schools(&run.county).await?;
+    let (schools, minutes) = match run.minutes_from {
+        Some(from) => frozen_minutes(store, run, from, &registered).await?,
+        None => kept_minutes(store, run, &calendar.calendar, registered).await?,
+    };
+    let evidence = evidence(store, run.id).await?;
+    let exclusions = store.exclusions(run.id).await?;
+    Ok(Inputs {
+        facts: facts(store, run).await?,
+        rubric: RubricText::parse(rubric.text)?,
+        calendar: calendar_text(&calendar),
+        schools,
+        evidence,
+        exclusions,
+        minutes,
+    })
+}
+
+fn calendar_text(stored: &StoredCalendar) -> CalendarText {
+    CalendarText {
+        version: stored.version,
+        text: stored.text.clone(),
+        calendar: Calendar::clone(&stored.calendar),
+    }
+}
+
+async fn facts(store: &dyn Store, run: &Run) -> Result<RunFacts, EvaluationError> {
+    let freeze = run.frozen();
+    Ok(RunFacts {
+        key: run.key.clone(),
+        county: county(store, &run.county).await?,
+        name: run.name.clone(),
+        first: run.period.first,
+        last: run.period.last,
+        supersedes: key(store, run.supersedes).await?,
+        minutes_from: key(store, run.minutes_from).await?,
+        created_by: run.by.clone(),
+        created_at: run.at,
+        frozen_by: freeze.map(|freeze| freeze.by.clone()),
+        frozen_at: freeze.map(|freeze| freeze.at),
+        note: freeze.map(|freeze| freeze.note.clone()),
+    })
+}
+
+async fn county(store: &dyn Store, code: &CountyCode) -> Result<CountyName, EvaluationError> {
+    let counties = store.counties().await?;
+    let found = counties.into_iter().find(|county| county.code == *code);
+    let found = found.ok_or_else(|| StoreError::NotFound {
+        what: "county",
+        id: code.to_string(),
+    })?;
+    Ok(CountyName {
+        code: found.code,
+        name: found.name,
+    })
+}
+
+/// Numbers differ from store to store, keys don't.
+async fn key(store: &dyn Store, run: Option<i64>) -> Result<Option<String>, EvaluationError> {
+    match run {
+        Some(run) => Ok(Some(store.run(run).await?.key)),
+        None => Ok(None),
+    }
+}
+
+async fn evidence(
+    store: &dyn Store,
+    run: i64,
+) -> Result<BTreeMap<SchoolCode, SchoolEvidence>, EvaluationError> {
+    let mut found: BTreeMap<SchoolCode, SchoolEvidence> = BTreeMap::new();
+    for one in store.evidence(run, None).await? {
+        let read: Result<ItemEvidence, _> = serde_json::from_str(&one.content);
+        let evidence = read.map_err(|error| EvaluationError::Evidence {
+            school: one.school.clone(),
+            item: one.item.clone(),
+            problem: error.to_string(),
+        })?;
+        let of_school = found.entry(one.school).or_default();
+        of_school.insert(one.item, evidence);
+    }
+    Ok(found)
+}
+
+fn school_facts(school: School) -> SchoolFacts {
+    SchoolFacts {
+        code: school.code,
+        name: school.name,
+        stage: school.stage,
+        township: school.township,
+    }
+}
+
+type SchoolsAndMinutes = (Vec<SchoolFacts>, BTreeMap<SchoolCode, SchoolMinutes>);
+
+/// The minutes of another run's parts, for its schools, named as the registry has them now.
+async fn frozen_minutes(
+    store: &dyn Store,
+    run: &Run,
+    from: i64,
+    registered: &[School],
+) -> Result<SchoolsAndMinutes, EvaluationError> {
+    let source = store.run(from).await?;
+    let covers = source.period.first <= run.period.first && run.period.last <= source.period.last;
+    if !covers {
+        return Err(EvaluationError::MinutesFrom {
+            run: from,
+            first: source.period.first,
+            last: source.period.last,
+        });
+    }
+    let texts = texts(store, &source).await?;
+    let mut schools = parts::schools(&texts)?;
+    let mut minutes = BTreeMap::new();
+    for school in &mut schools {
+        if let Some(known) = registered.iter().find(|known| known.code == school.code) {
+            *school = school_facts(known.clone());
+        }
+        let whole = parts::minutes(&texts, &school.code)?.terminals;
+        let terminals = whole.into_iter();
+        let within = terminals.filter_map(|(id, one)| Some((id, one.within(run.period)?)));
+        let terminals = within.collect();
+        minutes.insert(school.code.clone(), SchoolMinutes { terminals });
+    }
+    Ok((schools, minutes))
+}
+
+/// The minutes that the store has.
+async fn kept_minutes(
+    store: &dyn Store,
+    run: &Run,
+    calendar: &Calendar,
+    registered: Vec<School>,
+) -> Result<SchoolsAndMinutes, EvaluationError> {
+    let two_machines = two_machines(store, run.period).await?;
+    let mut minutes = BTreeMap::new();
+    for school in &registered {
+        let mut found = school_minutes(store, &school.code, run.period).await?;
+        for (id, terminal) in &mut found.terminals {
+            let told = two_machines.get(id).into_iter().flatten();
+            let here: BTreeSet<Date> = told
+                .copied()
+                .filter(|day| terminal.in_service(*day))
+                .collect();
+            terminal.two_machines = here;
+        }
+        minutes.insert(school.code.clone(), found);
+    }
+    // Asked last: what was kept until now has been read.
+    if let Some(kept_from) = store.kept_from().await?
+        && taught_before(calendar, run.period.first, kept_from)
+    {
+        return Err(EvaluationError::MinutesGone {
+            first: run.period.first,
+            kept_from,
+            frozen: having(store, run).await?,
+        });
+    }
+    let schools = registered.into_iter().map(school_facts).collect();
+    Ok((schools, minutes))
+}
+
+/// Whether anybody teaches from `first` to the day before `kept_from`.
+fn taught_before(calendar: &Calendar, first: Date, kept_from: Date) -> bool {
+    let last = kept_from.saturating_sub(Span::new().days(1));
+    Stage::ALL
+        .into_iter()
+        .any(|stage| calendar.teaching_days(stage, first, last).next().is_some())
+}
+
+/// Frozen runs with the minutes of a run's whole period, newest first.
+async fn having(store: &dyn Store, run: &Run) -> Result<Vec<i64>, EvaluationError> {
+    let runs = store.runs(&run.county).await?;
+    let has = |one: &&Run| {
+        one.frozen().is_some()
+            && one.period.first <= run.period.first
+            && run.period.last <= one.period.last
+    };
+    Ok(runs.iter().filter(has).map(|one| one.id).collect())
+}
+
+async fn school_minutes(
+    store: &dyn Store,
+    school: &SchoolCode,
+    period: Period,
+) -> Result<SchoolMinutes, EvaluationError> {
+    let filter = TerminalFilter {
+        school: Some(school.clone()),
+        ..TerminalFilter::default()
+    };
+    let mut terminals: BTreeMap<TerminalId, TerminalMinutes> = BTreeMap::new();
+    for terminal in store.terminals(&filter).await? {
+        for placement in &terminal.placements {
+            let stay = period.overlap(Period {
+                first: placement.from,
+                last: placement.to.unwrap_or(Date::MAX),
+            });
+            if placement.school == *school && stay.first <= stay.last {
+                let found = terminals.entry(terminal.id.clone()).or_default();
+                found.room.clone_from(&placement.room);
+                found.service.push((stay.first, stay.last));
+            }
+        }
+    }
+    for (id, day, minutes) in store.school_terminal_days(school, period).await? {
+        // Who was moved between the two questions is asked again by the next reader, and a freeze is of what was read.
+        if let Some(terminal) = terminals.get_mut(&id)
+            && terminal.in_service(day)
+            && !minutes.used.is_empty()
+        {
+            terminal.used.insert(day, Runs(minutes.used));
+        }
+    }
+    Ok(SchoolMinutes { terminals })
+}
+
+/// Days on which two machines were found under a terminal's identity.
+async fn two_machines(
+    store: &dyn Store,
+    period: Period,
+) -> Result<BTreeMap<TerminalId, BTreeSet<Date>>, EvaluationError> {
+    let filter = IncidentFilter {
+        terminal: None,
+        since: 0,
+        limit: u32::MAX,
+    };
+    let mut found: BTreeMap<TerminalId, BTreeSet<Date>> = BTreeMap::new();
+    let told = store.incidents(&filter).await?;
+    for incident in told.into_iter().filter(|one| one.kind == Kind::TwoMachines) {
+        if let Some(day) = local_day(incident.at).filter(|day| period.contains(*day)) {
+            found.entry(incident.terminal).or_default().insert(day);
+        }
+    }
+    Ok(found)
+}
+
+fn local_day(at: i64) -> Option<Date> {
+    let days = (at + ZONE_SECONDS).div_euclid(86_400);
+    let span = Span::new().try_days(days).ok()?;
+    jiff::civil::date(1970, 1, 1).checked_add(span).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::local_day;
+
+    #[test]
+    fn the_day_turns_at_midnight_in_china() {
+        assert_eq!(local_day(1_788_191_999), Some(date(2026, 8, 31)));
+        assert_eq!(local_day(1_788_192_000), Some(date(2026, 9, 1)));
+        assert_eq!(local_day(i64::MAX / 2), None);
+    }
+}

@@ -1,0 +1,45 @@
+//! Evaluation runs (DESIGN §4): from a county's rubric, calendar, evidence, exclusions and minutes to every school's points;
+//! frozen so that a year later the same figures come out of the same parts.
+//!
+//! # Layout
+//! - [`Inputs`]: all that a run's points follow from. A draft's are read from the store as it is, a frozen run's from its
+//!   parts (`load`); both are scored by the same [`Results::of`], so freezing changes no figure.
+//! - `minutes`: a school's terminals, what counts of them and what is due; `parts`: inputs and results ↔ texts.
+//! - [`freeze`], [`verify`], [`compare`], [`what_if`], [`explain`]: what can be done with a run; [`watch`]: who sets the
+//!   county's maximum, and what looks doubtful there.
+//! - [`enter`]: evidence, checked against the run's rubric.
+//!
+//! No transport and no clock. Not responsible for points (`domain::rubric`, `domain::monitoring`), for doubts
+//! (`domain::doubt`), nor for sheets and workbooks.
+
+mod compare;
+mod error;
+mod evidence;
+mod explain;
+mod freeze;
+mod inputs;
+mod load;
+mod minutes;
+mod parts;
+mod results;
+mod verify;
+pub mod watch;
+mod what_if;
+
+pub use compare::{
+    Comparison, EvidenceDifference, InputDifference, ItemDifference, SchoolDifference, compare,
+};
+pub use error::EvaluationError;
+pub use evidence::{Entry, Unfit, enter};
+pub use explain::{
+    Explanation, MonitoringExplanation, TerminalDayExplanation, TerminalExplanation, explain,
+};
+pub use freeze::{Freezing, freeze};
+pub use inputs::{CalendarText, CountyName, Inputs, RubricText, RunFacts, SchoolFacts};
+pub use load::{Loaded, inputs_of, load};
+pub use minutes::{SchoolMinutes, TerminalMinutes};
+pub use parts::digest_of;
+pub use results::{MonitoringResult, Results, SchoolResult};
+pub use verify::{PartFault, Verification, verify};
+pub use watch::Watch;
+pub use what_if::{Changes, Excluded, WhatIf, what_if};

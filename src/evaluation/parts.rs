@@ -1,0 +1,168 @@
+//! Inputs and results as the texts that a frozen run is kept as, and back.
+//!
+//! Canonical: maps are sorted and nothing is a float, so the same inputs are the same bytes on every machine and for ever.
+//! The texts are a contract with every run that was ever frozen. Not responsible for keeping them (store).
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    CalendarText, EvaluationError, Inputs, Results, RubricText, RunFacts, SchoolFacts,
+    SchoolMinutes,
+};
+use crate::{
+    domain::ids::SchoolCode,
+    store::{ContentDigest, Exclusion, KeptExclusion},
+};
+
+/// What the run is.
+pub(super) const RUN: &str = "run";
+/// The rubric's text.
+pub(super) const RUBRIC: &str = "rubric";
+/// The calendar's text and version.
+pub(super) const CALENDAR: &str = "calendar";
+/// The schools.
+pub(super) const SCHOOLS: &str = "schools";
+/// All evidence.
+pub(super) const EVIDENCE: &str = "evidence";
+/// All exclusions.
+pub(super) const EXCLUSIONS: &str = "exclusions";
+/// All results.
+pub(super) const RESULTS: &str = "results";
+
+/// Key → content.
+pub(super) type Texts = BTreeMap<String, String>;
+
+/// The key of a school's minutes.
+pub(super) fn minutes_key(school: &SchoolCode) -> String {
+    format!("minutes/{school}")
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptCalendar {
+    version: i64,
+    text: String,
+}
+
+fn json(key: &str, value: &impl Serialize) -> Result<String, EvaluationError> {
+    serde_json::to_string(value).map_err(|error| EvaluationError::part(key, error))
+}
+
+/// A run's results as they are kept.
+pub(super) fn results_text(results: &Results) -> Result<String, EvaluationError> {
+    json(RESULTS, results)
+}
+
+/// The parts of a run.
+pub(super) fn texts(inputs: &Inputs, results: &Results) -> Result<Texts, EvaluationError> {
+    let calendar = KeptCalendar {
+        version: inputs.calendar.version,
+        text: inputs.calendar.text.clone(),
+    };
+    let exclusions: BTreeMap<i64, &Exclusion> = inputs
+        .exclusions
+        .iter()
+        .map(|one| (one.id, &one.exclusion))
+        .collect();
+    let mut texts = Texts::new();
+    let mut put = |key: &str, text: String| texts.insert(key.to_owned(), text);
+    put(RUN, json(RUN, &inputs.facts)?);
+    put(RUBRIC, inputs.rubric.text.clone());
+    put(CALENDAR, json(CALENDAR, &calendar)?);
+    put(SCHOOLS, json(SCHOOLS, &inputs.schools)?);
+    put(EVIDENCE, json(EVIDENCE, &inputs.evidence)?);
+    put(EXCLUSIONS, json(EXCLUSIONS, &exclusions)?);
+    put(RESULTS, results_text(results)?);
+    for (school, minutes) in &inputs.minutes {
+        let key = minutes_key(school);
+        let text = json(&key, minutes)?;
+        put(&key, text);
+    }
+    Ok(texts)
+}
+
+/// A part's text.
+pub(super) fn text<'a>(texts: &'a Texts, key: &str) -> Result<&'a str, EvaluationError> {
+    let found = texts.get(key).map(String::as_str);
+    found.ok_or_else(|| EvaluationError::part(key, "it is not there"))
+}
+
+fn read<T: DeserializeOwned>(texts: &Texts, key: &str) -> Result<T, EvaluationError> {
+    from_json(key, text(texts, key)?)
+}
+
+fn from_json<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, EvaluationError> {
+    serde_json::from_str(text).map_err(|error| EvaluationError::part(key, error))
+}
+
+/// What a run is, from its parts.
+pub(super) fn facts(texts: &Texts) -> Result<RunFacts, EvaluationError> {
+    read(texts, RUN)
+}
+
+/// The schools, from their part.
+pub(super) fn schools(texts: &Texts) -> Result<Vec<SchoolFacts>, EvaluationError> {
+    read(texts, SCHOOLS)
+}
+
+/// A school's minutes, from their part.
+pub(super) fn minutes(
+    texts: &Texts,
+    school: &SchoolCode,
+) -> Result<SchoolMinutes, EvaluationError> {
+    read(texts, &minutes_key(school))
+}
+
+/// Results, from their part.
+pub(super) fn results(texts: &Texts) -> Result<Results, EvaluationError> {
+    read(texts, RESULTS)
+}
+
+/// Inputs, from the parts alone.
+pub(super) fn inputs(texts: &Texts) -> Result<Inputs, EvaluationError> {
+    let calendar: KeptCalendar = read(texts, CALENDAR)?;
+    let exclusions: BTreeMap<i64, Exclusion> = read(texts, EXCLUSIONS)?;
+    let schools = schools(texts)?;
+    let mut all_minutes = BTreeMap::new();
+    for school in &schools {
+        all_minutes.insert(school.code.clone(), minutes(texts, &school.code)?);
+    }
+    Ok(Inputs {
+        facts: facts(texts)?,
+        rubric: RubricText::parse(text(texts, RUBRIC)?.to_owned())?,
+        calendar: CalendarText::parse(calendar.version, calendar.text)?,
+        schools,
+        evidence: read(texts, EVIDENCE)?,
+        exclusions: exclusions
+            .into_iter()
+            .map(|(id, exclusion)| KeptExclusion { id, exclusion })
+            .collect(),
+        minutes: all_minutes,
+    })
+}
+
+/// The digest of a run: over lines of key and digest, sorted by key.
+#[must_use]
+pub fn digest_of<'a>(parts: impl IntoIterator<Item = (&'a str, ContentDigest)>) -> ContentDigest {
+    let sorted: BTreeMap<&str, ContentDigest> = parts.into_iter().collect();
+    let lines: String = sorted
+        .into_iter()
+        .map(|(key, digest)| format!("{key} {digest}\n"))
+        .collect();
+    ContentDigest::of(lines.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runs_digest_is_of_its_sorted_lines() {
+        let (a, b) = (ContentDigest::of(b"a"), ContentDigest::of(b"b"));
+        let expected = ContentDigest::of(format!("k/1 {a}\nk/2 {b}\n").as_bytes());
+        assert_eq!(digest_of([("k/2", b), ("k/1", a)]), expected);
+        assert_ne!(digest_of([("k/1", b), ("k/2", a)]), expected);
+    }
+}

@@ -1,0 +1,171 @@
+//! Inputs → every school's score sheet, the county's maximum, and what looks doubtful there.
+//!
+//! Pure, and the only way to points: a draft, a freeze, a verification and a what-if all come through here.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{
+    Inputs, SchoolFacts, Watch,
+    minutes::{Counted, Excluded, SchoolMinutes, count},
+    watch::watch,
+};
+use crate::domain::{
+    ids::SchoolCode,
+    monitoring::{self, Candidate, CountyScores},
+    rubric::{self, Points, SchoolEvidence, ScoreSheet},
+    usage::{self, Fraction},
+};
+
+/// A run's results.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Results {
+    /// The highest average, minutes per terminal per teaching day.
+    #[serde(with = "exact")]
+    pub highest: Fraction,
+    /// Who set it; none where it is 0.
+    pub highest_schools: Vec<SchoolCode>,
+    /// Highest total first, equals by code.
+    pub schools: Vec<SchoolResult>,
+    /// What to look at before freezing.
+    pub watch: Watch,
+}
+
+/// One school's result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SchoolResult {
+    /// The school.
+    pub school: SchoolFacts,
+    /// Its points, each with a reason.
+    pub sheet: ScoreSheet,
+    /// What its terminals did.
+    pub monitoring: MonitoringResult,
+}
+
+/// What a school's terminals did, exclusions left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MonitoringResult {
+    /// Minutes that count.
+    pub counted: u64,
+    /// Σ teaching days of the terminals in service: the divisor.
+    pub service_days: u64,
+    /// Lessons taught with a terminal.
+    pub lessons_taught: u64,
+    /// Lessons due.
+    pub lessons: u64,
+    /// Terminals with a day that is due.
+    pub terminals: u64,
+    /// Of those, terminals with a counted minute.
+    pub counting_terminals: u64,
+    /// Minutes per terminal per teaching day, exact.
+    #[serde(with = "exact")]
+    pub average: Fraction,
+    /// The points for it.
+    pub points: Points,
+    /// The points as they would be among schools of the same stage. For comparison only.
+    pub stage_points: Points,
+}
+
+/// Fractions as `n/d` or a decimal, nothing lost.
+mod exact {
+    use super::{Deserialize as _, Deserializer, Fraction, Points, Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &Fraction, to: S) -> Result<S::Ok, S::Error> {
+        Points::exactly(*value).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Fraction, D::Error> {
+        Points::deserialize(from).map(Points::value)
+    }
+}
+
+impl Results {
+    /// Scores every school of a run.
+    #[must_use]
+    pub fn of(inputs: &Inputs) -> Self {
+        let counted = counted(inputs);
+        let scores = county(inputs, &counted);
+        let watch = watch(inputs, &scores);
+        let by_school: HashMap<&SchoolCode, &monitoring::Score> = scores
+            .schools
+            .iter()
+            .map(|score| (&score.school, score))
+            .collect();
+        let nothing = SchoolEvidence::new();
+        let schools = inputs
+            .schools
+            .iter()
+            .zip(&counted)
+            .filter_map(|(school, counted)| {
+                let score = by_school.get(&school.code)?;
+                let evidence = inputs.evidence.get(&school.code).unwrap_or(&nothing);
+                Some(SchoolResult {
+                    school: school.clone(),
+                    sheet: rubric::score(&inputs.rubric.rubric, evidence, Some(score)),
+                    monitoring: monitoring_result(counted, score),
+                })
+            });
+        let mut schools: Vec<SchoolResult> = schools.collect();
+        schools.sort_by(|a, b| {
+            let key = |one: &SchoolResult| one.sheet.total.value();
+            usage::ranking((key(a), &a.school.code), (key(b), &b.school.code))
+        });
+        Self {
+            highest: scores.highest,
+            highest_schools: scores.highest_schools,
+            schools,
+            watch,
+        }
+    }
+
+    /// One school's result.
+    #[must_use]
+    pub fn school(&self, code: &SchoolCode) -> Option<&SchoolResult> {
+        self.schools.iter().find(|one| one.school.code == *code)
+    }
+}
+
+/// What each school's terminals come to, in the order of the schools.
+fn counted(inputs: &Inputs) -> Vec<Counted> {
+    let excluded = Excluded::new(&inputs.exclusions);
+    let nothing = SchoolMinutes::default();
+    let of = |school: &SchoolFacts| {
+        let minutes = inputs.minutes.get(&school.code).unwrap_or(&nothing);
+        count(&inputs.calendar.calendar, school.stage, minutes, &excluded)
+    };
+    inputs.schools.iter().map(of).collect()
+}
+
+fn county(inputs: &Inputs, counted: &[Counted]) -> CountyScores {
+    let schools = inputs.schools.iter().zip(counted);
+    let candidates: Vec<Candidate> = schools
+        .map(|(school, counted)| Candidate {
+            school: school.code.clone(),
+            stage: school.stage,
+            average: usage::average(counted.minutes, counted.due),
+            service_days: counted.due.service_days,
+        })
+        .collect();
+    monitoring::score_of(
+        &candidates,
+        inputs.rubric.rubric.monitoring_weight().value(),
+    )
+}
+
+fn monitoring_result(counted: &Counted, score: &monitoring::Score) -> MonitoringResult {
+    MonitoringResult {
+        counted: counted.minutes.counted,
+        service_days: counted.due.service_days,
+        lessons_taught: counted.minutes.lessons_taught,
+        lessons: counted.due.lessons,
+        terminals: counted.terminals,
+        counting_terminals: counted.counting,
+        average: score.average,
+        points: Points::exactly(score.points),
+        stage_points: Points::exactly(score.stage_points),
+    }
+}

@@ -1,0 +1,120 @@
+//! What every school's points would be if some days were excluded or a reading were another. Nothing is saved.
+
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::{
+    EvaluationError, Inputs, Results, RubricText, SchoolDifference, Watch,
+    compare::differences,
+    load::{blocking, load},
+};
+use crate::{
+    domain::{
+        ids::TerminalId,
+        usage::{Fraction, display},
+    },
+    store::{Exclusion, KeptExclusion, Store},
+};
+
+/// What is to be different.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Days of terminals that don't count, beside those that are excluded.
+    pub exclude: Vec<Excluded>,
+    /// Readings by id, and the word that each is to take; after the rubric.
+    pub readings: Vec<(String, String)>,
+    /// Another rubric.
+    pub rubric: Option<String>,
+}
+
+/// Days of a terminal that don't count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excluded {
+    /// Whose days.
+    pub terminal: TerminalId,
+    /// First day.
+    pub first: Date,
+    /// Last day.
+    pub last: Date,
+}
+
+/// What would be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WhatIf {
+    /// Every school, by code, with the items that would differ.
+    pub schools: Vec<SchoolDifference>,
+    /// The county's highest average as it is, two decimals.
+    pub highest_before: String,
+    /// As it would be.
+    pub highest_after: String,
+    /// Who would set it, how far from the next, and what looks doubtful there.
+    pub watch_after: Watch,
+    /// All results as they would be.
+    #[serde(skip)]
+    pub after: Results,
+}
+
+/// Scores a run, draft or frozen, with changes.
+///
+/// # Errors
+/// As [`load`]; `Unknown` for a terminal that is in no school of the run, `Reading` and `Rubric`.
+pub async fn what_if(
+    store: &dyn Store,
+    run: i64,
+    changes: Changes,
+) -> Result<WhatIf, EvaluationError> {
+    let loaded = load(store, run).await?;
+    blocking(move || {
+        let mut inputs = loaded.inputs;
+        apply(&mut inputs, changes)?;
+        let after = Results::of(&inputs);
+        let shown = |highest: Fraction| display(highest);
+        Ok(WhatIf {
+            schools: differences(&loaded.results, &after),
+            highest_before: shown(loaded.results.highest),
+            highest_after: shown(after.highest),
+            watch_after: after.watch.clone(),
+            after,
+        })
+    })
+    .await
+}
+
+fn apply(inputs: &mut Inputs, changes: Changes) -> Result<(), EvaluationError> {
+    if let Some(text) = changes.rubric {
+        inputs.rubric = RubricText::parse(text)?;
+    }
+    for (id, word) in &changes.readings {
+        inputs.rubric.rubric = inputs.rubric.rubric.with_reading(id, word)?;
+    }
+    for excluded in changes.exclude {
+        exclude(inputs, excluded)?;
+    }
+    Ok(())
+}
+
+fn exclude(inputs: &mut Inputs, excluded: Excluded) -> Result<(), EvaluationError> {
+    let known = |terminal| {
+        let mut schools = inputs.minutes.values();
+        schools.any(|school| school.terminals.contains_key(terminal))
+    };
+    if !known(&excluded.terminal) {
+        return Err(EvaluationError::Unknown {
+            what: "terminal",
+            id: excluded.terminal.to_string(),
+        });
+    }
+    let id = inputs.exclusions.last().map_or(1, |last| last.id + 1);
+    inputs.exclusions.push(KeptExclusion {
+        id,
+        exclusion: Exclusion {
+            terminal: excluded.terminal,
+            first: excluded.first,
+            last: excluded.last,
+            reason: "假设".to_owned(),
+            by: "假设".to_owned(),
+            at: 0,
+        },
+    });
+    Ok(())
+}
