@@ -6,14 +6,16 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 22] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
     ("tls", &[]),
     ("store", &["domain", "tls"]),
     ("query", &["domain", "store"]),
-    ("registry", &["domain", "store"]),
+    ("tables", &[]),
+    ("sheets", &["domain", "store", "tables"]),
+    ("registry", &["domain", "store", "tables"]),
     ("enrolment", &["clock", "domain", "observe", "store"]),
     (
         "ingest",
