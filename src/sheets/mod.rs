@@ -10,6 +10,7 @@
 //! Not responsible for keeping evidence or runs (`store`), nor for scoring (`domain`).
 
 pub mod evidence;
+mod page;
 pub mod results;
 pub mod rubric;
 mod style;
