@@ -7,7 +7,7 @@
 //! - `minutes`: a school's terminals, what counts of them and what is due; `parts`: inputs and results ↔ texts.
 //! - [`freeze`], [`verify`], [`compare`], [`what_if`], [`explain`]: what can be done with a run; [`watch`]: who sets the
 //!   county's maximum, and what looks doubtful there.
-//! - [`create`]: a run; [`enter`]: evidence, checked against the run's rubric.
+//! - [`create`]: a run; [`enter`]: evidence into it ([`form`] says what is asked), checked against the run's rubric.
 //!
 //! No transport and no clock. Not responsible for points (`domain::rubric`, `domain::monitoring`), for doubts
 //! (`domain::doubt`), nor for sheets and workbooks.
@@ -17,6 +17,7 @@ mod create;
 mod error;
 mod evidence;
 mod explain;
+mod form;
 mod freeze;
 mod inputs;
 mod load;
@@ -36,6 +37,7 @@ pub use evidence::{Entry, Unfit, enter};
 pub use explain::{
     Explanation, MonitoringExplanation, TerminalDayExplanation, TerminalExplanation, explain,
 };
+pub use form::{Form, form};
 pub use freeze::{Freezing, freeze};
 pub use inputs::{CalendarText, CountyName, Inputs, RubricText, RunFacts, SchoolFacts};
 pub use load::{Loaded, inputs_of, load};

@@ -294,10 +294,11 @@ pub(super) fn monitoring(loaded: &Loaded) -> Result<v1::MonitoringScores, Status
     let results = &loaded.results;
     let schools: Result<Vec<_>, Status> = results
         .by_monitoring()
+        .into_iter()
         .map(|one| {
             let found = &one.monitoring;
             let of_item = loaded.inputs.rubric.rubric.monitoring_item();
-            let reason = of_item.and_then(|id| one.sheet.item(id));
+            let reason = of_item.and_then(|item| one.sheet.item(&item.id));
             Ok(v1::SchoolScore {
                 school_code: one.school.code.to_string(),
                 name: one.school.name.clone(),
@@ -334,7 +335,7 @@ pub(super) fn inspection(loaded: &Loaded) -> Result<v1::RunInspection, Status> {
         school.doubts.iter().map(|doubt| v1::Doubt {
             terminal: doubt.terminal.to_string(),
             school_code: school.school.to_string(),
-            kind: doubt.kind.word().to_owned(),
+            kind: doubt.kind.key().to_owned(),
             sentence: doubt.sentence.clone(),
             days: doubt.days,
             period: Some(convert::to_period(Period {

@@ -2,13 +2,13 @@
 //!
 //! Transport only: what a run gives is `evaluation`'s business.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use classpulse_proto::v1::{self, evaluation_server};
-use futures::{Stream, stream};
+use futures::stream;
 use tonic::{Request, Response, Status};
 
-use super::Context;
+use super::{Answers, Context};
 use crate::{
     api::{convert, error},
     domain::{
@@ -29,8 +29,6 @@ const MAX_ENTRIES: usize = 10_000;
 
 /// Answers from the store.
 pub(super) struct Service(pub(super) Arc<Context>);
-
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// A stream of what is known already.
 fn all<T: Send + 'static>(found: Vec<T>) -> Response<Answers<T>> {
@@ -372,7 +370,7 @@ impl evaluation_server::Evaluation for Service {
     ) -> Result<Response<Self::ExportRunStream>, Status> {
         let request = request.into_inner();
         let loaded = self.loaded(request.run).await?;
-        let (name, content) = file::export(loaded, &request).await?;
+        let (name, content) = file::export(loaded, &request, self.0.zone.clone()).await?;
         Ok(all(file::chunks(&name, content)))
     }
 }
