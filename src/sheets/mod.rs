@@ -13,6 +13,8 @@ pub mod evidence;
 mod page;
 pub mod results;
 pub mod rubric;
+#[cfg(test)]
+mod sample;
 mod style;
 
 /// A workbook that could not be written.

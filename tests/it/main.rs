@@ -26,6 +26,7 @@ mod pipeline;
 mod postgres;
 mod query;
 mod servers;
+mod sheets;
 mod simulation;
 mod stock_client;
 mod store_contract;
