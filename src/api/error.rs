@@ -71,9 +71,7 @@ impl From<EvaluationError> for Status {
         let said = chain(&error);
         match error {
             EvaluationError::Store(error) => error.into(),
-            EvaluationError::NoRubric(_) | EvaluationError::Unknown { .. } => {
-                Self::not_found(said)
-            }
+            EvaluationError::NoRubric(_) | EvaluationError::Unknown { .. } => Self::not_found(said),
             EvaluationError::Rubric(_) => field("rubric_text", said),
             EvaluationError::Reading(_) => field("readings", said),
             EvaluationError::Unfit(_) => field("evidence", said),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{EvaluationError, load::inputs_of, load::known_evidence, RubricText};
+use super::{EvaluationError, RubricText, load::inputs_of, load::known_evidence};
 use crate::{
     domain::{
         ids::SchoolCode,

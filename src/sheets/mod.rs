@@ -15,6 +15,8 @@ mod page;
 pub mod results;
 pub mod rubric;
 pub mod run;
+#[cfg(test)]
+mod sample;
 mod style;
 
 /// A workbook that could not be written.

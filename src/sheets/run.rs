@@ -119,7 +119,7 @@ fn state(freeze: Option<&Freeze>, zone: &TimeZone) -> String {
         return "试算(未冻结)".to_owned();
     };
     let at = Timestamp::from_second(freeze.at).unwrap_or_default();
-    let at = at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M");
+    let at = zone.to_datetime(at).strftime("%Y-%m-%d %H:%M");
     format!("{at} 由{}冻结 摘要 {}", freeze.by, freeze.digest)
 }
 
@@ -153,6 +153,12 @@ pub fn export(
 
 /// A name without what a file's name can't have anywhere.
 fn plain(name: &str) -> String {
-    let fit = |c: char| if c.is_control() || r#"\/:*?"<>|"#.contains(c) { '-' } else { c };
+    let fit = |c: char| {
+        if c.is_control() || r#"\/:*?"<>|"#.contains(c) {
+            '-'
+        } else {
+            c
+        }
+    };
     name.chars().map(fit).take(60).collect()
 }

@@ -27,6 +27,7 @@ mod postgres;
 mod query;
 mod rubric;
 mod servers;
+mod sheets;
 mod simulation;
 mod stock_client;
 mod store_contract;

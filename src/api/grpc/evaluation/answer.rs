@@ -10,7 +10,7 @@ use crate::{
     domain::{
         rubric::{
             self, Field, FieldKind, Group, Indicator, Item, ItemEvidence, Points, Reading, Rubric,
-            ScoreSheet, Switch, Value,
+            Switch, Value,
             file::Fault,
             list::ListRow,
             sheet::{GroupScore, IndicatorScore, ItemScore, ItemState},
@@ -19,8 +19,9 @@ use crate::{
     },
     evaluation::{
         Comparison, Explanation, InputDifference, ItemDifference, Loaded, SchoolDifference,
-        SchoolFacts, TerminalDayExplanation, TerminalExplanation, Unfit, Verification, WhatIf,
+        TerminalDayExplanation, TerminalExplanation, Unfit, Verification, WhatIf,
     },
+    sheets::results::Results,
     store::{ContentDigest, KeptEvidence, KeptExclusion, Run},
 };
 
@@ -232,28 +233,16 @@ fn points(from: Points) -> v1::PointsValue {
 }
 
 /// Every school's sheet, best total first, with its rank.
-pub(super) fn sheets(loaded: &Loaded) -> Vec<v1::SchoolSheet> {
-    let county = loaded.inputs.facts.county.code.as_str();
-    loaded
-        .results
-        .ranked()
-        .map(|(rank, one)| sheet(county, rank, &one.school, &one.sheet))
+pub(super) fn sheets(results: &Results) -> Vec<v1::SchoolSheet> {
+    let ranked = results.ranked().into_iter();
+    ranked
+        .map(|ranked| v1::SchoolSheet {
+            school: Some(convert::school(ranked.of.school.clone())),
+            rank: u32::try_from(ranked.rank).unwrap_or(u32::MAX),
+            total: Some(points(ranked.of.sheet.total)),
+            groups: ranked.of.sheet.groups.iter().map(group_sheet).collect(),
+        })
         .collect()
-}
-
-fn sheet(county: &str, rank: usize, school: &SchoolFacts, from: &ScoreSheet) -> v1::SchoolSheet {
-    v1::SchoolSheet {
-        school: Some(v1::School {
-            code: school.code.to_string(),
-            name: school.name.clone(),
-            stage: school.stage.to_string(),
-            township: school.township.clone(),
-            county: county.to_owned(),
-        }),
-        rank: u32::try_from(rank).unwrap_or(u32::MAX),
-        total: Some(points(from.total)),
-        groups: from.groups.iter().map(group_sheet).collect(),
-    }
 }
 
 fn group_sheet(from: &GroupScore) -> v1::GroupSheet {
@@ -352,7 +341,10 @@ pub(super) fn inspection(loaded: &Loaded) -> Result<v1::RunInspection, Status> {
             .map(ToString::to_string)
             .collect(),
         highest_average: Some(convert::fraction(results.highest)?),
-        next_school: watch.next.as_ref().map_or_else(String::new, ToString::to_string),
+        next_school: watch
+            .next
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string),
         doubts: doubts.collect(),
         missing_answers: convert::narrow("missing answers", results.missing())?,
     })

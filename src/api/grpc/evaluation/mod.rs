@@ -17,6 +17,7 @@ use crate::{
     },
     evaluation::{self, Entry, EvaluationError, Freezing, NewEvaluation},
     query::{self, Asked},
+    sheets::run,
     store::{ContentDigest, Exclusion},
 };
 
@@ -46,7 +47,8 @@ impl Service {
             return Ok(rubric::DEFAULT.to_owned());
         };
         let found = self.0.store().rubric(digest).await?;
-        let found = found.ok_or_else(|| Status::not_found(format!("rubric {digest} is not kept")))?;
+        let found =
+            found.ok_or_else(|| Status::not_found(format!("rubric {digest} is not kept")))?;
         Ok(found.text)
     }
 
@@ -166,7 +168,11 @@ impl evaluation_server::Evaluation for Service {
     ) -> Result<Response<Self::ListEvidenceStream>, Status> {
         let request = request.into_inner();
         let school: Option<SchoolCode> = convert::optional("school_code", &request.school_code)?;
-        let found = self.0.store().evidence(request.run, school.as_ref()).await?;
+        let found = self
+            .0
+            .store()
+            .evidence(request.run, school.as_ref())
+            .await?;
         let found: Result<Vec<_>, Status> = found.iter().map(answer::kept_evidence).collect();
         Ok(all(found?))
     }
@@ -243,7 +249,8 @@ impl evaluation_server::Evaluation for Service {
     ) -> Result<Response<v1::Exclusion>, Status> {
         let request = request.into_inner();
         let given = convert::period(request.period)?;
-        let period = given.ok_or_else(|| error::field("period", "first and last day are needed"))?;
+        let period =
+            given.ok_or_else(|| error::field("period", "first and last day are needed"))?;
         let exclusion = Exclusion {
             terminal: convert::required("terminal", &request.terminal)?,
             first: period.first,
@@ -255,7 +262,8 @@ impl evaluation_server::Evaluation for Service {
         let id = self.0.store().add_exclusion(request.run, exclusion).await?;
         let found = self.0.store().exclusions(request.run).await?;
         let found = found.into_iter().find(|one| one.id == id);
-        let found = found.ok_or_else(|| Status::aborted("the exclusion was taken back meanwhile"))?;
+        let found =
+            found.ok_or_else(|| Status::aborted("the exclusion was taken back meanwhile"))?;
         Ok(Response::new(answer::exclusion(found)))
     }
 
@@ -281,7 +289,7 @@ impl evaluation_server::Evaluation for Service {
         if let Some(school) = &school {
             loaded.inputs.school(school)?;
         }
-        let mut sheets = answer::sheets(&loaded);
+        let mut sheets = answer::sheets(&run::results(&loaded, &self.0.zone));
         if let Some(school) = school {
             sheets.retain(|sheet| {
                 let known = sheet.school.as_ref();
@@ -374,4 +382,3 @@ impl evaluation_server::Evaluation for Service {
         Ok(all(file::chunks(&name, content)))
     }
 }
-

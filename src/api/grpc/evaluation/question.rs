@@ -60,7 +60,12 @@ fn decimal(name: &str, text: &str) -> Result<Decimal, Status> {
 
 fn value(name: &str, answer: Option<Answer>) -> Result<Value, Status> {
     Ok(match answer {
-        None => return Err(error::field(name, "an answer is needed; leave the question out to give none")),
+        None => {
+            return Err(error::field(
+                name,
+                "an answer is needed; leave the question out to give none",
+            ));
+        }
         Some(Answer::YesNo(answer)) => Value::YesNo(answer),
         Some(Answer::Count(count)) => Value::Count(count),
         Some(Answer::Number(text)) => Value::Number(decimal(name, &text)?),
