@@ -1,5 +1,7 @@
 //! Arguments, as clap reads them. Not responsible for acting on them.
 
+mod evaluation;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -10,6 +12,12 @@ use crate::{
     domain::ids::{CountyCode, SchoolCode, Stage, TerminalId},
     enrolment::{MAX_DAYS, MAX_USES},
     simulate::Sabotage,
+};
+
+pub use evaluation::{
+    CreateRunArgs, EvidenceCommand, ExcludeArgs, ExplainArgs, ExportArgs, FreezeArgs,
+    ImportEvidenceArgs, RubricCommand, RunsCommand, SetEvidenceArgs, ShowRubricArgs, WhatIfArgs,
+    WorkbookArgs,
 };
 
 /// Classpulse (课脉): measures how long schools use their classroom terminals, and scores it.
@@ -51,6 +59,24 @@ pub enum Command {
     Usage(UsageArgs),
     /// 后台监测 points of a county's schools.
     Score(PeriodArgs),
+    /// Rubrics (考核评估细则): check, show, keep.
+    Rubric {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: RubricCommand,
+    },
+    /// Evaluation runs: every school's points by the whole rubric, frozen and explained.
+    Runs {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: RunsCommand,
+    },
+    /// Evidence for a run: by workbook or item by item.
+    Evidence {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: EvidenceCommand,
+    },
     /// Reports that could not be believed.
     Quarantine {
         /// What to do with them.

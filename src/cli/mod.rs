@@ -1,13 +1,16 @@
 //! The command line: arguments → configuration → work → exit code.
 //!
 //! Commands work on the store directly, so they answer whether or not the service runs.
-//! Not responsible for the work itself (`app`, `query`, `registry`, `enrolment`, `ingest::replay`, `demo`, `simulate`).
+//! Not responsible for the work itself (`app`, `query`, `registry`, `evaluation`, `sheets`, `enrolment`, `ingest::replay`, `demo`, `simulate`).
 
 pub mod args;
 mod backup;
+mod evidence;
 mod output;
 mod quarantine;
 mod registry;
+mod rubric;
+mod runs;
 mod service;
 mod simulate;
 mod terminals;
@@ -22,6 +25,7 @@ use crate::{
     clock::{Clock as _, SystemClock},
     config::{Config, PostgresUrl, StoreUrl, without_password},
     domain::ids::InvalidId,
+    evaluation::EvaluationError,
     observe::chain,
     store::{
         SharedStore, StoreError,
@@ -76,6 +80,28 @@ impl From<StoreError> for Failure {
 impl From<InvalidId> for Failure {
     fn from(error: InvalidId) -> Self {
         Self::usage(&error)
+    }
+}
+
+impl From<EvaluationError> for Failure {
+    fn from(error: EvaluationError) -> Self {
+        use EvaluationError as Error;
+        let code = match &error {
+            Error::Store(StoreError::NotFound { .. } | StoreError::Conflict(_))
+            | Error::NoRubric(_)
+            | Error::Rubric(_)
+            | Error::Reading(_)
+            | Error::NoCalendar(_)
+            | Error::Unfit(_)
+            | Error::MinutesGone { .. }
+            | Error::MinutesFrom { .. }
+            | Error::NotOver { .. }
+            | Error::Missing(_)
+            | Error::NotFrozen(_)
+            | Error::Unknown { .. } => REFUSED,
+            _ => FAILED,
+        };
+        Self::said(code, chain(&error))
     }
 }
 
@@ -154,6 +180,9 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
         Command::Import(arguments) => registry::import(&at, arguments).await,
         Command::Usage(arguments) => usage::usage(&at, arguments).await,
         Command::Score(arguments) => usage::score(&at, arguments).await,
+        Command::Rubric { command } => rubric::rubric(&at, command).await,
+        Command::Runs { command } => runs::runs(&at, command).await,
+        Command::Evidence { command } => evidence::evidence(&at, command).await,
         Command::Quarantine { command } => match command {
             QuarantineCommand::List(selection) => quarantine::list(&at, selection).await,
             QuarantineCommand::Replay(selection) => quarantine::replay(&at, selection).await,

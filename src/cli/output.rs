@@ -2,9 +2,11 @@
 //!
 //! Not responsible for what is answered.
 
+use std::path::Path;
+
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::{FAILED, Failure};
+use super::{FAILED, Failure, Opened};
 
 /// A table with headings; columns from the given index on are numbers and aligned right.
 pub(super) fn table(headings: &[&str], numbers_from: usize) -> Table {
@@ -33,4 +35,17 @@ pub(super) fn print(text: &str) {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     drop(writeln!(out, "{text}"));
+}
+
+/// Writes a file and says where it is.
+pub(super) async fn file(at: &Opened, path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let name = path.display().to_string();
+    tokio::fs::write(path, content)
+        .await
+        .map_err(|error| Failure::said(FAILED, format!("{name}: {error}")))?;
+    if at.json {
+        return json(&serde_json::json!({ "file": name, "bytes": content.len() }));
+    }
+    print(&format!("已写入 {name}({} 字节)", content.len()));
+    Ok(())
 }
