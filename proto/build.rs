@@ -4,12 +4,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "v1/report.proto",
     "v1/enrolment.proto",
     "v1/usage.proto",
     "v1/scoring.proto",
     "v1/registry.proto",
+    "v1/evaluation.proto",
 ];
 
 #[expect(

@@ -10,6 +10,7 @@
 //! - [`enrolment`]: codes, keys, and how a machine becomes a terminal.
 //! - [`query`], [`registry`]: questions about usage; changes of who is who.
 //! - [`evaluation`]: runs that are frozen, verified, compared and explained.
+//! - [`tables`]: files of rows as bureaus have them. [`sheets`]: evidence and results as workbooks, both ways.
 //! - [`backup`]: everything in a file, and back.
 //! - [`rollup`]: keeps school-days fresh. [`retention`]: lets old minutes go. [`api`]: gRPC and HTTP.
 //! - [`app`]: the composition root. [`cli`], [`demo`]: the ways to run it.
@@ -33,7 +34,9 @@ pub mod query;
 pub mod registry;
 pub mod retention;
 pub mod rollup;
+pub mod sheets;
 pub mod simulate;
 pub mod store;
+pub mod tables;
 pub mod tasks;
 pub mod tls;

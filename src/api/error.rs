@@ -7,6 +7,8 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::SinkError;
 use crate::{
+    evaluation::EvaluationError,
+    observe::chain,
     query::QueryError,
     registry::{ApproveError, ImportError},
     store::StoreError,
@@ -60,6 +62,32 @@ impl From<StoreError> for Status {
                 log(&error);
                 Self::data_loss("stored data can't be read, the operator's log says which")
             }
+        }
+    }
+}
+
+impl From<EvaluationError> for Status {
+    fn from(error: EvaluationError) -> Self {
+        let said = chain(&error);
+        match error {
+            EvaluationError::Store(error) => error.into(),
+            EvaluationError::NoRubric(_) | EvaluationError::Unknown { .. } => Self::not_found(said),
+            EvaluationError::Rubric(_) => field("rubric_text", said),
+            EvaluationError::Reading(_) => field("readings", said),
+            EvaluationError::Unfit(_) => field("evidence", said),
+            EvaluationError::NoCalendar(_)
+            | EvaluationError::MinutesGone { .. }
+            | EvaluationError::MinutesFrom { .. }
+            | EvaluationError::NotOver { .. }
+            | EvaluationError::Missing(_)
+            | EvaluationError::NotFrozen(_) => Self::failed_precondition(said),
+            EvaluationError::Calendar(_)
+            | EvaluationError::Evidence { .. }
+            | EvaluationError::Part { .. } => {
+                tracing::error!(said, "what is kept of a run can't be read");
+                Self::data_loss(said)
+            }
+            EvaluationError::CutOff => Self::unavailable(said),
         }
     }
 }

@@ -58,6 +58,22 @@ pub enum DoubtKind {
     TwoMachines,
 }
 
+impl DoubtKind {
+    /// Its stable key.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Night => "night",
+            Self::AllDay => "all_day",
+            Self::SameDays => "same_days",
+            Self::SharedDays => "shared_days",
+            Self::Full => "full",
+            Self::OverCap => "over_cap",
+            Self::TwoMachines => "two_machines",
+        }
+    }
+}
+
 /// One doubt about one terminal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

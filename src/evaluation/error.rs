@@ -77,6 +77,11 @@ pub enum EvaluationError {
         /// Today.
         today: Date,
     },
+    /// Answers are missing, which would score 0 for good.
+    #[error(
+        "{0} answers are missing and would score 0 for good: enter them, or freeze with accept_missing"
+    )]
+    Missing(usize),
     /// The run is a draft, and only a frozen one will do.
     #[error("run {0} is a draft: freeze it first")]
     NotFrozen(i64),

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use super::{EvaluationError, RubricText};
 use crate::{
     domain::{
-        ids::{SchoolCode, Stage},
-        rubric::{ItemEvidence, evidence::check},
+        ids::{CountyCode, SchoolCode, Stage},
+        rubric::{ItemEvidence, Rubric, evidence::check},
     },
     store::{EvidenceChange, Store},
 };
@@ -55,16 +55,11 @@ pub async fn enter(
     let rubric = store.rubric(found.rubric).await?;
     let rubric = rubric.ok_or(EvaluationError::NoRubric(found.rubric))?;
     let rubric = RubricText::parse(rubric.text)?;
-    let stages: HashMap<SchoolCode, Stage> = store
-        .schools(&found.county)
-        .await?
-        .into_iter()
-        .map(|school| (school.code, school.stage))
-        .collect();
+    let stages = stages(store, &found.county).await?;
     let unfit: Vec<Unfit> = entries
         .iter()
         .enumerate()
-        .flat_map(|(index, entry)| faults(&rubric, &stages, index, entry))
+        .flat_map(|(index, entry)| faults(&rubric.rubric, &stages, index, entry))
         .collect();
     if !unfit.is_empty() {
         return Err(EvaluationError::Unfit(unfit));
@@ -102,12 +97,24 @@ pub async fn enter(
     Ok(store.put_evidence(run, expected_revision, changes).await?)
 }
 
-fn faults(
-    rubric: &RubricText,
-    stages: &HashMap<SchoolCode, Stage>,
-    index: usize,
-    entry: &Entry,
-) -> Vec<Unfit> {
+/// The school stage of each school of a county: what some questions depend on.
+pub(super) async fn stages(
+    store: &dyn Store,
+    county: &CountyCode,
+) -> Result<Stages, EvaluationError> {
+    let schools = store.schools(county).await?.into_iter();
+    Ok(schools.map(|school| (school.code, school.stage)).collect())
+}
+
+/// School stages by school.
+pub(super) type Stages = HashMap<SchoolCode, Stage>;
+
+/// Whether evidence fits a rubric.
+pub(super) fn fits(rubric: &Rubric, stages: &Stages, entry: &Entry) -> bool {
+    faults(rubric, stages, 0, entry).is_empty()
+}
+
+fn faults(rubric: &Rubric, stages: &Stages, index: usize, entry: &Entry) -> Vec<Unfit> {
     let unfit = |key: String, problem: String| Unfit {
         index,
         school: entry.school.clone(),
@@ -122,7 +129,6 @@ fn faults(
     let Some(evidence) = &entry.evidence else {
         return Vec::new();
     };
-    let rubric = &rubric.rubric;
     let Some(item) = rubric.item(&entry.item) else {
         return whole(format!("细则没有条目 {}", entry.item));
     };

@@ -22,12 +22,14 @@ pub struct Freezing {
     pub today: Date,
     /// What that person writes beside it, up to 500 characters.
     pub note: String,
+    /// Whether questions without an answer may score 0 for good.
+    pub accept_missing: bool,
 }
 
 /// Freezes a draft.
 ///
 /// # Errors
-/// As [`super::load`]; `NotOver` while the period goes on; `Store` with `Conflict` where the run is frozen already or was changed in between.
+/// As [`super::load`]; `NotOver` while the period goes on; `Missing` where answers are missing and that was not accepted; `Store` with `Conflict` where the run is frozen already or was changed in between.
 pub async fn freeze(
     store: &dyn Store,
     run: i64,
@@ -50,8 +52,13 @@ pub async fn freeze(
     inputs.facts.frozen_by = Some(freezing.by.clone());
     inputs.facts.frozen_at = Some(freezing.at);
     inputs.facts.note = Some(freezing.note.clone());
+    let accepted = freezing.accept_missing;
     let (kept, digest) = blocking(move || {
         let results = Results::of(&inputs);
+        let missing = results.missing();
+        if missing > 0 && !accepted {
+            return Err(EvaluationError::Missing(missing));
+        }
         let texts = parts::texts(&inputs, &results)?;
         let kept: Result<Vec<Part>, StoreError> = texts
             .into_iter()

@@ -109,7 +109,7 @@ pub(super) async fn draft(store: &dyn Store, run: &Run) -> Result<Inputs, Evalua
         Some(from) => frozen_minutes(store, run, from, &registered).await?,
         None => kept_minutes(store, run, &calendar.calendar, registered).await?,
     };
-    let evidence = evidence(store, run.id).await?;
+    let evidence = known_evidence(store, run.id).await?;
     let exclusions = store.exclusions(run.id).await?;
     Ok(Inputs {
         facts: facts(store, run).await?,
@@ -169,7 +169,8 @@ async fn key(store: &dyn Store, run: Option<i64>) -> Result<Option<String>, Eval
     }
 }
 
-async fn evidence(
+/// What is known of schools in a draft.
+pub(super) async fn known_evidence(
     store: &dyn Store,
     run: i64,
 ) -> Result<BTreeMap<SchoolCode, SchoolEvidence>, EvaluationError> {

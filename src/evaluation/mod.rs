@@ -7,15 +7,17 @@
 //! - `minutes`: a school's terminals, what counts of them and what is due; `parts`: inputs and results ↔ texts.
 //! - [`freeze`], [`verify`], [`compare`], [`what_if`], [`explain`]: what can be done with a run; [`watch`]: who sets the
 //!   county's maximum, and what looks doubtful there.
-//! - [`enter`]: evidence, checked against the run's rubric.
+//! - [`create`]: a run; [`enter`]: evidence into it ([`form`] says what is asked), checked against the run's rubric.
 //!
 //! No transport and no clock. Not responsible for points (`domain::rubric`, `domain::monitoring`), for doubts
 //! (`domain::doubt`), nor for sheets and workbooks.
 
 mod compare;
+mod create;
 mod error;
 mod evidence;
 mod explain;
+mod form;
 mod freeze;
 mod inputs;
 mod load;
@@ -29,11 +31,13 @@ mod what_if;
 pub use compare::{
     Comparison, EvidenceDifference, InputDifference, ItemDifference, SchoolDifference, compare,
 };
+pub use create::{NewEvaluation, create};
 pub use error::EvaluationError;
 pub use evidence::{Entry, Unfit, enter};
 pub use explain::{
     Explanation, MonitoringExplanation, TerminalDayExplanation, TerminalExplanation, explain,
 };
+pub use form::{Form, form};
 pub use freeze::{Freezing, freeze};
 pub use inputs::{CalendarText, CountyName, Inputs, RubricText, RunFacts, SchoolFacts};
 pub use load::{Loaded, inputs_of, load};

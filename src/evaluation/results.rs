@@ -122,6 +122,24 @@ impl Results {
         }
     }
 
+    /// How many questions of all schools have no answer.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        let sheets = self.schools.iter().map(|one| &one.sheet);
+        sheets.map(|sheet| sheet.missing().count()).sum()
+    }
+
+    /// The schools by 后台监测 points, highest first, equals by code.
+    #[must_use]
+    pub fn by_monitoring(&self) -> Vec<&SchoolResult> {
+        let mut schools: Vec<&SchoolResult> = self.schools.iter().collect();
+        schools.sort_by(|a, b| {
+            let key = |one: &SchoolResult| one.monitoring.points.value();
+            usage::ranking((key(a), &a.school.code), (key(b), &b.school.code))
+        });
+        schools
+    }
+
     /// One school's result.
     #[must_use]
     pub fn school(&self, code: &SchoolCode) -> Option<&SchoolResult> {

@@ -7,14 +7,16 @@ mod approve;
 mod plan;
 mod row;
 mod schools;
-mod table;
 mod terminals;
 
+pub use crate::tables::Format;
 pub use approve::{Approval, ApproveError, approve};
 pub use row::{ImportReport, RowError};
-pub use table::Format;
 
-use crate::store::{Store, StoreError, TerminalFilter};
+use crate::{
+    store::{Store, StoreError, TerminalFilter},
+    tables::{self, Limits},
+};
 use row::Snapshot;
 
 /// Why an import could not be tried.
@@ -36,7 +38,7 @@ pub async fn import(
     file_name: &str,
     dry_run: bool,
 ) -> Result<ImportReport, ImportError> {
-    let sheets = match table::read(content, format) {
+    let sheets = match tables::read(content, format, Limits::TABLE) {
         Ok(sheets) => sheets,
         Err(message) => return Ok(ImportReport::refused(vec![RowError::file(message)])),
     };

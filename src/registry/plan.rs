@@ -1,14 +1,12 @@
 //! A table and what is known → one change, or every mistake with its place. Pure.
 //!
-//! Not responsible for reading files (`table`), for the rows' rules (`schools`, `terminals`) or for storing the change.
+//! Not responsible for reading files (`tables`), for the rows' rules (`schools`, `terminals`) or for storing the change.
 
 use super::{
     row::{Columns, Errors, ImportReport, RowError, Snapshot},
-    schools,
-    table::Sheet,
-    terminals,
+    schools, terminals,
 };
-use crate::store::RegistryChange;
+use crate::{store::RegistryChange, tables::Sheet};
 
 /// Most mistakes that are listed.
 const MAX_ERRORS: usize = 1_000;

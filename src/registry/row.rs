@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use super::table::Sheet;
 use crate::{
     domain::ids::{CountyCode, SchoolCode, TerminalId},
     store::{County, Placement, School},
+    tables::Sheet,
 };
 
 /// One mistake in a table.

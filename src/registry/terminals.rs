@@ -126,14 +126,20 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::{plan::plan, row::Snapshot, table::read};
-    use crate::store::RegistryChange;
+    use super::super::{plan::plan, row::Snapshot};
+    use crate::{
+        store::RegistryChange,
+        tables::{Limits, read},
+    };
 
     const SCHOOLS: &str = include_str!("../../deploy/registry/schools.csv");
     const TERMINALS: &str = include_str!("../../deploy/registry/terminals.csv");
 
     fn planned(text: &str, snapshot: &Snapshot) -> (super::ImportReport, RegistryChange) {
-        plan(&read(text.as_bytes(), None).unwrap(), snapshot)
+        plan(
+            &read(text.as_bytes(), None, Limits::TABLE).unwrap(),
+            snapshot,
+        )
     }
 
     fn apply(snapshot: &mut Snapshot, change: RegistryChange) {

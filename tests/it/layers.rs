@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 23] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
@@ -14,7 +14,9 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("store", &["domain", "tls"]),
     ("query", &["domain", "store"]),
     ("evaluation", &["domain", "query", "store"]),
-    ("registry", &["domain", "store"]),
+    ("tables", &[]),
+    ("sheets", &["domain", "evaluation", "store", "tables"]),
+    ("registry", &["domain", "store", "tables"]),
     ("enrolment", &["clock", "domain", "observe", "store"]),
     (
         "ingest",
@@ -36,7 +38,16 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("config", &["observe", "tls"]),
     (
         "api",
-        &["domain", "enrolment", "store", "query", "registry"],
+        &[
+            "domain",
+            "enrolment",
+            "evaluation",
+            "observe",
+            "query",
+            "registry",
+            "sheets",
+            "store",
+        ],
     ),
     (
         "app",
@@ -72,10 +83,12 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "demo",
             "domain",
             "enrolment",
+            "evaluation",
             "ingest",
             "observe",
             "query",
             "registry",
+            "sheets",
             "simulate",
             "store",
             "tasks",

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use axum::middleware;
-use classpulse_proto::v1::{ingest_server, registry_server, scoring_server, usage_server};
+use classpulse_proto::v1::{
+    evaluation_server, ingest_server, registry_server, scoring_server, usage_server,
+};
 use futures::{Stream, StreamExt as _};
 use jiff::{civil::Date, tz::TimeZone};
 use tokio::sync::broadcast;
@@ -24,12 +26,13 @@ use crate::{
     store::{SchoolDay, SharedStore, Store},
 };
 
+mod evaluation;
 mod ingest;
 mod registry;
 mod scoring;
 mod usage;
 
-/// Largest request of `Registry`: an import of 8 MiB and its envelope.
+/// Largest request of `Registry` and `Evaluation`: an import of 8 MiB and its envelope.
 const MAX_IMPORT: usize = 9 * 1024 * 1024;
 
 /// Largest request of every other service; a full report has about 30 KiB.
@@ -39,10 +42,11 @@ const MAX_REQUEST: usize = 256 * 1024;
 const MAX_RESPONSE: usize = 16 * 1024 * 1024;
 
 /// The services that health speaks of; the empty name stands for all of them.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "",
     usage_server::SERVICE_NAME,
     scoring_server::SERVICE_NAME,
+    evaluation_server::SERVICE_NAME,
     registry_server::SERVICE_NAME,
     ingest_server::SERVICE_NAME,
 ];
@@ -164,6 +168,8 @@ fn services(
 ) -> Result<Routes, ServeError> {
     let usage = usage_server::UsageServer::new(usage::Service(Arc::clone(context)));
     let scoring = scoring_server::ScoringServer::new(scoring::Service(Arc::clone(context)));
+    let evaluation =
+        evaluation_server::EvaluationServer::new(evaluation::Service(Arc::clone(context)));
     let registry = registry_server::RegistryServer::new(registry::Service(Arc::clone(context)));
     let ingest = ingest_server::IngestServer::new(ingest::Service(sink));
     let health = EndingHealth {
@@ -179,6 +185,7 @@ fn services(
     Ok(Routes::from(axum::Router::new())
         .add_service(limited!(usage, MAX_REQUEST))
         .add_service(limited!(scoring, MAX_REQUEST))
+        .add_service(limited!(evaluation, MAX_IMPORT))
         .add_service(limited!(registry, MAX_IMPORT))
         .add_service(limited!(ingest, MAX_REQUEST))
         .add_service(health_server::HealthServer::new(health))

@@ -198,14 +198,18 @@ impl Rubric {
         self.readings.iter().find(|reading| reading.id == id)
     }
 
+    /// The item of 后台监测, where the rubric has one.
+    #[must_use]
+    pub fn monitoring_item(&self) -> Option<&Item> {
+        self.items()
+            .find(|item| matches!(item.rule, Rule::CountyRatio { .. }))
+    }
+
     /// The weight of 后台监测; 0 where the rubric has no such item.
     #[must_use]
     pub fn monitoring_weight(&self) -> Points {
-        let of = |item: &Item| match item.rule {
-            Rule::CountyRatio { points } => Some(points),
-            _ => None,
-        };
-        self.items().find_map(of).unwrap_or(Points::ZERO)
+        let max = self.monitoring_item().and_then(Item::max);
+        max.unwrap_or(Points::ZERO)
     }
 
     /// The same rubric with one reading turned, as for a what-if.

@@ -453,7 +453,9 @@ impl Checker<'_> {
     }
 }
 
-fn expected(kind: &FieldKind) -> String {
+/// What answers a question, in Chinese: follows 应为.
+#[must_use]
+pub fn expected(kind: &FieldKind) -> String {
     match kind {
         FieldKind::YesNo => "“是”或“否”".to_owned(),
         FieldKind::Count => format!("0 至 {MAX_COUNT} 的整数"),

@@ -227,11 +227,11 @@ impl<'de> Deserialize<'de> for Points {
         let text = String::deserialize(from)?;
         if let Some((numer, denom)) = text.split_once('/') {
             let number = |text: &str| text.parse::<u128>().map_err(de::Error::custom);
-            let (numer, denom) = (number(numer)?, number(denom)?);
-            if denom == 0 {
+            let (above, below) = (number(numer)?, number(denom)?);
+            if below == 0 {
                 return Err(de::Error::custom("a fraction divides by 0"));
             }
-            return Ok(Self(Fraction::new(numer, denom)));
+            return Ok(Self(Fraction::new(above, below)));
         }
         let decimal: Decimal = text.parse().map_err(de::Error::custom)?;
         Ok(decimal.into())

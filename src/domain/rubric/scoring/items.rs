@@ -110,7 +110,7 @@ fn checklist(answers: &Answers<'_>, each: Points, parts: &[Ask]) -> Award {
     ];
     for (what, names) in named {
         if !names.is_empty() {
-            reason.push_str(&format!("{what}({})", names.join("、")));
+            reason = format!("{reason}{what}({})", names.join("、"));
         }
     }
     let reason = format!("{reason},记 {} 分。", points.short());
@@ -220,22 +220,20 @@ fn grade(answers: &Answers<'_>, ask: &Ask, options: &[(String, Points)]) -> Awar
 }
 
 fn counts(answers: &Answers<'_>, unit: &str, cells: &[Cell], kind: Option<ListKind>) -> Award {
-    let (counted, note) = match (kind, answers.values.get(LIST)) {
-        (Some(kind), Some(Value::List(rows))) => {
+    let (counted, note) =
+        if let (Some(kind), Some(Value::List(rows))) = (kind, answers.values.get(LIST)) {
             let counted = list::count(kind, cells, rows);
             let passed = match counted.passed_over {
                 0 => String::new(),
                 some => format!(",其中 {some} 行因同一人在同一竞赛中只计最高奖而不计"),
             };
             (counted.counts, format!("(名单 {} 行{passed})", rows.len()))
-        }
-        _ => {
+        } else {
             let given = cells
                 .iter()
                 .filter_map(|cell| Some((cell.key.as_str(), answers.count(&cell.key)?)));
             (given.collect(), String::new())
-        }
-    };
+        };
     if counted.is_empty() && note.is_empty() {
         let asked = cells.first().map_or(unit, |cell| cell.key.as_str());
         let asked = match cells.len() {
@@ -261,7 +259,7 @@ fn counts(answers: &Answers<'_>, unit: &str, cells: &[Cell], kind: Option<ListKi
         })
         .collect();
     let words = if parts.is_empty() {
-        format!("没有可计的{unit}数")
+        "数量为 0".to_owned()
     } else {
         parts.join(",").trim_start().to_owned()
     };

@@ -1,0 +1,166 @@
+//! Workbooks and other files of `Evaluation`: in one request, out in pieces.
+
+use classpulse_proto::v1;
+use jiff::tz::TimeZone;
+use tonic::Status;
+
+use crate::{
+    api::{convert, error},
+    domain::ids::SchoolCode,
+    evaluation::{self, Entry, Loaded},
+    sheets::{
+        WriteError,
+        evidence::{self, CellFault},
+        run::{self, Export, UnknownExport},
+    },
+    store::Store,
+};
+
+/// Largest workbook that is taken.
+const MAX_FILE: usize = 8 * 1024 * 1024;
+
+/// Bytes in one piece.
+const PIECE: usize = 1024 * 1024;
+
+/// A file in pieces, the first with its name.
+pub(super) fn chunks(name: &str, content: Vec<u8>) -> Vec<v1::FileChunk> {
+    let mut pieces: Vec<v1::FileChunk> = content
+        .chunks(PIECE)
+        .map(|piece| v1::FileChunk {
+            file_name: String::new(),
+            content: piece.to_vec(),
+        })
+        .collect();
+    if let Some(first) = pieces.first_mut() {
+        name.clone_into(&mut first.file_name);
+    }
+    pieces
+}
+
+/// Work that takes long is done where it makes nobody wait.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Status> + Send + 'static,
+) -> Result<T, Status> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_panic| Status::internal("the work was cut off"))?
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
+fn unwritten(problem: WriteError) -> Status {
+    let problem: &(dyn std::error::Error + 'static) = &problem;
+    tracing::error!(problem, "a workbook could not be written");
+    Status::internal("the workbook could not be written, the operator's log says why")
+}
+
+/// The workbook to fill in, with what is known or empty.
+pub(super) async fn workbook(store: &dyn Store, run: i64, empty: bool) -> Result<Vec<u8>, Status> {
+    let entry = evaluation::form(store, run).await?;
+    blocking(move || {
+        let known = if empty {
+            Default::default()
+        } else {
+            entry.evidence
+        };
+        evidence::workbook(&entry.rubric, &entry.schools, &known).map_err(unwritten)
+    })
+    .await
+}
+
+/// Takes a filled workbook, all or nothing.
+pub(super) async fn import(
+    store: &dyn Store,
+    request: v1::ImportEvidenceWorkbookRequest,
+    now: i64,
+) -> Result<v1::ImportEvidenceWorkbookResponse, Status> {
+    let v1::ImportEvidenceWorkbookRequest {
+        run,
+        content,
+        by,
+        dry_run,
+    } = request;
+    if content.len() > MAX_FILE {
+        let problem = format!("{} bytes, but a file has at most {MAX_FILE}", content.len());
+        return Err(error::field("content", problem));
+    }
+    if by.trim().is_empty() {
+        return Err(error::field("by", "who filled the workbook is needed"));
+    }
+    let form = evaluation::form(store, run).await?;
+    let revision = form.revision;
+    let read = blocking(move || {
+        Ok(evidence::read(
+            &form.rubric,
+            &form.schools,
+            &form.evidence,
+            &by,
+            now,
+            &content,
+        ))
+    })
+    .await?;
+    let changes = match read {
+        Ok(changes) => changes,
+        Err(faults) => {
+            return Ok(v1::ImportEvidenceWorkbookResponse {
+                changed: 0,
+                faults: faults.into_iter().map(cell_fault).collect(),
+                revision,
+            });
+        }
+    };
+    let changed = convert::narrow("changes", changes.len())?;
+    let mut answer = v1::ImportEvidenceWorkbookResponse {
+        changed,
+        faults: Vec::new(),
+        revision,
+    };
+    if !dry_run && changed > 0 {
+        let entries = changes.into_iter().map(|one| Entry {
+            school: one.school,
+            item: one.item,
+            evidence: one.evidence,
+        });
+        // What was compared with the workbook is what it replaces.
+        let entries: Vec<Entry> = entries.collect();
+        answer.revision = evaluation::enter(store, run, Some(revision), entries).await?;
+    }
+    Ok(answer)
+}
+
+fn cell_fault(from: CellFault) -> v1::CellFault {
+    let column = match (from.column.as_str(), from.heading.as_str()) {
+        (column, "") => column.to_owned(),
+        (column, heading) => format!("{column} {heading}"),
+    };
+    v1::CellFault {
+        sheet: from.sheet,
+        row: from.row,
+        column,
+        problem: from.problem,
+    }
+}
+
+/// A run's results as a file: its name and content.
+pub(super) async fn export(
+    loaded: Loaded,
+    request: &v1::ExportRunRequest,
+    zone: TimeZone,
+) -> Result<(String, Vec<u8>), Status> {
+    let kind: Export = request
+        .format
+        .parse()
+        .map_err(|problem: UnknownExport| error::field("format", problem.to_string()))?;
+    let school: Option<SchoolCode> = convert::optional("school_code", &request.school_code)?;
+    if kind == Export::SchoolXlsx && school.is_none() {
+        return Err(error::field("school_code", "school.xlsx is of one school"));
+    }
+    blocking(move || {
+        let results = run::results(&loaded, &zone);
+        let found = run::export(&results, kind, school.as_ref()).map_err(unwritten)?;
+        found.ok_or_else(|| Status::not_found("the school is not in the run"))
+    })
+    .await
+}

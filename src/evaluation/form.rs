@@ -1,0 +1,60 @@
+//! What a form of evidence is made of: the run's rubric, its schools, and what is known so far.
+//!
+//! Not responsible for how a form looks (workbooks, pages).
+
+use std::collections::BTreeMap;
+
+use super::{EvaluationError, RubricText, load::inputs_of, load::known_evidence};
+use crate::{
+    domain::{
+        ids::SchoolCode,
+        rubric::{Rubric, SchoolEvidence},
+    },
+    store::{School, Store},
+};
+
+/// What a form is made of.
+#[derive(Debug, Clone)]
+pub struct Form {
+    /// What asks.
+    pub rubric: Rubric,
+    /// Who is asked, by code.
+    pub schools: Vec<School>,
+    /// What is known.
+    pub evidence: BTreeMap<SchoolCode, SchoolEvidence>,
+    /// The revision that this is.
+    pub revision: i64,
+}
+
+/// Reads what a form of a run is made of; no minutes are read for it.
+///
+/// # Errors
+/// As [`inputs_of`].
+pub async fn form(store: &dyn Store, run: i64) -> Result<Form, EvaluationError> {
+    let found = store.run(run).await?;
+    if found.frozen().is_some() {
+        let (run, inputs) = inputs_of(store, run).await?;
+        let county = inputs.facts.county.code;
+        let schools = inputs.schools.into_iter().map(|school| School {
+            code: school.code,
+            name: school.name,
+            stage: school.stage,
+            township: school.township,
+            county: county.clone(),
+        });
+        return Ok(Form {
+            rubric: inputs.rubric.rubric,
+            schools: schools.collect(),
+            evidence: inputs.evidence,
+            revision: run.revision,
+        });
+    }
+    let text = store.rubric(found.rubric).await?;
+    let text = text.ok_or(EvaluationError::NoRubric(found.rubric))?;
+    Ok(Form {
+        rubric: RubricText::parse(text.text)?.rubric,
+        schools: store.schools(&found.county).await?,
+        evidence: known_evidence(store, run).await?,
+        revision: found.revision,
+    })
+}
