@@ -114,7 +114,7 @@ fn way_out(frozen: &[i64]) -> String {
 }
 
 impl EvaluationError {
-    pub(super) fn part(part: &str, problem: impl ToString) -> Self {
+    pub(super) fn part(part: &str, problem: &(impl ToString + ?Sized)) -> Self {
         Self::Part {
             part: part.to_owned(),
             problem: problem.to_string(),

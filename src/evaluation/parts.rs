@@ -47,7 +47,7 @@ struct KeptCalendar {
 }
 
 fn json(key: &str, value: &impl Serialize) -> Result<String, EvaluationError> {
-    serde_json::to_string(value).map_err(|error| EvaluationError::part(key, error))
+    serde_json::to_string(value).map_err(|error| EvaluationError::part(key, &error))
 }
 
 /// A run's results as they are kept.
@@ -94,7 +94,7 @@ fn read<T: DeserializeOwned>(texts: &Texts, key: &str) -> Result<T, EvaluationEr
 }
 
 fn from_json<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, EvaluationError> {
-    serde_json::from_str(text).map_err(|error| EvaluationError::part(key, error))
+    serde_json::from_str(text).map_err(|error| EvaluationError::part(key, &error))
 }
 
 /// What a run is, from its parts.
@@ -147,10 +147,10 @@ pub(super) fn inputs(texts: &Texts) -> Result<Inputs, EvaluationError> {
 #[must_use]
 pub fn digest_of<'a>(parts: impl IntoIterator<Item = (&'a str, ContentDigest)>) -> ContentDigest {
     let sorted: BTreeMap<&str, ContentDigest> = parts.into_iter().collect();
-    let lines: String = sorted
-        .into_iter()
-        .map(|(key, digest)| format!("{key} {digest}\n"))
-        .collect();
+    let mut lines = String::new();
+    for (key, digest) in sorted {
+        lines.extend([key, " ", &digest.to_string(), "\n"]);
+    }
     ContentDigest::of(lines.as_bytes())
 }
 

@@ -57,7 +57,7 @@ pub async fn verify(store: &dyn Store, run: i64) -> Result<Verification, Evaluat
             Ok(text) => {
                 texts.insert(info.key.clone(), text);
             }
-            Err(StoreError::Damaged(problem)) => faults.push(fault(&info.key, problem)),
+            Err(StoreError::Damaged(problem)) => faults.push(fault(&info.key, &problem)),
             Err(error) => return Err(error.into()),
         }
     }
@@ -73,7 +73,7 @@ pub async fn verify(store: &dyn Store, run: i64) -> Result<Verification, Evaluat
     .await
 }
 
-fn fault(part: &str, problem: impl ToString) -> PartFault {
+fn fault(part: &str, problem: &(impl ToString + ?Sized)) -> PartFault {
     PartFault {
         part: part.to_owned(),
         problem: problem.to_string(),
@@ -89,7 +89,7 @@ fn check(run: &Run, freeze: &Freeze, infos: &[PartInfo], texts: &Texts) -> Vec<P
         let digest = ContentDigest::of(text.as_bytes());
         if digest != info.digest {
             let problem = format!("its SHA-256 is {digest}, frozen was {}", info.digest);
-            faults.push(fault(&info.key, problem));
+            faults.push(fault(&info.key, &problem));
         }
     }
     let now = texts
@@ -101,7 +101,7 @@ fn check(run: &Run, freeze: &Freeze, infos: &[PartInfo], texts: &Texts) -> Vec<P
             "the parts' digest is {digest}, frozen was {}",
             freeze.digest
         );
-        faults.push(fault("digest", problem));
+        faults.push(fault("digest", &problem));
     }
     if let Err(problem) = recompute(run, freeze, texts) {
         faults.push(problem);
@@ -112,10 +112,10 @@ fn check(run: &Run, freeze: &Freeze, infos: &[PartInfo], texts: &Texts) -> Vec<P
 /// The results once more, from the parts.
 fn recompute(run: &Run, freeze: &Freeze, texts: &Texts) -> Result<(), PartFault> {
     let said = |error: EvaluationError| match error {
-        EvaluationError::Part { part, problem } => fault(&part, problem),
-        EvaluationError::Rubric(faults) => fault(parts::RUBRIC, faults),
-        EvaluationError::Calendar(error) => fault(parts::CALENDAR, error),
-        other => fault(parts::RESULTS, other),
+        EvaluationError::Part { part, problem } => fault(&part, &problem),
+        EvaluationError::Rubric(faults) => fault(parts::RUBRIC, &faults),
+        EvaluationError::Calendar(error) => fault(parts::CALENDAR, &error),
+        other => fault(parts::RESULTS, &other),
     };
     let inputs = parts::inputs(texts).map_err(said)?;
     if !is_of(&inputs.facts, run, freeze) {
@@ -136,7 +136,7 @@ fn recompute(run: &Run, freeze: &Freeze, texts: &Texts) -> Result<(), PartFault>
         .count();
     Err(fault(
         parts::RESULTS,
-        format!(
+        &format!(
             "the results that follow from the parts differ from the kept ones, from byte {same} on"
         ),
     ))

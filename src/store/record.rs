@@ -389,7 +389,8 @@ pub(super) struct Parts {
     pub(super) runs: Vec<KeptRun>,
     pub(super) evidence: Vec<KeptRunEvidence>,
     pub(super) exclusions: Vec<KeptRunExclusion>,
-    pub(super) run_parts: Vec<KeptRunPart>,
+    /// Parts of frozen runs.
+    pub(super) frozen: Vec<KeptRunPart>,
 }
 
 impl Parts {
@@ -424,7 +425,7 @@ impl Parts {
                 Record::Run(run) => parts.runs.push(*run),
                 Record::RunEvidence(evidence) => parts.evidence.push(evidence),
                 Record::RunExclusion(exclusion) => parts.exclusions.push(exclusion),
-                Record::RunPart(part) => parts.run_parts.push(*part),
+                Record::RunPart(part) => parts.frozen.push(*part),
             }
         }
         parts
@@ -435,7 +436,7 @@ impl Parts {
         !(self.runs.is_empty()
             && self.evidence.is_empty()
             && self.exclusions.is_empty()
-            && self.run_parts.is_empty())
+            && self.frozen.is_empty())
     }
 }
 

@@ -16,6 +16,7 @@ mod backpressure;
 mod backup;
 mod demo;
 mod enrolment;
+mod evaluation;
 mod fake_store;
 mod faults;
 mod install_windows;

@@ -17,7 +17,7 @@ use crate::{
     domain::ids::{CountyCode, SchoolCode},
     store::{
         ContentDigest, EvaluationStore, EvidenceChange, Exclusion, Freeze, FreezeRun, KeptEvidence,
-        KeptExclusion, NewRun, PartInfo, Run, RunState, StoreError, StoredRubric,
+        KeptExclusion, KeptRun, NewRun, PartInfo, Run, RunState, StoreError, StoredRubric,
         evaluation::{check, inflate},
     },
 };
@@ -187,14 +187,18 @@ fn read_run(row: &Row) -> Result<Run, Failure> {
     })
 }
 
-/// Every run with the keys of those that it refers to, by county and key.
-pub(super) async fn each_run(
-    on: &On<'_>,
-) -> Result<Vec<(Run, Option<String>, Option<String>)>, Failure> {
+/// Every run as it moves, by county and key.
+pub(super) async fn each_run(on: &On<'_>) -> Result<Vec<KeptRun>, Failure> {
     let sql = format!("{RUN} ORDER BY c.code COLLATE \"C\", r.key");
     let rows = on.rows(&sql, &[]).await?;
     rows.iter()
-        .map(|row| Ok((read_run(row)?, row.try_get(16)?, row.try_get(17)?)))
+        .map(|row| {
+            Ok(KeptRun::new(
+                read_run(row)?,
+                row.try_get(16)?,
+                row.try_get(17)?,
+            ))
+        })
         .collect()
 }
 
@@ -325,14 +329,14 @@ async fn put_evidence(
     let schools = registry::schools(on, &run.county).await?;
     let known: std::collections::HashSet<&SchoolCode> =
         schools.iter().map(|school| &school.code).collect();
-    let mut changed = 0;
+    let mut count = 0;
     for change in changes {
         if !known.contains(&change.school) {
             return Err(Failure::not_found("school", &change.school));
         }
-        changed += put_one(on, id, change).await?;
+        count += put_one(on, id, change).await?;
     }
-    if changed == 0 {
+    if count == 0 {
         return Ok(run.revision);
     }
     raise_revision(on, id).await

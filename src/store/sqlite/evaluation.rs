@@ -16,7 +16,7 @@ use crate::{
     domain::ids::{CountyCode, SchoolCode},
     store::{
         ContentDigest, EvaluationStore, EvidenceChange, Exclusion, Freeze, FreezeRun, KeptEvidence,
-        KeptExclusion, NewRun, PartInfo, Run, RunState, StoreError, StoredRubric,
+        KeptExclusion, KeptRun, NewRun, PartInfo, Run, RunState, StoreError, StoredRubric,
         evaluation::{check, inflate},
     },
 };
@@ -217,12 +217,12 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
     })
 }
 
-/// Every run with the keys of those that it refers to, by county and key.
-pub(super) fn each_run(
-    connection: &Connection,
-) -> Result<Vec<(Run, Option<String>, Option<String>)>, Failure> {
+/// Every run as it moves, by county and key.
+pub(super) fn each_run(connection: &Connection) -> Result<Vec<KeptRun>, Failure> {
     let mut select = connection.prepare(&format!("{RUN} ORDER BY c.code, r.key"))?;
-    let found = select.query_map([], |row| Ok((read_run(row)?, row.get(16)?, row.get(17)?)))?;
+    let found = select.query_map([], |row| {
+        Ok(KeptRun::new(read_run(row)?, row.get(16)?, row.get(17)?))
+    })?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
@@ -356,19 +356,19 @@ fn put_evidence(
     )?;
     let mut remove =
         connection.prepare("DELETE FROM evidence WHERE run = ?1 AND school = ?2 AND item = ?3")?;
-    let mut changed = 0;
+    let mut count = 0;
     for change in changes {
         let school = change.school.as_str();
         let known: u32 = here.query_row((school, run.county.as_str()), |row| row.get(0))?;
         if known == 0 {
             return Err(Failure::not_found("school", &change.school));
         }
-        changed += match &change.content {
+        count += match &change.content {
             Some(content) => put.execute((id, school, &change.item, content))?,
             None => remove.execute((id, school, &change.item))?,
         };
     }
-    if changed == 0 {
+    if count == 0 {
         return Ok(run.revision);
     }
     raise_revision(connection, id)

@@ -59,12 +59,11 @@ pub(super) async fn send(on: &On<'_>, to: &mpsc::Sender<Vec<Record>>) -> Result<
         };
         pages.add(Record::Rubric(rubric)).await;
     }
-    for (run, supersedes, minutes_from) in evaluation::each_run(on).await? {
+    for kept in evaluation::each_run(on).await? {
         if pages.gone {
             break;
         }
-        let id = run.id;
-        let kept = KeptRun::new(run, supersedes, minutes_from);
+        let id = kept.number;
         let of = kept.state();
         pages.add(Record::Run(Box::new(kept))).await;
         send_run(on, &mut pages, id, &of).await?;
@@ -129,7 +128,7 @@ pub(super) async fn take(on: &On<'_>, parts: &Parts) -> Result<(), Failure> {
             evaluation::keep_exclusion(on, id, one.number, &one.exclusion).await?;
         }
     }
-    for one in &parts.run_parts {
+    for one in &parts.frozen {
         if let Some(id) = at_state(on, &one.of).await? {
             evaluation::keep_part(on, id, &one.part, &one.deflated).await?;
         }

@@ -24,9 +24,8 @@ pub(super) fn send(connection: &Connection, pages: &mut Pages) -> Result<(), End
             stored_at: rubric.stored_at,
         }))?;
     }
-    for (run, supersedes, minutes_from) in evaluation::each_run(connection)? {
-        let id = run.id;
-        let kept = KeptRun::new(run, supersedes, minutes_from);
+    for kept in evaluation::each_run(connection)? {
+        let id = kept.number;
         let of = kept.state();
         pages.add(Record::Run(Box::new(kept)))?;
         send_run(connection, pages, id, &of)?;
@@ -83,7 +82,7 @@ pub(super) fn take(connection: &Connection, parts: &Parts) -> Result<(), Failure
             evaluation::keep_exclusion(connection, id, one.number, &one.exclusion)?;
         }
     }
-    for one in &parts.run_parts {
+    for one in &parts.frozen {
         if let Some(id) = at_state(connection, &one.of)? {
             evaluation::keep_part(connection, id, &one.part, &one.deflated)?;
         }
