@@ -138,6 +138,17 @@ async fn a_freeze_is_refused_while_anything_is_open() {
         matches!(refused, EvaluationError::NotOver { .. }),
         "{refused}"
     );
+    let lacking = Freezing {
+        accept_missing: false,
+        ..freezing()
+    };
+    let refused = freeze(store, run, lacking).await.unwrap_err();
+    let missing = load(store, run).await.unwrap().results.missing();
+    assert!(missing > 0);
+    assert!(
+        matches!(refused, EvaluationError::Missing(count) if count == missing),
+        "{refused}"
+    );
     let stale = Freezing {
         revision: Some(0),
         ..freezing()

@@ -227,6 +227,7 @@ pub(super) fn freezing() -> Freezing {
         at: NOW + 50,
         today: TODAY,
         note: "已核对".to_owned(),
+        accept_missing: true,
     }
 }
 
