@@ -51,8 +51,8 @@ pub fn xlsx(rubric: &Rubric) -> Result<Vec<u8>, WriteError> {
         columns: &[
             ("条目", 8.0),
             ("满分", 6.0),
-            ("计分规则", 11.0),
-            ("解读", 9.0),
+            ("计分规则", 10.0),
+            ("解读", 12.0),
         ],
         item: &item,
         capped: None,
@@ -64,7 +64,7 @@ pub fn xlsx(rubric: &Rubric) -> Result<Vec<u8>, WriteError> {
     let line = style::plain().set_align(rust_xlsxwriter::FormatAlign::Center);
     sheet.merge_range(1, 0, 1, last, &issued(rubric), &line)?;
     let mut row = page::table(sheet, rubric, 2, &right)? + 1;
-    let width = 103.0;
+    let width = 105.0;
     for reading in &rubric.readings {
         let text = format!("{} {}", reading.id, reading.text);
         sheet.merge_range(row, 0, row, last, &text, &style::plain())?;

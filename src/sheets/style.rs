@@ -89,8 +89,8 @@ pub(super) fn number(shown: &str) -> f64 {
 /// Spreadsheets fit a row to its text only where no cell is merged, so it is reckoned here: a Chinese character is as
 /// wide as its size, others are about half of that.
 pub(super) fn height(text: &str, width: f64, size: f64) -> f64 {
-    // A unit is 7 pixels at 96 dots an inch; 5 more are margins.
-    let room = (width * 7.0 - 6.0).max(size) * 0.75;
+    // A unit is 7 pixels at 96 dots an inch; 5 more are margins. Half a character stays free at the end of a line.
+    let room = ((width * 7.0 - 6.0) * 0.75 - size * 0.5).max(size);
     let lines: f64 = text
         .lines()
         .map(|line| (advance(line, size) / room).ceil().max(1.0))
@@ -101,8 +101,8 @@ pub(super) fn height(text: &str, width: f64, size: f64) -> f64 {
 fn advance(line: &str, size: f64) -> f64 {
     let wide = line.chars().filter(|c| !c.is_ascii()).count();
     let narrow = line.chars().count() - wide;
-    // 4 % more: a line breaks before a character that does not fit, and never before a full stop.
-    (count(wide) + count(narrow) * 0.55) * size * 1.04
+    // 4 % more: fonts differ, a line breaks before a character that does not fit, and never before a full stop.
+    (count(wide) + count(narrow) * 0.6) * size * 1.04
 }
 
 /// Small counts are exact in a float.

@@ -489,7 +489,7 @@ fn edit(part: &Part, text: &str) -> Result<Edit, String> {
     match part {
         Part::Source => Ok(Edit::Source(text.to_owned())),
         Part::Attachments => {
-            let all = text.split(['\n', ';', ';']).map(str::trim);
+            let all = text.split(['\n', ';', '\u{ff1b}']).map(str::trim);
             let all = all.filter(|one| !one.is_empty()).map(str::to_owned);
             Ok(Edit::Attachments(all.collect()))
         }

@@ -170,7 +170,10 @@ fn only_what_differs_changes_and_an_emptied_cell_removes() {
 
 #[test]
 fn attachments_are_parted_by_lines_and_semicolons() {
-    let bytes = sheet(&[CODE, "1.1.1 附件"], &[&[ONE, "甲.pdf; 乙.pdf;丙\n丁;"]]);
+    let bytes = sheet(
+        &[CODE, "1.1.1 附件"],
+        &[&[ONE, "甲.pdf; 乙.pdf\u{ff1b}丙\n丁;"]],
+    );
     let changes = import(&Evidence::new(), &bytes).unwrap();
     let evidence = changes[0].evidence.as_ref().unwrap();
     assert_eq!(evidence.attachments, ["甲.pdf", "乙.pdf", "丙", "丁"]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rust_xlsxwriter::{Format, ProtectionOptions, Workbook, Worksheet, XlsxError};
+use rust_xlsxwriter::{Format, FormatAlign, ProtectionOptions, Workbook, Worksheet, XlsxError};
 
 use super::{
     CODE, Column, FORMAT, KIND, MARKER, Part, SCHOOL, STAGE, Shown,
@@ -24,6 +24,12 @@ use crate::{
 const TOP: u32 = 3;
 /// Columns of the school beside the answers.
 const LEFT: u16 = 3;
+/// Their widths.
+const LEFT_WIDTHS: [f64; 3] = [12.0, 24.0, 11.0];
+/// Height of a school's row, where no text needs more.
+const ROW: f64 = 18.0;
+/// How wide a page of A3 is, in units of columns.
+const PAGE: f64 = 200.0;
 /// Rows of 名单 that have drop-down lists.
 const LIST_ROWS: u32 = 20_000;
 
@@ -120,29 +126,51 @@ impl Known<'_> {
         sheet.set_freeze_panes(TOP, LEFT)?;
         self.schools(sheet, group)?;
         headings(sheet, group, columns)?;
+        let mut heights = vec![ROW; self.schools.len()];
         for (at, column) in (LEFT..).zip(columns) {
-            sheet.set_column_width(at, width(&column.part))?;
-            let format = answer_format(&column.part);
-            for (row, school) in (TOP..).zip(self.schools) {
-                let evidence = self.evidence.get(&school.code);
-                let evidence = evidence.and_then(|all| all.get(&column.item.id));
-                match shown(&column.part, evidence) {
-                    Shown::Empty => sheet.write_blank(row, at, &format)?,
-                    Shown::Text(text) => sheet.write_string_with_format(row, at, text, &format)?,
-                    Shown::Number(text) => {
-                        sheet.write_number_with_format(row, at, style::number(&text), &format)?
-                    }
-                };
-            }
-            checks::add(sheet, self.rubric, column, at, (TOP, self.schools), choices)?;
+            self.column(sheet, at, column, &mut heights)?;
+            let rows = (TOP, self.schools);
+            checks::add(sheet, self.rubric, column, at, rows, choices)?;
+        }
+        for (row, height) in (TOP..).zip(heights) {
+            sheet.set_row_height(row, height)?;
         }
         sheet
             .set_paper_size(8)
             .set_landscape()
             .set_repeat_rows(0, TOP - 1)?
             .set_repeat_columns(0, LEFT - 1)?
+            .set_vertical_page_breaks(&breaks(columns))?
             .set_footer("&C第 &P 页 共 &N 页");
         protect(sheet);
+        Ok(())
+    }
+
+    /// One column's answers; rows grow to the heights that they need.
+    fn column(
+        &self,
+        sheet: &mut Worksheet,
+        at: u16,
+        column: &Column<'_>,
+        heights: &mut [f64],
+    ) -> Result<(), XlsxError> {
+        let (width, format) = (width(&column.part), answer_format(&column.part));
+        sheet.set_column_width(at, width)?;
+        let rows = (TOP..).zip(self.schools).zip(heights);
+        for ((row, school), height) in rows {
+            let evidence = self.evidence.get(&school.code);
+            let evidence = evidence.and_then(|all| all.get(&column.item.id));
+            match shown(&column.part, evidence) {
+                Shown::Empty => sheet.write_blank(row, at, &format)?,
+                Shown::Text(text) => {
+                    *height = height.max(style::height(&text, width, style::SIZE));
+                    sheet.write_string_with_format(row, at, text, &format)?
+                }
+                Shown::Number(text) => {
+                    sheet.write_number_with_format(row, at, style::number(&text), &format)?
+                }
+            };
+        }
         Ok(())
     }
 
@@ -151,7 +179,7 @@ impl Known<'_> {
         let locked = style::locked();
         let head = format!("{group}\n填写方法见“{}”表", guide::SHEET);
         sheet.merge_range(0, 0, TOP - 2, LEFT - 1, &head, &style::heading())?;
-        for (at, (name, width)) in (0..).zip([(CODE, 12.0), (SCHOOL, 24.0), (STAGE, 11.0)]) {
+        for (at, (name, width)) in (0..).zip([CODE, SCHOOL, STAGE].into_iter().zip(LEFT_WIDTHS)) {
             sheet.set_column_width(at, width)?;
             sheet.write_string_with_format(TOP - 1, at, name, &style::heading())?;
         }
@@ -264,6 +292,22 @@ impl Known<'_> {
     }
 }
 
+/// The columns before which a printed page ends, so that an item stays on one where it can.
+fn breaks(columns: &[Column<'_>]) -> Vec<u32> {
+    let left: f64 = LEFT_WIDTHS.iter().sum();
+    let (mut breaks, mut used, mut at) = (Vec::new(), left, u32::from(LEFT));
+    for chunk in columns.chunk_by(|one, next| one.item.id == next.item.id) {
+        let wide: f64 = chunk.iter().map(|column| width(&column.part)).sum();
+        if used > left && used + wide > PAGE {
+            breaks.push(at);
+            used = left;
+        }
+        used += wide;
+        at += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+    }
+    breaks
+}
+
 /// Three rows: the item, its text, and the question by which a column is found.
 fn headings(sheet: &mut Worksheet, group: &Group, columns: &[Column<'_>]) -> Result<(), XlsxError> {
     let (mut text_height, mut question_height) = (0.0_f64, 0.0_f64);
@@ -289,6 +333,8 @@ fn headings(sheet: &mut Worksheet, group: &Group, columns: &[Column<'_>]) -> Res
                 0 => head.clone(),
                 _ => head.clone().unset_bold(),
             };
+            // From the left: the middle of many columns is out of sight.
+            let format = format.set_align(FormatAlign::Left);
             style::merge(sheet, place, text, &format)?;
         }
         text_height = text_height.max(style::height(&rows[1], all, style::SIZE));

@@ -15,7 +15,7 @@ use crate::domain::{
 
 /// What a spreadsheet takes for a formula, also as full-width characters of Chinese keyboards.
 const FORMULA: [char; 12] = [
-    '=', '+', '-', '@', '\t', '\r', '\n', '|', '=', '+', '-', '@',
+    '=', '+', '-', '@', '\t', '\r', '\n', '|', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
 ];
 
 /// A text that no spreadsheet runs.

@@ -86,7 +86,7 @@ impl Results {
     /// Where and when, in one line.
     fn about(&self) -> String {
         format!(
-            "{} {} 考核期 {} 至 {} {}",
+            "{}\u{3000}{}\u{3000}考核期 {} 至 {}\u{3000}{}",
             self.county, self.run, self.period.first, self.period.last, self.state
         )
     }

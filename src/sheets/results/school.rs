@@ -96,7 +96,7 @@ fn above(
     let line = style::plain().set_align(FormatAlign::Center);
     let school = &ranked.of.school;
     let who = format!(
-        "学校:{}({}) 学段:{} 名次:第 {} 名,共 {} 所",
+        "学校:{}({})\u{3000}学段:{}\u{3000}名次:第 {} 名,共 {} 所",
         school.name,
         school.code,
         school.stage,
@@ -155,9 +155,9 @@ fn cap(group: &Group, scores: &ScoreSheet) -> (String, Vec<Cell>) {
 /// Lines to sign on; gives the last row.
 fn signatures(sheet: &mut Worksheet, end: u32, last: u16) -> Result<u32, XlsxError> {
     let row = end + 1;
-    let format = style::plain();
-    let under = style::plain().set_border_bottom(FormatBorder::Thin);
-    let date = style::plain().set_align(FormatAlign::Right);
+    let format = style::plain().set_align(FormatAlign::Bottom);
+    let under = format.clone().set_border_bottom(FormatBorder::Thin);
+    let date = format.clone().set_align(FormatAlign::Right);
     sheet.set_row_height(end, 12)?;
     sheet.set_row_height(row, 32)?;
     sheet.merge_range(row, 0, row, 1, "学校负责人(签字):", &format)?;
@@ -165,6 +165,13 @@ fn signatures(sheet: &mut Worksheet, end: u32, last: u16) -> Result<u32, XlsxErr
     sheet.write_string_with_format(row, 4, "评估人员(签字):", &date)?;
     sheet.merge_range(row, 5, row, last, "", &under)?;
     sheet.set_row_height(row + 1, 32)?;
-    sheet.merge_range(row + 1, 0, row + 1, last, "日期:    年   月   日", &date)?;
+    sheet.merge_range(
+        row + 1,
+        0,
+        row + 1,
+        last,
+        "日期:\u{3000}\u{3000}\u{3000}年\u{3000}\u{3000}月\u{3000}\u{3000}日",
+        &date,
+    )?;
     Ok(row + 1)
 }

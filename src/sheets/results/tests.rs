@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Results of this many schools with random evidence and averages.
-pub(crate) fn results(seed: u64, count: u32) -> Results {
+fn results(seed: u64, count: u32) -> Results {
     let schools: Vec<School> = (1..=count)
         .map(|number| {
             let stage = Stage::ALL[number as usize % Stage::ALL.len()];
@@ -180,7 +180,11 @@ fn equal_totals_share_a_rank_in_the_order_of_codes() {
 #[test]
 fn nothing_runs_in_a_spreadsheet() {
     let mut results = results(3, 2);
-    for (one, name) in results.schools.iter_mut().zip(["=HYPERLINK(1)", "@坏"]) {
+    for (one, name) in results
+        .schools
+        .iter_mut()
+        .zip(["=HYPERLINK(1)", "\u{ff1d}坏"])
+    {
         name.clone_into(&mut one.school.name);
         one.sheet.groups[0].indicators[0].items[0].reason = "+1".to_owned();
         one.sheet.groups[0].indicators[0].items[1].reason = "\t=1".to_owned();
@@ -189,9 +193,14 @@ fn nothing_runs_in_a_spreadsheet() {
     let rows = csv_rows(text.as_bytes());
     for row in rows.iter().flatten() {
         let first = row.chars().next();
-        assert!(!first.is_some_and(|c| "=+-@\t\r=+-@".contains(c)), "{row}");
+        assert!(
+            !first.is_some_and(|c| "=+-@\t\r\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}".contains(c)),
+            "{row}"
+        );
     }
-    assert!(text.contains("'=HYPERLINK(1)") && text.contains("'@坏") && text.contains("'+1"));
+    assert!(
+        text.contains("'=HYPERLINK(1)") && text.contains("'\u{ff1d}坏") && text.contains("'+1")
+    );
     assert!(
         String::from_utf8(summary_csv(&results))
             .unwrap()
