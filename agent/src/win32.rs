@@ -3,7 +3,7 @@
 //! Only functions that Windows 7 has. Not responsible for what the answers mean.
 //!
 //! # Layout
-//! - `closed`: whose files and folders are, and who may open them.
+//! - `closed`: whose files and folders are, and who may open them. `others`: other processes of this program.
 
 #![expect(
     unsafe_code,
@@ -48,9 +48,11 @@ use windows::{
 };
 
 mod closed;
+mod others;
 
 use closed::Descriptor;
 pub use closed::{Found, Owner, look, make_folder};
+pub use others::end_others;
 
 /// Bytes of a structure, as Windows wants to be told them.
 const fn bytes_of<T>() -> u32 {

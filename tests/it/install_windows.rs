@@ -1,9 +1,9 @@
 //! The Windows program under Wine: installed, run by the service manager, upgraded in place, uninstalled.
 //!
-//! What Wine can't show: it has no sessions of people (`WTSQueryUserToken` gives no token), so no helper is started in
-//! one; its disk keeps no owners, so that a stranger's folder is put aside and that ours is closed is not seen here (see
-//! the agent's own tests); it keeps no recovery actions, so an agent that is killed is not started again; it never says
-//! `Preshutdown`, nor that the machine sleeps; it lets anybody be an administrator.
+//! What Wine can't show: it has one session and nobody who logs on; its disk keeps no owners, so that a stranger's folder
+//! is put aside and that ours is closed is not seen here (see the agent's own tests); it keeps no recovery actions, so an
+//! agent that is killed is not started again; it never says `Preshutdown`, nor that the machine sleeps; it lets anybody be
+//! an administrator.
 
 use std::{
     fs,
@@ -81,6 +81,21 @@ impl Wine {
         panic!("{state}: {:?}\n{}", self.state(), self.log());
     }
 
+    /// Waits until a helper speaks.
+    fn is_helped(&self, program: &Path) {
+        let mut text = String::new();
+        for _ in 0..50 {
+            let output = self.run(program, &["status"]);
+            text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let helped = |line: &str| line.contains(" session ") && line.ends_with("(1)");
+            if text.lines().any(helped) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        panic!("{text}\n{}", self.log());
+    }
+
     fn starts_at_logon(&self) -> bool {
         let output = self.run("reg", &["query", RUN_KEY, "/v", SERVICE]);
         output.status.success()
@@ -144,6 +159,8 @@ fn a_terminal_is_installed_upgraded_and_uninstalled() {
         "server = \"127.0.0.1:9\"\n"
     );
     assert!(!wine.starts_at_logon(), "a black window at every logon");
+    // The service alone starts the session's helper, and hears it.
+    wine.is_helped(&program);
     assert!(wine.log().contains("sensing"), "{}", wine.log());
 
     // Again: nothing to do, and the agent is not disturbed.
@@ -173,6 +190,7 @@ fn a_terminal_is_installed_upgraded_and_uninstalled() {
     let lines = wine.install(&newer, &["--server", "127.0.0.1:10"]);
     assert!(lines.contains("程序 program"), "{lines}");
     wine.waits_for("RUNNING");
+    wine.is_helped(&program);
     assert_eq!(fs::read(&installed).unwrap(), bytes);
     assert_eq!(
         fs::read_to_string(&configuration).unwrap(),

@@ -22,7 +22,7 @@ mod service;
 use super::{InstallError, InstallOptions, UninstallOptions, configuration};
 use crate::{
     config::Config,
-    folders::Folders,
+    folders::{Folders, PROGRAM},
     win32::{self, Owner},
 };
 use closed::Guard;
@@ -276,18 +276,7 @@ fn bring(machine: &Machine, done: &mut Done) -> Result<(), InstallError> {
 
 /// Helpers in people's sessions; the service starts new ones. Where it can't, they go on as they are.
 fn end_helpers() {
-    let others = format!("PID ne {}", std::process::id());
-    Command::new("taskkill")
-        .args([
-            "/F",
-            "/FI",
-            "IMAGENAME eq classpulse-agent.exe",
-            "/FI",
-            &others,
-        ])
-        .creation_flags(NO_WINDOW)
-        .output()
-        .ok();
+    win32::end_others(PROGRAM).ok();
 }
 
 /// Earlier versions had the helper started at every logon too, which showed a black window to whoever logged on.
