@@ -21,8 +21,10 @@ use tokio::{
 use tracing::{debug, error, info, warn};
 
 mod past;
+mod save_now;
 
 use past::{Past, history_id};
+pub use save_now::SaveNow;
 
 use crate::{
     access::Access,
@@ -62,6 +64,8 @@ pub struct Options {
     pub board: StatusBoard,
     /// Whether power-on times from before the installation are to be read and reported, where that was not done yet.
     pub history: bool,
+    /// Asks for the journal to be written at once.
+    pub save_now: SaveNow,
 }
 
 /// Runs until `stop` says true (or its sender is gone). Every session of this boot is returned for the log.
@@ -118,6 +122,12 @@ pub async fn run(
                 let now = clock.now();
                 options.board.set(driver.bulletin.show(now, driver.core, &sense.sights()));
                 continue;
+            }
+            () = options.save_now.wanted() => {
+                let now = clock.now();
+                driver.core.observe(now, sense.observe(now.mono_ms, now.wall_ms));
+                driver.save(now, &mut journal, true);
+                options.save_now.answer();
             }
             () = told(&mut stop) => break,
         }

@@ -19,7 +19,7 @@ use crate::{
     journal::{FileJournal, JournalStore as _, Loaded},
     link::{Enrolment, Login},
     local::{Feed, Hub, StatusBoard, carrier, serve},
-    publish::{self, Options},
+    publish::{self, Options, SaveNow},
     sense::{Sense as _, machine},
     tls,
 };
@@ -42,11 +42,15 @@ pub enum RunError {
     Name(#[from] ConfigError),
 }
 
-/// Senses and reports until `stop` says true. The answer is every session of this boot, for the log.
+/// Senses and reports until `stop` says true; `save_now` may ask for the journal in between. The answer is every session of this boot, for the log.
 ///
 /// # Errors
 /// [`RunError`], before anything was sensed.
-pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen>, RunError> {
+pub async fn run(
+    config: Config,
+    stop: watch::Receiver<bool>,
+    save_now: SaveNow,
+) -> Result<Vec<Seen>, RunError> {
     let boot = machine::boot_id().map_err(RunError::BootId)?;
     let mut clock = SystemClock;
     let access = access(&config);
@@ -104,6 +108,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
         seed: now.mono_ms ^ u64::from(crc32fast::hash(&boot)),
         board,
         history: config.history,
+        save_now,
     };
     let (progress, _) = watch::channel(0);
     // Together in one task: local connections end with the driver.

@@ -11,7 +11,7 @@ use classpulse_agent::{
     journal::MemoryJournal,
     link::Login,
     local::StatusBoard,
-    publish::{self, Options},
+    publish::{self, Options, SaveNow},
     sense::Sense,
 };
 use classpulse_proto::v1::AgentFacts;
@@ -282,6 +282,7 @@ pub(super) fn go_live(
             seed: own_seed,
             board: StatusBoard::default(),
             history: false,
+            save_now: SaveNow::default(),
         };
         // More than anything waits, until the driver says what really does.
         let (progress, waiting) = watch::channel(usize::MAX);

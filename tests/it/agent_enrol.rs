@@ -13,6 +13,7 @@ use classpulse_agent::{
     config::{Config, Settings},
     identity::IdentityFile,
     journal::FileJournal,
+    publish::SaveNow,
     run,
 };
 use classpulse_proto::{
@@ -188,7 +189,7 @@ async fn while_running(config: Config, done: impl AsyncFn() -> bool) {
         stop.send_replace(true);
         tokio::time::Instant::now()
     };
-    let (ran, told) = tokio::join!(run::run(config, stopped), waits);
+    let (ran, told) = tokio::join!(run::run(config, stopped, SaveNow::default()), waits);
     ran.unwrap();
     assert!(
         told.elapsed() <= Duration::from_secs(2),

@@ -11,7 +11,7 @@ use classpulse_agent::{
     journal::MemoryJournal,
     link::{Enrolment, Login},
     local::StatusBoard,
-    publish::{self, Options},
+    publish::{self, Options, SaveNow},
     sense::Sense,
 };
 use classpulse_proto::v1::{AgentFacts, Hardware};
@@ -68,6 +68,7 @@ impl Terminal {
             seed: 1,
             board: board.clone(),
             history: false,
+            save_now: SaveNow::default(),
         };
         let (stop, stopped) = watch::channel(false);
         let (progress, _) = watch::channel(0);
