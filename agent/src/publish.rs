@@ -246,7 +246,8 @@ impl Driver<'_> {
             return;
         };
         while let Some(report) = self.core.poll(now) {
-            if let Err(error) = speaker.report(&report) {
+            let receipt = self.core.wants_receipt(&report);
+            if let Err(error) = speaker.report(&report, receipt) {
                 // It is said again with the next heartbeat.
                 debug!(%error, "a report could not be queued");
                 return;
@@ -353,13 +354,12 @@ impl Speaker {
         self.client.try_subscribe(ack, QoS::AtMostOnce).is_ok()
     }
 
-    /// Queues a report; the error is what the connection's queue says. One that wants no answer from the service wants none from the broker either: where it is lost,
-    /// the next one says the same and more.
-    fn report(&mut self, report: &Report) -> Result<(), String> {
-        let qos = if report.quiet {
-            QoS::AtMostOnce
-        } else {
+    /// Queues a report; the error is what the connection's queue says.
+    fn report(&mut self, report: &Report, receipt: bool) -> Result<(), String> {
+        let qos = if receipt {
             QoS::AtLeastOnce
+        } else {
+            QoS::AtMostOnce
         };
         let topic = if self.named {
             String::new()

@@ -316,6 +316,13 @@ impl Core {
         Some(report)
     }
 
+    /// Whether the broker must say that it has a report that [`Self::poll`] gave (`QoS` 1). Of the others nothing is missed
+    /// where they are lost: the next report says the same and more.
+    #[must_use]
+    pub fn wants_receipt(&self, report: &Report) -> bool {
+        self.outbox.wants_receipt(&report.boot_id, report.sequence)
+    }
+
     fn moment(&self, now: Now) -> Moment {
         Moment {
             now,

@@ -214,3 +214,32 @@ fn reports_that_only_let_sessions_grow_are_quiet_but_not_for_longer_than_five_mi
         "a new connection is tried out"
     );
 }
+
+#[test]
+fn the_regular_question_needs_no_receipt_unless_it_stays_without_an_answer() {
+    let mut core = Core::start(BOOT, at(0), config(), None);
+    core.connected(at(0));
+    core.observe(at(10), input(10));
+    let first = core.poll(at(10)).unwrap();
+    assert!(core.wants_receipt(&first), "a new connection is tried out");
+    core.acknowledged(at(11), &ack(&first));
+    let mut asked = Vec::new();
+    for minute in 1..=7 {
+        let now = 10 + 60 * minute;
+        core.observe(at(now), input(now));
+        let report = core.poll(at(now)).unwrap();
+        asked.push((!report.quiet, core.wants_receipt(&report)));
+        if asked.len() == 6 {
+            core.acknowledged(at(now), &ack(&report));
+        }
+    }
+    let (quiet, question, insists) = ((false, false), (true, false), (true, true));
+    assert_eq!(
+        asked,
+        [quiet, quiet, quiet, quiet, question, insists, quiet]
+    );
+    // An end is forgotten only when it has arrived.
+    core.observe(at(1_000), NOTHING);
+    let report = core.poll(at(1_000)).unwrap();
+    assert!(core.wants_receipt(&report));
+}
