@@ -60,6 +60,8 @@ pub struct Options {
     pub seed: u64,
     /// Where `status` looks.
     pub board: StatusBoard,
+    /// The county's civil time minus UTC, seconds, for `status`.
+    pub utc_offset_seconds: i64,
     /// Whether power-on times from before the installation are to be read and reported, where that was not done yet.
     pub history: bool,
 }
@@ -92,7 +94,7 @@ pub async fn run(
         core: &mut core,
         speaker: None,
         link: LinkState::Down,
-        bulletin: Bulletin::new(clock.now()),
+        bulletin: Bulletin::new(clock.now(), options.utc_offset_seconds),
     };
     let mut past = Past::new(options.history && !driver.core.has_history());
     let mut ticks = tokio::time::interval(options.tick.max(SHORTEST_TICK));

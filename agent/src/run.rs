@@ -83,6 +83,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
         facts: facts.clone(),
         heartbeat_seconds: config.heartbeat_seconds,
         idle_seconds: config.idle_seconds,
+        utc_offset_seconds: config.utc_offset_seconds(),
     };
     let core = Core::start(boot, now, core_config, loaded.state);
     info!(
@@ -103,6 +104,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
         jitter: Duration::from_secs(jitter),
         seed: now.mono_ms ^ u64::from(crc32fast::hash(&boot)),
         board,
+        utc_offset_seconds: config.utc_offset_seconds(),
         history: config.history,
     };
     let (progress, _) = watch::channel(0);

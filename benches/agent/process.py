@@ -89,9 +89,9 @@ def children(pid):
 
 
 def named(pid, name):
-    """The descendant (or itself) whose command begins so; None where there is none."""
+    """The descendant (or itself) that is this program, Wine's too; None where there is none."""
     for one in children(pid):
-        with open(f"/proc/{one}/comm", encoding="utf-8") as file:
-            if file.read().startswith(name[:15]):
+        with open(f"/proc/{one}/cmdline", encoding="utf-8") as file:
+            if file.read().partition("\0")[0].endswith(name):
                 return one
     return None

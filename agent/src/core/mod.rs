@@ -9,15 +9,18 @@ mod outbox;
 mod session;
 mod signal;
 mod state;
+mod today;
 mod wall;
 
 use classpulse_proto::v1::{Ack, AgentFacts, Report, Settings, SignalKind};
 
 pub use session::{Kind, Seen};
-pub use state::{JournalState, StoredBoot, StoredSession, StoredSignal};
+pub use state::{JournalState, StoredBoot, StoredDay, StoredSession, StoredSignal};
+pub use today::Lengths;
 
 use boot::Boot;
 use outbox::{Moment, Outbox};
+use today::Tally;
 use wall::Wall;
 
 /// A boot's id: new at each power-on.
@@ -61,6 +64,8 @@ pub struct CoreConfig {
     /// The hardware clock minus ms since boot, where it can be read apart from the system's clock: once network time has
     /// set the system's, it alone tells whether the battery is well.
     pub hardware_ms: Option<i64>,
+    /// The county's civil time minus UTC, seconds: where a day begins that people are told of. Reports don't know it.
+    pub utc_offset_seconds: i64,
 }
 
 /// Something worth a log line.
@@ -117,6 +122,8 @@ pub struct Core {
     /// What the system's clock did.
     wall: Wall,
     history_taken: bool,
+    /// What of the latest day was acknowledged.
+    tally: Tally,
     /// When each kind of recurring trouble was noted last, ms since boot.
     noted: Vec<(SignalKind, u64)>,
     events: Vec<CoreEvent>,
@@ -140,6 +147,7 @@ impl Core {
         for old in &mut older {
             old.end();
         }
+        let tally = Tally::new(config.utc_offset_seconds, journal.acknowledged.as_ref());
         let mut core = Self {
             config,
             ordered: Settings::default(),
@@ -154,6 +162,7 @@ impl Core {
             known_time_ms: journal.known_ms,
             wall: Wall::default(),
             history_taken: journal.history_taken,
+            tally,
             noted: Vec::new(),
             events: vec![],
         };
@@ -354,7 +363,9 @@ impl Core {
             youngest = Some(youngest.map_or(age, |youngest| youngest.min(age)));
             let boots = self.older.iter_mut().chain([&mut self.current]);
             for boot in boots.filter(|boot| boot.id.as_slice() == ack.boot_id) {
-                boot.forget(&flight.sessions, &flight.signals);
+                for ended in boot.forget(&flight.sessions, &flight.signals) {
+                    self.tally.add(ended);
+                }
                 boot.facts_known |= flight.facts;
             }
         }
@@ -413,6 +424,7 @@ impl Core {
             last_ack_ms: self.last_ack_ms,
             known_ms: self.known_time_ms,
             history_taken: self.history_taken,
+            acknowledged: self.tally.stored(),
         }
     }
 
@@ -432,6 +444,16 @@ impl Core {
     #[must_use]
     pub fn sessions(&self) -> Vec<Seen> {
         self.current.seen()
+    }
+
+    /// How long the machine was on and used on the civil day of a moment (Unix seconds), as far as it is known where
+    /// sessions lie: acknowledged ones too, also from before the agent or the machine started again.
+    #[must_use]
+    pub fn today(&self, now: i64) -> Lengths {
+        let older = self.older.iter().filter(|boot| boot.is_dated());
+        let boots = older.chain([&self.current]);
+        let held: Vec<Seen> = boots.flat_map(Boot::held).collect();
+        self.tally.with(now, &held)
     }
 
     /// Sessions that no acknowledgement covers yet, of all boots; open ones included.
