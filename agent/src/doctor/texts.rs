@@ -245,10 +245,8 @@ impl Mend {
                 "No session helper speaks: somebody has to be logged on. If somebody is, log off and on again, or install again.",
             ),
             Self::Use => (
-                "没有任何来源能感知键盘、鼠标和触摸,本机的使用分钟会一直为 0:Linux 先解决上面的输入设备权限;\
-                 Windows 请登录桌面、让桌面助手运行;并检查配置 sources 中有 evdev 或 session。",
-                "Nothing sees keyboard, mouse or touch, so no minute of use is counted: on Linux mend the input devices' \
-                 permissions above, on Windows log on so that the session helper runs; `sources` needs evdev or session.",
+                "没有来源能感知键盘、鼠标和触摸,使用分钟会一直为 0:Linux 检查输入设备权限,Windows 登录桌面;sources 要有 evdev 或 session。",
+                "Nothing sees keys, mouse or touch: Linux, devices' permissions; Windows, log on; `sources`, evdev or session.",
             ),
             Self::ServiceMissing => (
                 "服务未安装或未设为开机启动:以管理员身份运行 classpulse-agent install。",
