@@ -21,7 +21,6 @@ use crate::{
     local::{Feed, Hub, StatusBoard, carrier, serve},
     publish::{self, Options, SaveNow},
     sense::{Sense as _, machine},
-    tls,
 };
 
 /// Between two tries to listen for local helpers.
@@ -87,6 +86,7 @@ pub async fn run(
         facts: facts.clone(),
         heartbeat_seconds: config.heartbeat_seconds,
         idle_seconds: config.idle_seconds,
+        utc_offset_seconds: config.utc_offset_seconds(),
     };
     let core = Core::start(boot, now, core_config, loaded.state);
     info!(
@@ -107,6 +107,7 @@ pub async fn run(
         jitter: Duration::from_secs(jitter),
         seed: now.mono_ms ^ u64::from(crc32fast::hash(&boot)),
         board,
+        utc_offset_seconds: config.utc_offset_seconds(),
         history: config.history,
         save_now,
     };
@@ -119,18 +120,13 @@ pub async fn run(
 }
 
 /// The way to the server, as configured. Where its authority's file can't be used, nothing is sent in plain text
-/// instead.
+/// instead, and each attempt to connect reads it again.
 #[must_use]
 pub fn access(config: &Config) -> Access {
     let vouched = || SystemClock.now().wall_synced;
-    let trust = match config
-        .ca_file
-        .as_deref()
-        .map(|file| tls::client(file, vouched))
-    {
+    let trust = match config.ca_file.as_deref() {
         None => Trust::Plain,
-        Some(Ok(tls)) => Trust::Authority(tls),
-        Some(Err(error)) => Trust::Broken(chain(&error)),
+        Some(file) => Trust::pinned(file, vouched),
     };
     Access {
         host: config.host.clone(),
@@ -179,8 +175,8 @@ pub async fn enrol(config: &Config) -> Result<Identity, EnrolNowError> {
         return Err(EnrolNowError::Named);
     }
     let access = access(config);
-    if let Trust::Broken(why) = access.trust {
-        return Err(EnrolNowError::Trust(why));
+    if let Trust::Broken(unread) = &access.trust {
+        return Err(EnrolNowError::Trust(unread.why().to_owned()));
     }
     let who = Who::find(config, &FileJournal::new(config.journal.clone()))?;
     let enrolment = who.enrolment(config, facts(SystemClock.now(), Vec::new()));

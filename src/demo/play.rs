@@ -83,6 +83,7 @@ fn config(id: &TerminalId) -> CoreConfig {
         },
         heartbeat_seconds: HEARTBEAT,
         idle_seconds: IDLE,
+        utc_offset_seconds: 0,
     }
 }
 
@@ -281,6 +282,7 @@ pub(super) fn go_live(
             jitter: Duration::from_secs(2),
             seed: own_seed,
             board: StatusBoard::default(),
+            utc_offset_seconds: 0,
             history: false,
             save_now: SaveNow::default(),
         };

@@ -56,6 +56,7 @@ impl Terminal {
             heartbeat_seconds: 15,
             idle_seconds: 300,
             hardware_ms: None,
+            utc_offset_seconds: 0,
         };
         let core = Core::start([7; 16], clock.now(), config, None);
         let board = StatusBoard::default();
@@ -67,6 +68,7 @@ impl Terminal {
             jitter: Duration::ZERO,
             seed: 1,
             board: board.clone(),
+            utc_offset_seconds: 0,
             history: false,
             save_now: SaveNow::default(),
         };
