@@ -279,6 +279,7 @@ fn freezing() -> Freezing {
         at: 1_800_000_000,
         today: date(2027, 1, 20),
         note: String::new(),
+        accept_missing: true,
     }
 }
 
