@@ -102,7 +102,10 @@ fn fill(sheet: &mut Worksheet, headings: &[&str], rows: &[&[&str]]) {
     }
 }
 
-fn book(sheets: &[(&str, &[&str], &[&[&str]])]) -> Vec<u8> {
+/// A sheet's name, headings and rows.
+type Filled<'a> = (&'a str, &'a [&'a str], &'a [&'a [&'a str]]);
+
+fn book(sheets: &[Filled<'_>]) -> Vec<u8> {
     let mut book = Workbook::new();
     for (name, headings, rows) in sheets {
         let sheet = book.add_worksheet().set_name(*name).unwrap();

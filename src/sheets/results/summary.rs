@@ -83,7 +83,7 @@ fn write(sheet: &mut Worksheet, results: &Results) -> Result<(), XlsxError> {
         row += 1;
     }
     let table = Footer { results, figures };
-    table.write(sheet, row, "平均", |all| average(all))?;
+    table.write(sheet, row, "平均", average)?;
     table.write(sheet, row + 1, "合计", |all| Some(sum(all)))?;
     let widths: f64 = LEFT.iter().map(|(_, width)| width).sum::<f64>()
         + RIGHT_WIDTHS.iter().sum::<f64>()
