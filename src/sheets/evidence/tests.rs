@@ -324,6 +324,24 @@ fn lists_are_read_and_their_mistakes_are_at_their_cells() {
 }
 
 #[test]
+fn the_order_of_a_list_says_nothing() {
+    let rows: [&[&str]; 3] = [
+        &[ONE, "5.2a", "丙", "县", "", "", ""],
+        &[ONE, "5.2a", "甲", "县", "", "", ""],
+        &[ONE, "5.2a", "乙", "省", "", "", ""],
+    ];
+    let changes = import(&Evidence::new(), &book(&[("名单", &AWARDS, &rows)])).unwrap();
+    let current = of_first("5.2a", changes[0].evidence.clone().unwrap());
+    let sorted = [rows[1], rows[2], rows[0]];
+    assert_eq!(
+        import(&current, &book(&[("名单", &AWARDS, &sorted)])),
+        Ok(vec![])
+    );
+    let fewer = import(&current, &book(&[("名单", &AWARDS, &sorted[1..])])).unwrap();
+    assert_eq!(fewer.len(), 1);
+}
+
+#[test]
 fn a_list_and_counts_are_refused_together() {
     let counts: &[&[&str]] = &[&[ONE, "2"]];
     let rows: &[&[&str]] = &[&[ONE, "5.1", "课件大赛", "省", "一等奖", "1", ""]];
