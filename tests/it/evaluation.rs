@@ -13,8 +13,8 @@ use classpulse::{
         usage::{Fraction, Period},
     },
     evaluation::{
-        Changes, Entry, EvaluationError, Excluded, Freezing, Results, Verification, compare, enter,
-        explain, freeze, inputs_of, load, verify, what_if,
+        Changes, Entry, EvaluationError, Excluded, Freezing, InputDifference, Results,
+        Verification, compare, enter, explain, freeze, inputs_of, load, verify, what_if,
     },
     query,
     retention::expire,
@@ -453,7 +453,7 @@ async fn a_comparison_finds_exactly_what_changed() {
     let (first, second) = (draft(store, "first").await, draft(store, "second").await);
     let same = compare(store, first, second).await.unwrap();
     assert_eq!(same.schools, []);
-    assert_eq!(same.inputs, Default::default());
+    assert_eq!(same.inputs, InputDifference::default());
 
     freeze(store, first, freezing()).await.unwrap();
     let changes = vec![

@@ -223,7 +223,7 @@ pub(super) async fn what_a_run_refers_to_must_be_there(database: &Database) {
     is_missing(&missing, "evaluation run");
     is_conflict(&with(|run| run.key = "x".repeat(65)).await, "64");
     is_conflict(&with(|run| run.key.clear()).await, "key");
-    is_conflict(&with(|run| run.name = " ".to_owned()).await, "name");
+    is_conflict(&with(|run| " ".clone_into(&mut run.name)).await, "name");
     is_conflict(&with(|run| run.by.clear()).await, "creates");
     is_conflict(
         &with(|run| run.period.last = date(2026, 8, 30)).await,
@@ -348,7 +348,7 @@ pub(super) async fn exclusions_are_a_persons_word(database: &Database) {
     };
     is_conflict(&with(|one| one.reason.clear()).await, "reason");
     is_conflict(&with(|one| one.reason = "长".repeat(501)).await, "500");
-    is_conflict(&with(|one| one.by = "\t".to_owned()).await, "who");
+    is_conflict(&with(|one| "\t".clone_into(&mut one.by)).await, "who");
     is_conflict(
         &with(|one| one.last = date(2026, 8, 31)).await,
         "before its first",
@@ -596,10 +596,10 @@ pub(super) async fn an_import_adds_nothing_to_a_run_frozen_otherwise(database: &
     // Under another key it comes whole, with the next free number.
     let renamed = all.into_iter().map(|mut record| {
         match &mut record {
-            Record::Run(run) => run.key = "r".to_owned(),
-            Record::RunEvidence(one) => one.of.key = "r".to_owned(),
-            Record::RunExclusion(one) => one.of.key = "r".to_owned(),
-            Record::RunPart(one) => one.of.key = "r".to_owned(),
+            Record::Run(run) => "r".clone_into(&mut run.key),
+            Record::RunEvidence(one) => "r".clone_into(&mut one.of.key),
+            Record::RunExclusion(one) => "r".clone_into(&mut one.of.key),
+            Record::RunPart(one) => "r".clone_into(&mut one.of.key),
             _ => {}
         }
         record

@@ -1,5 +1,7 @@
 //! Workbooks and other files of `Evaluation`: in one request, out in pieces.
 
+use std::collections::BTreeMap;
+
 use classpulse_proto::v1;
 use jiff::tz::TimeZone;
 use tonic::Status;
@@ -23,7 +25,7 @@ const MAX_FILE: usize = 8 * 1024 * 1024;
 const PIECE: usize = 1024 * 1024;
 
 /// A file in pieces, the first with its name.
-pub(super) fn chunks(name: &str, content: Vec<u8>) -> Vec<v1::FileChunk> {
+pub(super) fn chunks(name: &str, content: &[u8]) -> Vec<v1::FileChunk> {
     let mut pieces: Vec<v1::FileChunk> = content
         .chunks(PIECE)
         .map(|piece| v1::FileChunk {
@@ -60,7 +62,7 @@ pub(super) async fn workbook(store: &dyn Store, run: i64, empty: bool) -> Result
     let entry = evaluation::form(store, run).await?;
     blocking(move || {
         let known = if empty {
-            Default::default()
+            BTreeMap::new()
         } else {
             entry.evidence
         };
@@ -111,13 +113,13 @@ pub(super) async fn import(
             });
         }
     };
-    let changed = convert::narrow("changes", changes.len())?;
+    let count = convert::narrow("changes", changes.len())?;
     let mut answer = v1::ImportEvidenceWorkbookResponse {
-        changed,
+        changed: count,
         faults: Vec::new(),
         revision,
     };
-    if !dry_run && changed > 0 {
+    if !dry_run && count > 0 {
         let entries = changes.into_iter().map(|one| Entry {
             school: one.school,
             item: one.item,

@@ -222,7 +222,7 @@ impl evaluation_server::Evaluation for Service {
     ) -> Result<Response<Self::GetEvidenceWorkbookStream>, Status> {
         let request = request.into_inner();
         let book = file::workbook(self.0.store(), request.run, request.empty).await?;
-        Ok(all(file::chunks("考核材料.xlsx", book)))
+        Ok(all(file::chunks("考核材料.xlsx", &book)))
     }
 
     async fn import_evidence_workbook(
@@ -379,6 +379,6 @@ impl evaluation_server::Evaluation for Service {
         let request = request.into_inner();
         let loaded = self.loaded(request.run).await?;
         let (name, content) = file::export(loaded, &request, self.0.zone.clone()).await?;
-        Ok(all(file::chunks(&name, content)))
+        Ok(all(file::chunks(&name, &content)))
     }
 }
