@@ -1,8 +1,8 @@
 //! Classpulse (课脉): how long each school really uses its classroom terminals, and the points this gives.
 //!
 //! # Layout
-//! Imports go one way: `proto ← domain ← store ← {enrolment, evaluation, ingest, query, registry} ← api ← app ← cli ← main`; `ingest` and `api`
-//! never meet. `tests/it/layers.rs` holds this order.
+//! Imports go one way: `proto ← domain ← store ← {enrolment, evaluation, ingest, query, registry} ← sheets ← api ← app ←
+//! cli ← main`; `ingest` and `api` never meet. `tests/it/layers.rs` holds this order.
 //!
 //! - [`domain`]: minutes, sessions, calendar, averages, points; pure and exact.
 //! - [`store`]: everything that is kept, in the domain's words, and the backends that keep it.

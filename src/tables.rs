@@ -25,6 +25,8 @@ pub(crate) const MAX_BYTES: usize = 8 * 1024 * 1024;
 const MAX_UNPACKED: u64 = 200 * 1024 * 1024;
 /// Most rows in a file.
 const MAX_ROWS: usize = 200_000;
+/// Most cells in a workbook, counting those that a row leaves empty before its last: each takes memory.
+const MAX_CELLS: usize = 4_000_000;
 
 /// How wide a table may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +153,7 @@ fn xlsx(content: &[u8], limits: Limits) -> Result<Vec<Sheet>, String> {
         ));
     }
     let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(content)).map_err(|error| broken(&error))?;
-    let (mut sheets, mut left) = (Vec::new(), MAX_UNPACKED);
+    let (mut sheets, mut left, mut room) = (Vec::new(), MAX_UNPACKED, MAX_CELLS);
     for name in workbook.sheet_names() {
         let mut cells = match workbook.worksheet_cells_reader(&name) {
             Ok(cells) => cells,
@@ -171,6 +173,7 @@ fn xlsx(content: &[u8], limits: Limits) -> Result<Vec<Sheet>, String> {
             let content = content.trim();
             if content.is_empty() {
                 if cell.formula.is_some() && column < limits.columns {
+                    room = fewer(room, 1)?;
                     unsolved.insert((row, column));
                 }
                 continue;
@@ -184,6 +187,7 @@ fn xlsx(content: &[u8], limits: Limits) -> Result<Vec<Sheet>, String> {
             }
             let cells = rows.entry(row).or_default();
             if cells.len() <= column {
+                room = fewer(room, column + 1 - cells.len())?;
                 cells.resize(column + 1, String::new());
             }
             content.clone_into(&mut cells[column]);
@@ -191,6 +195,12 @@ fn xlsx(content: &[u8], limits: Limits) -> Result<Vec<Sheet>, String> {
         sheets.extend(sheet(name, rows.into_iter().collect(), unsolved, limits)?);
     }
     Ok(sheets)
+}
+
+/// Room for cells, less those that are taken.
+fn fewer(room: usize, taken: usize) -> Result<usize, String> {
+    room.checked_sub(taken)
+        .ok_or_else(|| format!("单元格超过上限 {MAX_CELLS} 个,请拆成几个文件导入"))
 }
 
 /// A cell as a person reads it. Codes that were typed as numbers lose no digit and gain no decimal point.
@@ -363,6 +373,22 @@ mod tests {
         let content = book.save_to_buffer().unwrap();
         let refused = read(&content, None, Limits::TABLE).unwrap_err();
         assert!(refused.contains("16384 列"), "{refused}");
+    }
+
+    #[test]
+    fn rows_that_are_wide_and_empty_are_bounded() {
+        let mut book = Workbook::new();
+        let sheet = book.add_worksheet();
+        for row in 0..5_000 {
+            sheet.write(row, 999, "x").unwrap();
+        }
+        let content = book.save_to_buffer().unwrap();
+        let wide = Limits {
+            columns: 1_000,
+            ..Limits::TABLE
+        };
+        let refused = read(&content, None, wide).unwrap_err();
+        assert!(refused.contains("4000000 个"), "{refused}");
     }
 
     #[test]

@@ -3,7 +3,12 @@
 //! Names are looked up at every connection: a server may move. No proxy, ever. Not responsible for who speaks (`link`,
 //! `enrol`).
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use rumqttc::{
     TlsConfiguration, Transport,
@@ -11,9 +16,12 @@ use rumqttc::{
 };
 use rustls::ClientConfig;
 
+use crate::{run::chain, tls};
+
 /// The broker hears something at least so often. Reports come each minute and keep routers' tables awake; pings come all
 /// the same, at 160 bytes each, and should be rare. A connection that is dead is noticed by a report that is not answered:
-/// at least one in five minutes asks, and every one where reports are rarer than that.
+/// at least one in five minutes asks, and every one where reports are rarer than that. Where no answer comes, the next one
+/// asks for the broker's receipt, and its absence ends the connection.
 pub const KEEP_ALIVE: Duration = Duration::from_mins(15);
 /// The longest wait for TCP, TLS and the broker's welcome together, seconds. Village networks are slow.
 const CONNECTING: u64 = 15;
@@ -40,8 +48,40 @@ pub enum Trust {
     Plain,
     /// By its certificate.
     Authority(Arc<ClientConfig>),
-    /// It can't be, and why: nothing is sent then. What is recorded waits.
-    Broken(String),
+    /// It can't be yet: nothing is sent, in plain text neither. What is recorded waits.
+    Broken(Unread),
+}
+
+/// An authority's file that could not be used.
+#[derive(Debug, Clone)]
+pub struct Unread {
+    file: PathBuf,
+    vouched: fn() -> bool,
+    why: String,
+}
+
+impl Unread {
+    /// What was wrong with it when it was read last.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
+
+impl Trust {
+    /// By certificates of the authority in this PEM file, which is read now. `vouched` says whether the system's clock can
+    /// be trusted.
+    #[must_use]
+    pub fn pinned(file: &Path, vouched: fn() -> bool) -> Self {
+        match tls::client(file, vouched) {
+            Ok(tls) => Self::Authority(tls),
+            Err(error) => Self::Broken(Unread {
+                file: file.to_owned(),
+                vouched,
+                why: chain(&error),
+            }),
+        }
+    }
 }
 
 impl Access {
@@ -61,9 +101,32 @@ impl Access {
         }
     }
 
+    /// Before each attempt: an authority's file that could not be used is read again. It may lie on a partition that came
+    /// late, or somebody has mended it.
+    ///
+    /// # Errors
+    /// [`Hitch::Away`] where it still can't be used.
+    pub fn ready(&mut self) -> Result<(), Hitch> {
+        if let Trust::Broken(unread) = &self.trust {
+            self.trust = Trust::pinned(&unread.file, unread.vouched);
+        }
+        self.recognises().map(drop)
+    }
+
+    /// How TLS recognises the server; `None` in plain text.
+    fn recognises(&self) -> Result<Option<&Arc<ClientConfig>>, Hitch> {
+        match &self.trust {
+            Trust::Plain => Ok(None),
+            Trust::Authority(tls) => Ok(Some(tls)),
+            Trust::Broken(unread) => Err(Hitch::Away(unread.why.clone())),
+        }
+    }
+
     /// What every client here has in common.
-    #[must_use]
-    pub fn options(&self, client_id: &str, password: &str) -> MqttOptions {
+    ///
+    /// # Errors
+    /// [`Hitch::Away`] where the server could not be recognised.
+    pub fn options(&self, client_id: &str, password: &str) -> Result<MqttOptions, Hitch> {
         let mut mqtt = MqttOptions::new(client_id, self.name(), self.port);
         mqtt.set_credentials(client_id, password);
         mqtt.set_keep_alive(KEEP_ALIVE);
@@ -71,12 +134,12 @@ impl Access {
         mqtt.set_clean_start(true);
         mqtt.set_max_packet_size(Some(MAX_PACKET));
         mqtt.set_outgoing_inflight_upper_limit(INFLIGHT);
-        if let Trust::Authority(tls) = &self.trust {
+        if let Some(tls) = self.recognises()? {
             mqtt.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(
                 Arc::clone(tls),
             )));
         }
-        mqtt
+        Ok(mqtt)
     }
 }
 

@@ -67,6 +67,15 @@ pub struct Settings {
     /// that a county's terminals don't come all at once.
     #[arg(long, env = "CLASSPULSE_AGENT_JITTER")]
     pub jitter_seconds: Option<u64>,
+    /// The county's civil time minus UTC, in minutes, -720 to 840: where a day begins in `status`. 480, China's, unless
+    /// said; the same as the service's `time_zone`. What is reported does not depend on it.
+    #[arg(
+        long,
+        env = "CLASSPULSE_AGENT_UTC_OFFSET",
+        value_name = "MINUTES",
+        allow_negative_numbers = true
+    )]
+    pub utc_offset_minutes: Option<i32>,
     /// Report power-on times from before the installation, once, after enrolment.
     #[arg(long, env = "CLASSPULSE_AGENT_HISTORY", value_name = "BOOL")]
     pub history: Option<bool>,
@@ -148,6 +157,9 @@ pub struct Config {
     pub idle_seconds: u32,
     /// At most so many seconds before the first connection, and before one that was lost comes back.
     pub jitter_seconds: u64,
+    /// The county's civil time minus UTC, minutes: not the machine's own, which is a classroom's guess. Of use to people
+    /// alone: the service paints days in its own zone.
+    pub utc_offset_minutes: i32,
     /// Whether power-on times from before the installation are reported.
     pub history: bool,
     /// How log lines look.
@@ -258,6 +270,11 @@ impl Config {
         let (idle, idle_at) = from.either(said.idle_seconds, file.idle_seconds, "idle_seconds");
         let (jitter, jitter_at) =
             from.either(said.jitter_seconds, file.jitter_seconds, "jitter_seconds");
+        let (utc_offset, utc_offset_at) = from.either(
+            said.utc_offset_minutes,
+            file.utc_offset_minutes,
+            "utc_offset_minutes",
+        );
         let journal = said
             .journal
             .or(file.journal)
@@ -285,10 +302,19 @@ impl Config {
             heartbeat_seconds: heartbeat_at.between(heartbeat.unwrap_or(60), 15, 3_600)?,
             idle_seconds: idle_at.between(idle.unwrap_or(300), 30, 3_600)?,
             jitter_seconds: jitter_at.between(jitter.unwrap_or(60), 0, 300)?,
+            utc_offset_minutes: utc_offset_at.between(utc_offset.unwrap_or(480), -720, 840)?,
             history: said.history.or(file.history).unwrap_or_default(),
             log: said.log.or(file.log).unwrap_or_default(),
             log_level: said.log_level.or(file.log_level).unwrap_or_default(),
         })
+    }
+}
+
+impl Config {
+    /// The county's civil time minus UTC, seconds.
+    #[must_use]
+    pub fn utc_offset_seconds(&self) -> i64 {
+        i64::from(self.utc_offset_minutes) * 60
     }
 }
 

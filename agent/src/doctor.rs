@@ -25,6 +25,8 @@ pub enum Outcome {
     Well(String),
     /// Wrong: what was seen, and what to do.
     Wrong(String, Mend),
+    /// Worth knowing, and no failure: what was seen, and what to do where it matters.
+    Remark(String, Mend),
     /// It can't be told, or does not matter here, and why.
     Untold(String),
 }
@@ -81,6 +83,7 @@ pub fn json(findings: &[Finding]) -> Value {
             let (outcome, seen, mend) = match &finding.outcome {
                 Outcome::Well(seen) => ("well", seen, None),
                 Outcome::Wrong(seen, mend) => ("wrong", seen, Some(*mend)),
+                Outcome::Remark(seen, mend) => ("remark", seen, Some(*mend)),
                 Outcome::Untold(seen) => ("untold", seen, None),
             };
             json!({
@@ -101,11 +104,12 @@ pub fn words(findings: &[Finding]) -> String {
         let (mark, seen) = match &finding.outcome {
             Outcome::Well(seen) => ('✓', seen),
             Outcome::Wrong(seen, _) => ('✗', seen),
+            Outcome::Remark(seen, _) => ('!', seen),
             Outcome::Untold(seen) => ('–', seen),
         };
         // A string takes everything.
         let _ = writeln!(page, "{mark} {zh} {en}: {seen}");
-        if let Outcome::Wrong(_, mend) = &finding.outcome {
+        if let Outcome::Wrong(_, mend) | Outcome::Remark(_, mend) = &finding.outcome {
             let (zh, en) = mend.texts();
             let _ = writeln!(page, "    → {zh}\n    → {en}");
         }

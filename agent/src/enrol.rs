@@ -96,7 +96,9 @@ pub async fn enrol(
     random: u64,
 ) -> Result<Welcome, EnrolError> {
     let name = topic::passing(random);
-    let mqtt = access.options(&name, &application.code);
+    let mqtt = access
+        .options(&name, &application.code)
+        .map_err(EnrolError::Hitch)?;
     let (client, mut events) = AsyncClient::new(mqtt, REQUESTS);
     let answer = tokio::time::timeout(WAIT, ask(&client, &mut events, &name, application)).await;
     let answer = answer.unwrap_or(Err(EnrolError::Silence));

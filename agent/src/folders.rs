@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::win32;
 
+/// The program's file.
+pub const PROGRAM: &str = "classpulse-agent.exe";
+
 /// Both of the agent's folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folders {
@@ -38,7 +41,7 @@ impl Folders {
     /// The program.
     #[must_use]
     pub fn program(&self) -> PathBuf {
-        self.programs.join("classpulse-agent.exe")
+        self.programs.join(PROGRAM)
     }
 
     /// The configuration file.

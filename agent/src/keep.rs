@@ -175,8 +175,8 @@ impl KeptFile {
         if self.path.exists() {
             keep_generation(&self.path, &bak)?;
         }
-        fs::rename(&new, &self.path)?;
-        sync_folder(&self.path)
+        drop(file);
+        replace(&new, &self.path)
     }
 
     fn create(&self, path: &Path) -> io::Result<File> {
@@ -258,6 +258,8 @@ fn keep_generation(path: &Path, bak: &Path) -> io::Result<()> {
     }
     if fs::hard_link(path, bak).is_err() {
         fs::copy(path, bak)?;
+        // There is only this one while the other's name changes hands.
+        OpenOptions::new().write(true).open(bak)?.sync_all()?;
     }
     Ok(())
 }
@@ -287,9 +289,10 @@ fn open_private(options: OpenOptions, path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Makes the rename itself safe.
+/// Puts a file in another's place, at one stroke, and makes the rename itself safe.
 #[cfg(not(windows))]
-fn sync_folder(path: &Path) -> io::Result<()> {
+fn replace(new: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(new, path)?;
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -297,11 +300,14 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// NTFS keeps renames in a journal of its own, and folders can't be opened as files.
+/// Folders can't be opened as files and flushed, and only NTFS keeps renames in a journal of its own: on a stick or a
+/// partition with FAT or exFAT, where a restore card has people put the journal, the standard library's rename would be
+/// back before the disk has it, and a power cut would leave the old file, or none. So it is asked to wait for the disk.
+/// Somebody who reads the old file (a look from outside, a virus scanner) is in the way of that: then the standard
+/// library's, which replaces an open file where Windows can, is better than none.
 #[cfg(windows)]
-#[expect(clippy::unnecessary_wraps, reason = "as elsewhere, where it can fail")]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
+fn replace(new: &Path, path: &Path) -> io::Result<()> {
+    crate::win32::replace(new, path).or_else(|_in_use| fs::rename(new, path))
 }
 
 /// Something as a file holds it: header with length and checksum, then what it says.

@@ -28,7 +28,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    access::{Access, Hitch, Trust},
+    access::{Access, Hitch},
     enrol::{self, Application, EnrolError, Welcome},
     identity::{Identity, IdentityFile},
 };
@@ -136,11 +136,10 @@ struct Over;
 impl Line {
     /// Waits for `first`, then connects, again and again, until the driver is gone.
     pub(crate) async fn keep(mut self, first: Duration) {
-        if let Trust::Broken(why) = &self.access.trust {
-            drop(self.say(Link::Down(why.clone())).await);
-            return std::future::pending().await;
-        }
         sleep(first).await;
+        if self.recognise().await.is_err() {
+            return;
+        }
         loop {
             let ended = match self.login.clone() {
                 Some(login) => self.speak(&login).await,
@@ -150,6 +149,17 @@ impl Line {
                 return;
             }
         }
+    }
+
+    /// Waits until the server can be recognised: nothing is sent before.
+    async fn recognise(&mut self) -> Result<(), Over> {
+        let mut pause = RETRY.0;
+        while let Err(hitch) = self.access.ready() {
+            self.say(link(hitch, 0)).await?;
+            sleep(self.spread(pause)).await;
+            pause = (pause * 2).min(RETRY.1);
+        }
+        Ok(())
     }
 
     async fn say(&self, link: Link) -> Result<(), Over> {
@@ -213,7 +223,11 @@ impl Line {
 
     /// Connects as a terminal, until its key is another's.
     async fn speak(&mut self, login: &Login) -> Result<(), Over> {
-        let (client, mut events) = AsyncClient::new(self.options(login), REQUESTS);
+        let options = match self.options(login) {
+            Ok(options) => options,
+            Err(hitch) => return self.say(link(hitch, 0)).await,
+        };
+        let (client, mut events) = AsyncClient::new(options, REQUESTS);
         let (mut pause, mut cuts) = (RETRY.0, 0);
         let mut up_since: Option<Instant> = None;
         let mut denied = Denied::default();
@@ -271,8 +285,8 @@ impl Line {
         }
     }
 
-    fn options(&self, login: &Login) -> MqttOptions {
-        let mut mqtt = self.access.options(&login.terminal, &login.key);
+    fn options(&self, login: &Login) -> Result<MqttOptions, Hitch> {
+        let mut mqtt = self.access.options(&login.terminal, &login.key)?;
         mqtt.set_last_will(LastWill::new(
             topic::of(&login.terminal, Channel::State),
             state_message(false, 0),
@@ -280,7 +294,7 @@ impl Line {
             true,
             None,
         ));
-        mqtt
+        Ok(mqtt)
     }
 }
 

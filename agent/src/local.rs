@@ -20,6 +20,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use tracing::warn;
+
 use crate::core::Observation;
 
 pub use serve::{Hub, StatusBoard, serve};
@@ -66,7 +68,11 @@ pub struct Signs {
 
 /// The latest word of every session's helper. Cheap to clone; clones share.
 #[derive(Debug, Clone, Default)]
-pub struct Feed(Arc<Mutex<BTreeMap<u64, Word>>>);
+pub struct Feed {
+    words: Arc<Mutex<BTreeMap<u64, Word>>>,
+    /// What sessions lack and was said in the log.
+    told: Arc<Mutex<Vec<&'static str>>>,
+}
 
 #[derive(Debug)]
 struct Word {
@@ -77,7 +83,7 @@ struct Word {
 impl Feed {
     /// Takes the word of a helper's connection at a moment, ms since boot. False where too many speak.
     pub fn hear(&self, connection: u64, at_ms: u64, signs: Signs) -> bool {
-        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         if words.len() >= MOST_SESSIONS && !words.contains_key(&connection) {
             return false;
         }
@@ -87,14 +93,14 @@ impl Feed {
 
     /// A helper is gone, and its session with it.
     pub fn forget(&self, connection: u64) {
-        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         words.remove(&connection);
     }
 
     /// What all sessions together show now.
     #[must_use]
     pub fn seen(&self, mono_ms: u64) -> Observation {
-        let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = words
             .values()
             .filter(|word| mono_ms.saturating_sub(word.at_ms) <= FRESH_MS);
@@ -113,7 +119,7 @@ impl Feed {
     /// How many helpers speak now.
     #[must_use]
     pub fn speakers(&self, mono_ms: u64) -> usize {
-        let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |word: &&Word| mono_ms.saturating_sub(word.at_ms) <= FRESH_MS;
         words.values().filter(fresh).count()
     }
@@ -121,13 +127,24 @@ impl Feed {
     /// What the sessions that speak now do not have, each named once.
     #[must_use]
     pub fn missing(&self, mono_ms: u64) -> Vec<&'static str> {
-        let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = words
             .values()
             .filter(|word| mono_ms.saturating_sub(word.at_ms) <= FRESH_MS);
         let missing: Vec<&String> = fresh.flat_map(|word| &word.signs.missing).collect();
         let lacks = |name: &&'static str| missing.iter().any(|one| one == name);
         lack::ALL.into_iter().filter(lacks).collect()
+    }
+
+    /// Says in the log what sessions do not have, each once.
+    pub fn tell_missing(&self, mono_ms: u64) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for source in self.missing(mono_ms) {
+            if !told.contains(&source) {
+                warn!(source, "a session does not have this source");
+                told.push(source);
+            }
+        }
     }
 }
 

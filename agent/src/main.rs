@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand};
 use classpulse_agent::{
     config::{Config, ConfigError, LogFormat, Settings},
     install::{InstallOptions, UninstallOptions},
+    publish::SaveNow,
     run::{self, chain},
 };
 use tokio::sync::watch;
@@ -70,8 +71,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Look at this session (its last input, presentations) for the agent. Started at logon, one for each session;
-    /// ends with it.
+    /// Look at this session (its last input, presentations, sound) for the agent. Started at logon, one for each
+    /// session; ends with it.
     Session(session::Place),
     /// Be the service: for Windows's service manager, which `install` tells of it.
     #[cfg(windows)]
@@ -179,7 +180,7 @@ async fn sense_and_report(config: Config) -> ExitCode {
         stop_signal().await;
     };
     let sessions = tokio::select! {
-        sessions = run::run(config, stopped) => sessions,
+        sessions = run::run(config, stopped, SaveNow::default()) => sessions,
         () = second_signal => {
             warn!("stopped at once; the journal keeps what was not heard");
             return ExitCode::FAILURE;

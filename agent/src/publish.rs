@@ -21,8 +21,10 @@ use tokio::{
 use tracing::{debug, error, info, warn};
 
 mod past;
+mod save_now;
 
 use past::{Past, history_id};
+pub use save_now::SaveNow;
 
 use crate::{
     access::Access,
@@ -60,8 +62,12 @@ pub struct Options {
     pub seed: u64,
     /// Where `status` looks.
     pub board: StatusBoard,
+    /// The county's civil time minus UTC, seconds, for `status`.
+    pub utc_offset_seconds: i64,
     /// Whether power-on times from before the installation are to be read and reported, where that was not done yet.
     pub history: bool,
+    /// Asks for the journal to be written at once.
+    pub save_now: SaveNow,
 }
 
 /// Runs until `stop` says true (or its sender is gone). Every session of this boot is returned for the log.
@@ -92,7 +98,7 @@ pub async fn run(
         core: &mut core,
         speaker: None,
         link: LinkState::Down,
-        bulletin: Bulletin::new(clock.now()),
+        bulletin: Bulletin::new(clock.now(), options.utc_offset_seconds),
     };
     let mut past = Past::new(options.history && !driver.core.has_history());
     let mut ticks = tokio::time::interval(options.tick.max(SHORTEST_TICK));
@@ -118,6 +124,12 @@ pub async fn run(
                 let now = clock.now();
                 options.board.set(driver.bulletin.show(now, driver.core, &sense.sights()));
                 continue;
+            }
+            () = options.save_now.wanted() => {
+                let now = clock.now();
+                driver.core.observe(now, sense.observe(now.mono_ms, now.wall_ms));
+                driver.save(now, &mut journal, true);
+                options.save_now.answer();
             }
             () = told(&mut stop) => break,
         }
@@ -246,7 +258,8 @@ impl Driver<'_> {
             return;
         };
         while let Some(report) = self.core.poll(now) {
-            if let Err(error) = speaker.report(&report) {
+            let receipt = self.core.wants_receipt(&report);
+            if let Err(error) = speaker.report(&report, receipt) {
                 // It is said again with the next heartbeat.
                 debug!(%error, "a report could not be queued");
                 return;
@@ -353,13 +366,12 @@ impl Speaker {
         self.client.try_subscribe(ack, QoS::AtMostOnce).is_ok()
     }
 
-    /// Queues a report; the error is what the connection's queue says. One that wants no answer from the service wants none from the broker either: where it is lost,
-    /// the next one says the same and more.
-    fn report(&mut self, report: &Report) -> Result<(), String> {
-        let qos = if report.quiet {
-            QoS::AtMostOnce
-        } else {
+    /// Queues a report; the error is what the connection's queue says.
+    fn report(&mut self, report: &Report, receipt: bool) -> Result<(), String> {
+        let qos = if receipt {
             QoS::AtLeastOnce
+        } else {
+            QoS::AtMostOnce
         };
         let topic = if self.named {
             String::new()

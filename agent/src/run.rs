@@ -19,9 +19,8 @@ use crate::{
     journal::{FileJournal, JournalStore as _, Loaded},
     link::{Enrolment, Login},
     local::{Feed, Hub, StatusBoard, carrier, serve},
-    publish::{self, Options},
+    publish::{self, Options, SaveNow},
     sense::{Sense as _, machine},
-    tls,
 };
 
 /// Between two tries to listen for local helpers.
@@ -42,11 +41,15 @@ pub enum RunError {
     Name(#[from] ConfigError),
 }
 
-/// Senses and reports until `stop` says true. The answer is every session of this boot, for the log.
+/// Senses and reports until `stop` says true; `save_now` may ask for the journal in between. The answer is every session of this boot, for the log.
 ///
 /// # Errors
 /// [`RunError`], before anything was sensed.
-pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen>, RunError> {
+pub async fn run(
+    config: Config,
+    stop: watch::Receiver<bool>,
+    save_now: SaveNow,
+) -> Result<Vec<Seen>, RunError> {
     let boot = machine::boot_id().map_err(RunError::BootId)?;
     let mut clock = SystemClock;
     let access = access(&config);
@@ -83,6 +86,7 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
         facts: facts.clone(),
         heartbeat_seconds: config.heartbeat_seconds,
         idle_seconds: config.idle_seconds,
+        utc_offset_seconds: config.utc_offset_seconds(),
     };
     let core = Core::start(boot, now, core_config, loaded.state);
     info!(
@@ -103,7 +107,9 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
         jitter: Duration::from_secs(jitter),
         seed: now.mono_ms ^ u64::from(crc32fast::hash(&boot)),
         board,
+        utc_offset_seconds: config.utc_offset_seconds(),
         history: config.history,
+        save_now,
     };
     let (progress, _) = watch::channel(0);
     // Together in one task: local connections end with the driver.
@@ -114,18 +120,13 @@ pub async fn run(config: Config, stop: watch::Receiver<bool>) -> Result<Vec<Seen
 }
 
 /// The way to the server, as configured. Where its authority's file can't be used, nothing is sent in plain text
-/// instead.
+/// instead, and each attempt to connect reads it again.
 #[must_use]
 pub fn access(config: &Config) -> Access {
     let vouched = || SystemClock.now().wall_synced;
-    let trust = match config
-        .ca_file
-        .as_deref()
-        .map(|file| tls::client(file, vouched))
-    {
+    let trust = match config.ca_file.as_deref() {
         None => Trust::Plain,
-        Some(Ok(tls)) => Trust::Authority(tls),
-        Some(Err(error)) => Trust::Broken(chain(&error)),
+        Some(file) => Trust::pinned(file, vouched),
     };
     Access {
         host: config.host.clone(),
@@ -174,8 +175,8 @@ pub async fn enrol(config: &Config) -> Result<Identity, EnrolNowError> {
         return Err(EnrolNowError::Named);
     }
     let access = access(config);
-    if let Trust::Broken(why) = access.trust {
-        return Err(EnrolNowError::Trust(why));
+    if let Trust::Broken(unread) = &access.trust {
+        return Err(EnrolNowError::Trust(unread.why().to_owned()));
     }
     let who = Who::find(config, &FileJournal::new(config.journal.clone()))?;
     let enrolment = who.enrolment(config, facts(SystemClock.now(), Vec::new()));

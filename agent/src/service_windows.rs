@@ -19,8 +19,8 @@ use tracing::{error, info, warn};
 use windows_service::{
     define_windows_service,
     service::{
-        ServiceControl, ServiceControlAccept, ServiceExitCode, ServiceState, ServiceStatus,
-        ServiceType, SessionChangeReason,
+        PowerEventParam, ServiceControl, ServiceControlAccept, ServiceExitCode, ServiceState,
+        ServiceStatus, ServiceType, SessionChangeReason,
     },
     service_control_handler::{self, ServiceControlHandlerResult, ServiceStatusHandle},
     service_dispatcher,
@@ -33,6 +33,7 @@ use crate::{
     config::{Config, LogFormat, Settings},
     folders::Folders,
     log_file::{LARGEST, LogFile},
+    publish::SaveNow,
     run::{self, chain},
 };
 use helpers::{Helpers, Word};
@@ -42,6 +43,8 @@ pub use process::only_one_in_session;
 pub const NAME: &str = "ClasspulseAgent";
 /// From the word to stop to the end: no shutdown waits longer for the agent. What was not sent is in the journal.
 const LAST_WORDS: Duration = Duration::from_millis(1_700);
+/// From the word that the machine is about to sleep to our answer, with which it may. It waits some seconds at most.
+const LAST_WRITE: Duration = Duration::from_millis(1_500);
 /// What the service manager allows between two words of ours.
 const HINT: Duration = Duration::from_secs(10);
 
@@ -80,44 +83,60 @@ mod ended {
 fn serve(_arguments: Vec<OsString>) {
     let (stop, stopped) = watch::channel(false);
     let (tell, told) = mpsc::channel();
-    let words = Mutex::new(tell);
-    let handler = move |control| hear(&control, &stop, &words);
+    let save_now = SaveNow::default();
+    let ears = Ears {
+        stop,
+        words: Mutex::new(tell),
+        save_now: save_now.clone(),
+    };
+    let handler = move |control| ears.hear(&control);
     let Ok(status) = service_control_handler::register(NAME, handler) else {
         return;
     };
     say(status, ServiceState::StartPending, 0);
-    let code = match work(status, stopped, told) {
+    let code = match work(status, stopped, told, save_now) {
         Ok(()) => 0,
         Err(code) => code,
     };
     say(status, ServiceState::Stopped, code);
 }
 
-fn hear(
-    control: &ServiceControl,
-    stop: &watch::Sender<bool>,
-    words: &Mutex<mpsc::Sender<Word>>,
-) -> ServiceControlHandlerResult {
-    match control {
-        ServiceControl::Stop | ServiceControl::Shutdown | ServiceControl::Preshutdown => {
-            stop.send_replace(true);
-        }
-        ServiceControl::SessionChange(change) => {
-            let look = matches!(
-                change.reason,
-                SessionChangeReason::ConsoleConnect
-                    | SessionChangeReason::RemoteConnect
-                    | SessionChangeReason::SessionLogon
-                    | SessionChangeReason::SessionUnlock
-            );
-            if look && let Ok(words) = words.lock() {
-                words.send(Word::Look).ok();
+/// Where the service manager's words go.
+struct Ears {
+    stop: watch::Sender<bool>,
+    words: Mutex<mpsc::Sender<Word>>,
+    save_now: SaveNow,
+}
+
+impl Ears {
+    fn hear(&self, control: &ServiceControl) -> ServiceControlHandlerResult {
+        match control {
+            ServiceControl::Stop | ServiceControl::Shutdown | ServiceControl::Preshutdown => {
+                self.stop.send_replace(true);
             }
+            ServiceControl::SessionChange(change) => {
+                let look = matches!(
+                    change.reason,
+                    SessionChangeReason::ConsoleConnect
+                        | SessionChangeReason::RemoteConnect
+                        | SessionChangeReason::SessionLogon
+                        | SessionChangeReason::SessionUnlock
+                );
+                if look && let Ok(words) = self.words.lock() {
+                    words.send(Word::Look).ok();
+                }
+            }
+            // Nobody knows whether it wakes again.
+            ServiceControl::PowerEvent(PowerEventParam::Suspend) => {
+                if !self.save_now.ask(LAST_WRITE) {
+                    warn!("the machine sleeps before the journal was written");
+                }
+            }
+            ServiceControl::Interrogate | ServiceControl::PowerEvent(_) => {}
+            _ => return ServiceControlHandlerResult::NotImplemented,
         }
-        ServiceControl::Interrogate => {}
-        _ => return ServiceControlHandlerResult::NotImplemented,
+        ServiceControlHandlerResult::NoError
     }
-    ServiceControlHandlerResult::NoError
 }
 
 fn say(status: ServiceStatusHandle, state: ServiceState, code: u32) {
@@ -125,7 +144,9 @@ fn say(status: ServiceStatusHandle, state: ServiceState, code: u32) {
     // Before the shutdown proper the network still works, and the last report may be heard.
     let accepted = ServiceControlAccept::STOP
         | ServiceControlAccept::PRESHUTDOWN
-        | ServiceControlAccept::SESSION_CHANGE;
+        | ServiceControlAccept::SESSION_CHANGE
+        // A fast start-up (usual since Windows 8) ends no service: the shutdown before it is a sleep, of which they hear.
+        | ServiceControlAccept::POWER_EVENT;
     let pending = matches!(
         state,
         ServiceState::StartPending | ServiceState::StopPending
@@ -156,6 +177,7 @@ fn work(
     status: ServiceStatusHandle,
     stopped: watch::Receiver<bool>,
     told: mpsc::Receiver<Word>,
+    save_now: SaveNow,
 ) -> Result<(), u32> {
     let path = CONFIGURATION.get().cloned().unwrap_or_default();
     let config = Config::load(Some(&path), Settings::default());
@@ -174,7 +196,7 @@ fn work(
     // Not awaited: starting a process may hang, and the end of the service must not.
     thread::spawn(move || Helpers::default().run(&told));
     say(status, ServiceState::Running, 0);
-    let ended = runtime.block_on(until_told(status, config, stopped));
+    let ended = runtime.block_on(until_told(status, config, stopped, save_now));
     runtime.shutdown_background();
     ended
 }
@@ -183,6 +205,7 @@ async fn until_told(
     status: ServiceStatusHandle,
     config: Config,
     mut stopped: watch::Receiver<bool>,
+    save_now: SaveNow,
 ) -> Result<(), u32> {
     let last_words = {
         let mut stopped = stopped.clone();
@@ -201,7 +224,7 @@ async fn until_told(
             warn!("stopped at once; the journal keeps what was not heard");
             return Ok(());
         }
-        sessions = run::run(config, stopped.clone()) => sessions,
+        sessions = run::run(config, stopped.clone(), save_now) => sessions,
     };
     match sessions {
         Err(error) => {
@@ -245,5 +268,48 @@ pub fn reason(error: windows_service::Error) -> io::Error {
     match error {
         windows_service::Error::Winapi(error) => error,
         other => io::Error::other(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleep_waits_for_the_journal_and_a_wake_for_nothing() {
+        let (stop, stopped) = watch::channel(false);
+        let (tell, _told) = mpsc::channel();
+        let ears = Ears {
+            stop,
+            words: Mutex::new(tell),
+            save_now: SaveNow::default(),
+        };
+        let save_now = ears.save_now.clone();
+        let timed = |event| {
+            let began = tokio::time::Instant::now();
+            let heard = ears.hear(&ServiceControl::PowerEvent(event));
+            assert!(matches!(heard, ServiceControlHandlerResult::NoError));
+            began.elapsed()
+        };
+        // Nobody answers.
+        assert!(timed(PowerEventParam::Suspend) >= LAST_WRITE);
+        assert!(timed(PowerEventParam::ResumeAutomatic) < LAST_WRITE);
+        // The agent does.
+        let answer = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                // What was asked before is still to be answered.
+                for _ in 0..2 {
+                    save_now.wanted().await;
+                    save_now.answer();
+                }
+            });
+        });
+        thread::sleep(Duration::from_millis(100));
+        assert!(timed(PowerEventParam::Suspend) < LAST_WRITE);
+        answer.join().unwrap();
+        assert!(!*stopped.borrow(), "it goes on when the machine wakes");
     }
 }

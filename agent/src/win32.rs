@@ -1,6 +1,9 @@
 //! What Windows is asked, each question a safe function: the one place where the language's checks end.
 //!
 //! Only functions that Windows 7 has. Not responsible for what the answers mean.
+//!
+//! # Layout
+//! - `closed`: whose files and folders are, and who may open them. `others`: other processes of this program.
 
 #![expect(
     unsafe_code,
@@ -11,7 +14,7 @@ use std::{
     ffi::{OsString, c_void},
     io,
     os::windows::{
-        ffi::OsStringExt as _,
+        ffi::{OsStrExt as _, OsStringExt as _},
         io::{AsRawHandle as _, IntoRawHandle as _, OwnedHandle},
     },
     path::{Path, PathBuf},
@@ -20,17 +23,12 @@ use std::{
 use tokio::net::windows::named_pipe::{NamedPipeClient, NamedPipeServer, ServerOptions};
 use windows::{
     Win32::{
-        Foundation::{HANDLE, HLOCAL, LocalFree, STATUS_SUCCESS},
+        Foundation::{HANDLE, STATUS_SUCCESS},
         Media::Audio::{
-            Endpoints::IAudioMeterInformation, IMMDeviceEnumerator, MMDeviceEnumerator, eConsole,
-            eRender,
+            DEVICE_STATE_ACTIVE, Endpoints::IAudioMeterInformation, IMMDevice, IMMDeviceEnumerator,
+            MMDeviceEnumerator, eRender,
         },
-        Security::{
-            Authorization::{
-                ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1,
-            },
-            PSECURITY_DESCRIPTOR, SECURITY_ATTRIBUTES,
-        },
+        Storage::FileSystem::{MOVEFILE_REPLACE_EXISTING, MOVEFILE_WRITE_THROUGH, MoveFileExW},
         System::{
             Com::{CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx},
             Pipes::GetNamedPipeClientSessionId,
@@ -46,8 +44,15 @@ use windows::{
             },
         },
     },
-    core::HSTRING,
+    core::PCWSTR,
 };
+
+mod closed;
+mod others;
+
+use closed::Descriptor;
+pub use closed::{Found, Owner, look, make_folder};
+pub use others::end_others;
 
 /// Bytes of a structure, as Windows wants to be told them.
 const fn bytes_of<T>() -> u32 {
@@ -55,6 +60,17 @@ const fn bytes_of<T>() -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "a structure of some bytes")]
     let bytes = size_of::<T>() as u32;
     bytes
+}
+
+/// What a function of Windows said, as the standard library knows it: by its own number, which has a kind, and not by
+/// the number that COM makes of it.
+fn reason(error: &windows::core::Error) -> io::Error {
+    const OF_WINDOWS: u32 = 0x8007_0000;
+    let code = error.code().0.cast_unsigned();
+    match code & 0xFFFF_0000 {
+        OF_WINDOWS => io::Error::from_raw_os_error((code & 0xFFFF).cast_signed()),
+        _ => io::Error::from_raw_os_error(error.code().0),
+    }
 }
 
 /// A folder of the machine, wherever its system drive is and whatever the environment says. Asked in the old way: the
@@ -78,6 +94,19 @@ pub fn program_files() -> Option<PathBuf> {
 #[must_use]
 pub fn program_data() -> Option<PathBuf> {
     known_folder(CSIDL_COMMON_APPDATA)
+}
+
+/// Gives a file another's name, in its place where there is one, and comes back when the disk has it.
+///
+/// # Errors
+/// The system's own; also where somebody has the other one open.
+pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    let wide = |path: &Path| -> Vec<u16> { path.as_os_str().encode_wide().chain([0]).collect() };
+    let (from, to) = (wide(from), wide(to));
+    let flags = MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH;
+    // SAFETY: both texts end with 0 and live until the call is over.
+    unsafe { MoveFileExW(PCWSTR(from.as_ptr()), PCWSTR(to.as_ptr()), flags) }
+        .map_err(|error| reason(&error))
 }
 
 /// Time since boot with sleep, ms.
@@ -129,7 +158,7 @@ pub fn execution_state() -> Option<u32> {
     (status == STATUS_SUCCESS).then_some(state)
 }
 
-/// The sound of this session's default output. Stays in the thread that opened it.
+/// The sound of this session's outputs. Stays in the thread that opened it.
 #[derive(Debug)]
 pub struct Sound(IMMDeviceEnumerator);
 
@@ -146,17 +175,38 @@ impl Sound {
             .map(Self)
     }
 
-    /// How loud it is in this moment, 0 to 1; `None` where there is no output, or it has no meter. The output may be
-    /// another one each time: a screen with loudspeakers is plugged in.
+    /// How loud the loudest output is in this moment, 0 to 1; `None` where there is none, or none has a meter. All are
+    /// asked, not only the usual one: a player may speak through the screen's loudspeakers while the usual output is
+    /// the machine's own. They may be others each time: a screen is plugged in.
     #[must_use]
     pub fn peak(&self) -> Option<f32> {
         // SAFETY: objects of this thread, kept until they were asked.
-        unsafe {
-            let output = self.0.GetDefaultAudioEndpoint(eRender, eConsole).ok()?;
-            let meter: IAudioMeterInformation = output.Activate(CLSCTX_ALL, None).ok()?;
-            meter.GetPeakValue().ok()
-        }
+        let outputs = unsafe {
+            self.0
+                .EnumAudioEndpoints(eRender, DEVICE_STATE_ACTIVE)
+                .ok()?
+        };
+        // SAFETY: as above.
+        let count = unsafe { outputs.GetCount() }.ok()?;
+        // SAFETY: as above; numbers below the count.
+        let all = (0..count).filter_map(|number| unsafe { peak(&outputs.Item(number).ok()?) });
+        loudest(all)
     }
+}
+
+/// # Safety
+/// In the thread that the output was opened in.
+unsafe fn peak(output: &IMMDevice) -> Option<f32> {
+    // SAFETY: as the caller says; the meter is asked and let go.
+    unsafe {
+        let meter: IAudioMeterInformation = output.Activate(CLSCTX_ALL, None).ok()?;
+        meter.GetPeakValue().ok()
+    }
+}
+
+/// Of the outputs that tell.
+fn loudest(peaks: impl Iterator<Item = f32>) -> Option<f32> {
+    peaks.reduce(f32::max)
 }
 
 /// One more end of the pipe `at` for a client to come to; `sddl` says who may.
@@ -164,28 +214,12 @@ impl Sound {
 /// # Errors
 /// The system's own; `PermissionDenied` for a first end where another process has the pipe.
 pub fn serve_pipe(options: &ServerOptions, at: &Path, sddl: &str) -> io::Result<NamedPipeServer> {
-    let mut descriptor = PSECURITY_DESCRIPTOR::default();
-    // SAFETY: it writes one pointer, which is freed below.
-    unsafe {
-        ConvertStringSecurityDescriptorToSecurityDescriptorW(
-            &HSTRING::from(sddl),
-            SDDL_REVISION_1,
-            &raw mut descriptor,
-            None,
-        )?;
-    }
-    let mut attributes = SECURITY_ATTRIBUTES {
-        nLength: bytes_of::<SECURITY_ATTRIBUTES>(),
-        lpSecurityDescriptor: descriptor.0,
-        bInheritHandle: false.into(),
-    };
+    let descriptor = Descriptor::from(sddl)?;
+    let mut attributes = descriptor.attributes();
     // SAFETY: both structures live until the call is over; the pipe has its own copy.
-    let pipe = unsafe {
+    unsafe {
         options.create_with_security_attributes_raw(at, (&raw mut attributes).cast::<c_void>())
-    };
-    // SAFETY: it was allocated for us, and nobody has it any more. Nothing can be done where it fails.
-    unsafe { LocalFree(Some(HLOCAL(descriptor.0))) };
-    pipe
+    }
 }
 
 /// The number of the session from which the other end of a pipe came.
@@ -206,4 +240,35 @@ pub fn session_of(pipe: &NamedPipeServer) -> io::Result<u32> {
 pub fn pipe_client(opened: OwnedHandle) -> io::Result<NamedPipeClient> {
     // SAFETY: an open handle that nobody else has; of another kind than a pipe, reading and writing fails.
     unsafe { NamedPipeClient::from_raw_handle(opened.into_raw_handle()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loudest_output_is_heard_and_a_deaf_one_hides_none() {
+        assert_eq!(loudest([0.0, 0.3, 0.1].into_iter()), Some(0.3));
+        assert_eq!(loudest([0.0].into_iter()), Some(0.0));
+        assert_eq!(loudest([].into_iter()), None);
+        if let Some(sound) = Sound::open() {
+            // No output here, or one that tells something that is loudness.
+            assert!(sound.peak().is_none_or(|peak| (0.0..=1.0).contains(&peak)));
+        }
+    }
+
+    #[test]
+    fn a_file_takes_anothers_place_and_its_bytes_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (new, path) = (folder.path().join("new"), folder.path().join("file"));
+        for bytes in ["first", "second, which is longer", "third"] {
+            std::fs::write(&new, bytes).unwrap();
+            replace(&new, &path).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), bytes);
+            assert!(!new.exists());
+        }
+        // As the standard library names it.
+        let error = replace(&new, &path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
+    }
 }

@@ -11,7 +11,7 @@ use classpulse_agent::{
     journal::MemoryJournal,
     link::Login,
     local::StatusBoard,
-    publish::{self, Options},
+    publish::{self, Options, SaveNow},
     sense::Sense,
 };
 use classpulse_proto::v1::AgentFacts;
@@ -83,6 +83,7 @@ fn config(id: &TerminalId) -> CoreConfig {
         },
         heartbeat_seconds: HEARTBEAT,
         idle_seconds: IDLE,
+        utc_offset_seconds: 0,
     }
 }
 
@@ -281,7 +282,9 @@ pub(super) fn go_live(
             jitter: Duration::from_secs(2),
             seed: own_seed,
             board: StatusBoard::default(),
+            utc_offset_seconds: 0,
             history: false,
+            save_now: SaveNow::default(),
         };
         // More than anything waits, until the driver says what really does.
         let (progress, waiting) = watch::channel(usize::MAX);

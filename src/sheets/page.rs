@@ -28,14 +28,17 @@ pub(super) enum Cell {
     Points(String),
 }
 
+/// The text and the cells of a row under a group with a cap.
+pub(super) type Capped<'a> = dyn Fn(&Group) -> (String, Vec<Cell>) + 'a;
+
 /// What stands to the right.
 pub(super) struct Right<'a> {
     /// Headings and widths.
     pub(super) columns: &'a [(&'a str, f64)],
     /// An item's cells.
     pub(super) item: &'a dyn Fn(&Item) -> Vec<Cell>,
-    /// The text and the cells of a row under a group with a cap.
-    pub(super) capped: Option<&'a dyn Fn(&Group) -> (String, Vec<Cell>)>,
+    /// A row under a group with a cap, where there is to be one.
+    pub(super) capped: Option<&'a Capped<'a>>,
     /// The cells of the last row, 合计.
     pub(super) total: Vec<Cell>,
 }

@@ -63,13 +63,12 @@ pub fn xlsx(rubric: &Rubric) -> Result<Vec<u8>, WriteError> {
     sheet.set_row_height(0, 48)?;
     let line = style::plain().set_align(rust_xlsxwriter::FormatAlign::Center);
     sheet.merge_range(1, 0, 1, last, &issued(rubric), &line)?;
-    let mut row = page::table(sheet, rubric, 2, &right)? + 1;
+    let under = page::table(sheet, rubric, 2, &right)? + 1;
     let width = 105.0;
-    for reading in &rubric.readings {
+    for (row, reading) in (under..).zip(&rubric.readings) {
         let text = format!("{} {}", reading.id, reading.text);
         sheet.merge_range(row, 0, row, last, &text, &style::plain())?;
         sheet.set_row_height(row, style::height(&text, width, style::SIZE))?;
-        row += 1;
     }
     sheet
         .set_freeze_panes(3, 0)?
@@ -88,7 +87,8 @@ pub fn markdown(rubric: &Rubric) -> String {
     let mut out = format!("# {}\n\n", escape(&rubric.title));
     let issued = issued(rubric);
     if !issued.is_empty() {
-        out.push_str(&format!("{}\n\n", escape(&issued)));
+        // Writing to a string can't fail.
+        let _ = writeln!(out, "{}\n", escape(&issued));
     }
     out.push_str("| 一级指标 | 二级指标 | 权重 | 条目 | 考核内容 | 满分 | 计分规则 | 解读 |\n");
     out.push_str("|---|---|---:|---|---|---:|---|---|\n");
@@ -96,7 +96,6 @@ pub fn markdown(rubric: &Rubric) -> String {
         rows(&mut out, group);
     }
     let total = rubric.total.short();
-    // Writing to a string can't fail.
     let _ = writeln!(out, "| 合计 | | {total} | | | {total} | | |");
     if !rubric.readings.is_empty() {
         out.push_str("\n## 解读\n\n");

@@ -120,7 +120,9 @@ fn state(freeze: Option<&Freeze>, zone: &TimeZone) -> String {
     };
     let at = Timestamp::from_second(freeze.at).unwrap_or_default();
     let at = zone.to_datetime(at).strftime("%Y-%m-%d %H:%M");
-    format!("{at} 由{}冻结 摘要 {}", freeze.by, freeze.digest)
+    // Sixteen digits tell runs apart and fit a page's foot; `runs list --json` and `verify` have all of them.
+    let digest: String = freeze.digest.to_string().chars().take(16).collect();
+    format!("{at} 由{}冻结 摘要 {digest}", freeze.by)
 }
 
 /// The file's name and content; `None` for a school that the run does not have, or for none where one is needed.

@@ -20,7 +20,7 @@ const HEAD: Color = Color::RGB(0x00DD_EBF7);
 /// Background of every second item's headings.
 const OTHER_HEAD: Color = Color::RGB(0x00E2_EFDA);
 /// Background of what must not be changed.
-const GREY: Color = Color::RGB(0x00EDE_DED);
+const GREY: Color = Color::RGB(0x00ED_EDED);
 
 /// Bordered, wrapped, centred from top to bottom.
 fn cell() -> Format {

@@ -1,6 +1,7 @@
 //! Evaluation runs, through the store: frozen figures stay, follow from their parts, and can be appealed against.
 
 mod county;
+mod front;
 
 use std::io::Write as _;
 

@@ -36,6 +36,32 @@ fn hitches_are_told_apart() {
 fn a_certificates_name_has_no_brackets() {
     let mut access = Access::plain("[::1]".to_owned(), 1883);
     assert_eq!(access.name(), "[::1]");
-    access.trust = Trust::Broken(String::new());
+    access.trust = Trust::pinned("/no/such/file".as_ref(), || true);
     assert_eq!(access.name(), "::1");
+}
+
+#[test]
+fn an_authority_that_can_t_be_read_yet_is_read_again_and_nothing_goes_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    let mut access = Access::plain("localhost".to_owned(), 8883);
+    access.trust = Trust::pinned(&file, || true);
+    for text in [None, Some("not a certificate")] {
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let Err(Hitch::Away(why)) = access.ready() else {
+            panic!("{text:?} is no authority");
+        };
+        assert!(why.contains("ca.pem"), "{why}");
+        assert!(
+            access.options("t-1", "key").is_err(),
+            "in plain text neither"
+        );
+    }
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&file, made.cert.pem()).unwrap();
+    access.ready().unwrap();
+    let options = access.options("t-1", "key").unwrap();
+    assert!(matches!(options.transport(), rumqttc::Transport::Tls(_)));
 }

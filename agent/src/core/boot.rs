@@ -447,8 +447,9 @@ impl Boot {
             .unzip()
     }
 
-    /// Drops the closed sessions whose final end was carried, and the signals.
-    pub(super) fn forget(&mut self, carried: &[Carried], signals: &[u32]) {
+    /// Drops the closed sessions whose final end was carried, and the signals. The answer is those sessions.
+    pub(super) fn forget(&mut self, carried: &[Carried], signals: &[u32]) -> &[Seen] {
+        let known = self.forgotten.len();
         self.signals
             .retain(|signal| !signals.contains(&signal.number));
         let offset_ms = self.offset_ms;
@@ -460,15 +461,18 @@ impl Boot {
             }
             !done
         });
+        &self.forgotten[known..]
+    }
+
+    /// What is not acknowledged.
+    pub(super) fn held(&self) -> impl Iterator<Item = Seen> {
+        let sessions = self.sessions.iter();
+        sessions.map(|session| session.seen(self.offset_ms))
     }
 
     /// Everything that is held, or was acknowledged in this process.
     pub(super) fn seen(&self) -> Vec<Seen> {
-        let held = self
-            .sessions
-            .iter()
-            .map(|session| session.seen(self.offset_ms));
-        let mut all: Vec<Seen> = self.forgotten.iter().copied().chain(held).collect();
+        let mut all: Vec<Seen> = self.forgotten.iter().copied().chain(self.held()).collect();
         all.sort_by_key(|seen| (seen.kind, seen.number));
         all
     }

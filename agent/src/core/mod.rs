@@ -9,15 +9,19 @@ mod outbox;
 mod session;
 mod signal;
 mod state;
+mod today;
+mod view;
 mod wall;
 
 use classpulse_proto::v1::{Ack, AgentFacts, Report, Settings, SignalKind};
 
 pub use session::{Kind, Seen};
-pub use state::{JournalState, StoredBoot, StoredSession, StoredSignal};
+pub use state::{JournalState, StoredBoot, StoredDay, StoredSession, StoredSignal};
+pub use today::Lengths;
 
 use boot::Boot;
 use outbox::{Moment, Outbox};
+use today::Tally;
 use wall::Wall;
 
 /// A boot's id: new at each power-on.
@@ -61,6 +65,8 @@ pub struct CoreConfig {
     /// The hardware clock minus ms since boot, where it can be read apart from the system's clock: once network time has
     /// set the system's, it alone tells whether the battery is well.
     pub hardware_ms: Option<i64>,
+    /// The county's civil time minus UTC, seconds: where a day begins that people are told of. Reports don't know it.
+    pub utc_offset_seconds: i64,
 }
 
 /// Something worth a log line.
@@ -117,6 +123,8 @@ pub struct Core {
     /// What the system's clock did.
     wall: Wall,
     history_taken: bool,
+    /// What of the latest day was acknowledged.
+    tally: Tally,
     /// When each kind of recurring trouble was noted last, ms since boot.
     noted: Vec<(SignalKind, u64)>,
     events: Vec<CoreEvent>,
@@ -140,6 +148,7 @@ impl Core {
         for old in &mut older {
             old.end();
         }
+        let tally = Tally::new(config.utc_offset_seconds, journal.acknowledged.as_ref());
         let mut core = Self {
             config,
             ordered: Settings::default(),
@@ -154,6 +163,7 @@ impl Core {
             known_time_ms: journal.known_ms,
             wall: Wall::default(),
             history_taken: journal.history_taken,
+            tally,
             noted: Vec::new(),
             events: vec![],
         };
@@ -316,6 +326,13 @@ impl Core {
         Some(report)
     }
 
+    /// Whether the broker must say that it has a report that [`Self::poll`] gave (`QoS` 1). Of the others nothing is missed
+    /// where they are lost: the next report says the same and more.
+    #[must_use]
+    pub fn wants_receipt(&self, report: &Report) -> bool {
+        self.outbox.wants_receipt(&report.boot_id, report.sequence)
+    }
+
     fn moment(&self, now: Now) -> Moment {
         Moment {
             now,
@@ -347,7 +364,9 @@ impl Core {
             youngest = Some(youngest.map_or(age, |youngest| youngest.min(age)));
             let boots = self.older.iter_mut().chain([&mut self.current]);
             for boot in boots.filter(|boot| boot.id.as_slice() == ack.boot_id) {
-                boot.forget(&flight.sessions, &flight.signals);
+                for ended in boot.forget(&flight.sessions, &flight.signals) {
+                    self.tally.add(ended);
+                }
                 boot.facts_known |= flight.facts;
             }
         }
@@ -406,6 +425,7 @@ impl Core {
             last_ack_ms: self.last_ack_ms,
             known_ms: self.known_time_ms,
             history_taken: self.history_taken,
+            acknowledged: self.tally.stored(),
         }
     }
 
@@ -419,41 +439,6 @@ impl Core {
     /// What has happened since the last call.
     pub fn take_events(&mut self) -> Vec<CoreEvent> {
         std::mem::take(&mut self.events)
-    }
-
-    /// Every session of this boot that is still held, or was acknowledged in this process: by kind, then by number.
-    #[must_use]
-    pub fn sessions(&self) -> Vec<Seen> {
-        self.current.seen()
-    }
-
-    /// Sessions that no acknowledgement covers yet, of all boots; open ones included.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.older
-            .iter()
-            .map(|boot| boot.sessions.len())
-            .sum::<usize>()
-            + self.current.sessions.len()
-    }
-
-    /// Earlier boots that are not delivered yet.
-    #[must_use]
-    pub fn older_boots(&self) -> usize {
-        self.older.len()
-    }
-
-    /// Seconds between reports, and seconds without input after which use has ended.
-    #[must_use]
-    pub fn settings(&self) -> (u32, u32) {
-        let either = |ordered, own| if ordered == 0 { own } else { ordered };
-        (
-            either(
-                self.ordered.heartbeat_seconds,
-                self.config.heartbeat_seconds,
-            ),
-            either(self.ordered.idle_seconds, self.config.idle_seconds),
-        )
     }
 
     /// Takes settings that are in range; 0 means no change.

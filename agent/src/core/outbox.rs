@@ -27,6 +27,8 @@ pub(super) struct Flight {
     pub(super) sent_ms: u64,
     /// Its connection is gone: it may have arrived, and it may not.
     lost: bool,
+    /// The broker must say that it has it.
+    receipt: bool,
     pub(super) sessions: Vec<Carried>,
     /// Numbers of signals.
     pub(super) signals: Vec<u32>,
@@ -179,15 +181,18 @@ impl Outbox {
         let answered = self.answered_ms.is_some_and(|at| {
             moment.now.mono_ms.saturating_sub(at) + moment.heartbeat_ms <= ANSWER_EVERY_MS
         });
-        let quiet = answered
-            && boot.synced
+        let only_grows = boot.synced
             && facts.is_none()
             && unsaid.signals.is_empty()
             && unsaid.sessions.iter().all(|session| session.open);
+        let quiet = answered && only_grows;
         if !quiet {
+            // The regular question takes nothing along that the next report would not say again, and its answer says
+            // that it came. Only where none came must the broker say that it is there.
             let flight = Flight {
                 sent_ms: moment.now.mono_ms,
                 lost: false,
+                receipt: !only_grows || self.is_unanswered(),
                 sessions: unsaid.carried,
                 signals: unsaid.signals.iter().map(|signal| signal.number).collect(),
                 facts: facts.is_some(),
@@ -208,6 +213,22 @@ impl Outbox {
             history: boot.history,
             over,
         }
+    }
+
+    /// Whether something was asked over this connection since the last answer, or nothing was answered yet.
+    fn is_unanswered(&self) -> bool {
+        let Some(answered_ms) = self.answered_ms else {
+            return true;
+        };
+        let mut flights = self.flights.values();
+        flights.any(|flight| !flight.lost && flight.sent_ms >= answered_ms)
+    }
+
+    /// Whether the broker must say that it has this report.
+    pub(super) fn wants_receipt(&self, boot: &[u8], sequence: u64) -> bool {
+        let boot: Option<BootId> = boot.try_into().ok();
+        boot.and_then(|boot| self.flights.get(&(boot, sequence)))
+            .is_some_and(|flight| flight.receipt)
     }
 
     /// Forgets the report that was sent longest ago, where there are too many.

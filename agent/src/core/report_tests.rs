@@ -214,3 +214,75 @@ fn reports_that_only_let_sessions_grow_are_quiet_but_not_for_longer_than_five_mi
         "a new connection is tried out"
     );
 }
+
+#[test]
+fn the_regular_question_needs_no_receipt_unless_it_stays_without_an_answer() {
+    let mut core = Core::start(BOOT, at(0), config(), None);
+    core.connected(at(0));
+    core.observe(at(10), input(10));
+    let first = core.poll(at(10)).unwrap();
+    assert!(core.wants_receipt(&first), "a new connection is tried out");
+    core.acknowledged(at(11), &ack(&first));
+    let mut asked = Vec::new();
+    for minute in 1..=7 {
+        let now = 10 + 60 * minute;
+        core.observe(at(now), input(now));
+        let report = core.poll(at(now)).unwrap();
+        asked.push((!report.quiet, core.wants_receipt(&report)));
+        if asked.len() == 6 {
+            core.acknowledged(at(now), &ack(&report));
+        }
+    }
+    let (quiet, question, insists) = ((false, false), (true, false), (true, true));
+    assert_eq!(
+        asked,
+        [quiet, quiet, quiet, quiet, question, insists, quiet]
+    );
+    // An end is forgotten only when it has arrived.
+    core.observe(at(1_000), NOTHING);
+    let report = core.poll(at(1_000)).unwrap();
+    assert!(core.wants_receipt(&report));
+}
+
+#[test]
+fn what_was_acknowledged_today_is_still_told_after_the_agent_or_the_machine_starts_again() {
+    let minutes = |core: &Core, second: u64| {
+        let now = at(second).wall_ms / 1_000;
+        let today = core.today(now);
+        (today.powered / 60, today.used / 60)
+    };
+    let mut core = Core::start(BOOT, at(0), config(), None);
+    core.connected(at(0));
+    for second in (0..=1_200).step_by(10) {
+        core.observe(at(second), input(second.min(600)));
+    }
+    assert_eq!(minutes(&core, 1_200), (20, 10));
+    let report = core.poll(at(1_200)).unwrap();
+    core.acknowledged(at(1_200), &ack(&report));
+    assert_eq!(core.waiting(), 1, "use has ended, and is forgotten");
+    assert_eq!(minutes(&core, 1_200), (20, 10));
+    let journal = core.flush(at(1_200));
+
+    // The agent starts again.
+    let mut again = Core::start(BOOT, at(1_210), config(), Some(journal));
+    again.observe(at(1_800), NOTHING);
+    assert_eq!(minutes(&again, 1_800), (30, 10));
+    let journal = again.flush(at(1_800));
+    // The machine starts again, ten minutes later by the clock, and reports what was left.
+    let later = |second: u64| Now {
+        wall_ms: at(second).wall_ms + 2_400_000,
+        ..at(second)
+    };
+    let mut next = Core::start([9; 16], later(0), config(), Some(journal));
+    next.connected(later(0));
+    next.observe(later(300), NOTHING);
+    for _ in 0..3 {
+        while let Some(report) = next.poll(later(300)) {
+            next.acknowledged(later(300), &ack(&report));
+        }
+    }
+    assert_eq!((next.older_boots(), next.waiting()), (0, 1));
+    assert_eq!(minutes(&next, 2_700), (35, 10));
+    let tomorrow = next.today(later(86_400).wall_ms / 1_000);
+    assert_eq!(tomorrow, crate::core::Lengths::default());
+}

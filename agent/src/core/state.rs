@@ -21,6 +21,23 @@ pub struct JournalState {
     /// Whether power-on times from before the installation were taken in; they are, once.
     #[prost(bool, tag = "6")]
     pub history_taken: bool,
+    /// What of the latest day was acknowledged, for people who ask.
+    #[prost(message, optional, tag = "7")]
+    pub acknowledged: Option<StoredDay>,
+}
+
+/// What of one civil day was acknowledged.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct StoredDay {
+    /// Its first second, Unix seconds.
+    #[prost(sint64, tag = "1")]
+    pub begins: i64,
+    /// How long the machine was on.
+    #[prost(uint32, tag = "2")]
+    pub powered_seconds: u32,
+    /// How long it was used.
+    #[prost(uint32, tag = "3")]
+    pub used_seconds: u32,
 }
 
 /// One boot and the sessions of it that are not acknowledged.

@@ -15,6 +15,7 @@ pub(super) fn config() -> CoreConfig {
         facts: AgentFacts::default(),
         heartbeat_seconds: 60,
         idle_seconds: 300,
+        utc_offset_seconds: 8 * 3_600,
     }
 }
 

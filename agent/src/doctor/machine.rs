@@ -105,14 +105,37 @@ pub(super) fn sensing(config: &Config, agent: &Value) -> Vec<Finding> {
             continue;
         }
         let outcome = if missing.iter().any(|name| name == source) {
-            Outcome::Wrong("missing".to_owned(), Mend::Source)
+            Outcome::Remark("missing".to_owned(), Mend::Source)
         } else {
             Outcome::Well(words(agent, source))
         };
         findings.push(Finding::new(Check::Source(source), outcome));
     }
     findings.push(Finding::new(Check::Helper, helper(agent)));
+    let devices = missing.iter().all(|name| name != "evdev");
+    findings.push(Finding::new(Check::Use, sees_use(config, devices, agent)));
     findings
+}
+
+/// Whether anything sees people's input. Each source may be missing; without any of these no minute of use is counted.
+/// Terminals' times and the desktop's idle hint are not taken for such: most desktops let neither of them tell.
+pub(super) fn sees_use(config: &Config, devices: bool, agent: &Value) -> Outcome {
+    let wanted = |source: &str| config.sources.iter().any(|name| name == source);
+    let helpers = of(agent, "session").and_then(|seen| seen["count"].as_u64());
+    let mut seeing = Vec::new();
+    if wanted("evdev") && devices {
+        seeing.push("evdev");
+    }
+    if wanted("session") && helpers.is_some_and(|count| count > 0) {
+        seeing.push("session");
+    }
+    if !seeing.is_empty() {
+        Outcome::Well(seeing.join(", "))
+    } else if wanted("session") && !agent.is_object() {
+        Outcome::Untold("only a running agent hears session helpers".to_owned())
+    } else {
+        Outcome::Wrong("nothing".to_owned(), Mend::Use)
+    }
 }
 
 fn of<'a>(agent: &'a Value, source: &str) -> Option<&'a Value> {
@@ -130,7 +153,7 @@ pub(super) fn helper(agent: &Value) -> Outcome {
         None => Outcome::Untold("only a running agent hears them".to_owned()),
         Some(seen) => match seen["count"].as_u64() {
             Some(count) if count > 0 => Outcome::Well(format!("{count}")),
-            _ => Outcome::Wrong("none".to_owned(), Mend::Helper),
+            _ => Outcome::Remark("none".to_owned(), Mend::Helper),
         },
     }
 }
@@ -162,7 +185,7 @@ pub(super) fn input(folder: &Path) -> Outcome {
         .iter()
         .find_map(|entry| fs::File::open(entry.path()).err());
     match refused {
-        Some(error) => Outcome::Wrong(error.to_string(), Mend::Input),
+        Some(error) => Outcome::Remark(error.to_string(), Mend::Input),
         None if devices.is_empty() => Outcome::Untold("there is none".to_owned()),
         None => Outcome::Well(format!("{}", devices.len())),
     }

@@ -42,7 +42,7 @@ pub(super) async fn way(config: &Config, agent: &Value) -> Vec<Finding> {
     }
     let certificate = match (&access.trust, stream) {
         (Trust::Plain, _) => Outcome::Untold("plain text: no `ca_file`".to_owned()),
-        (Trust::Broken(why), _) => Outcome::Wrong(why.clone(), Mend::Authority),
+        (Trust::Broken(unread), _) => Outcome::Wrong(unread.why().to_owned(), Mend::Authority),
         (Trust::Authority(tls), Some(stream)) => certificate(access.name(), tls, stream),
         (Trust::Authority(_), None) => Outcome::Untold("not reached".to_owned()),
     };
@@ -133,7 +133,11 @@ async fn login(config: &Config, access: &Access) -> Outcome {
         ),
         (None, None, None) => return Outcome::Untold("nothing to log in with".to_owned()),
     };
-    let (client, mut events) = AsyncClient::new(access.options(&name, &password), 1);
+    let options = match access.options(&name, &password) {
+        Ok(options) => options,
+        Err(hitch) => return Outcome::Wrong(hitch.words().to_owned(), Mend::Authority),
+    };
+    let (client, mut events) = AsyncClient::new(options, 1);
     let met = tokio::time::timeout(WAIT, async {
         loop {
             match events.poll().await {

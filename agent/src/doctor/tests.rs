@@ -15,6 +15,13 @@ fn mend(outcome: &Outcome) -> Option<Mend> {
     }
 }
 
+fn remark(outcome: &Outcome) -> Option<Mend> {
+    match outcome {
+        Outcome::Remark(_, mend) => Some(*mend),
+        _ => None,
+    }
+}
+
 fn well(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Well(_))
 }
@@ -166,7 +173,7 @@ fn what_the_agent_says_is_taken() {
     };
     assert!(well(&machine::helper(&agent(1.into(), true))));
     assert_eq!(
-        mend(&machine::helper(&agent(Value::Null, true))),
+        remark(&machine::helper(&agent(Value::Null, true))),
         Some(Mend::Helper)
     );
     assert!(well(&machine::clock(&agent(1.into(), true))));
@@ -184,5 +191,81 @@ fn input_devices_are_tried() {
     std::fs::write(folder.path().join("event0"), "").unwrap();
     assert!(well(&machine::input(folder.path())));
     std::os::unix::fs::symlink("/nowhere", folder.path().join("event1")).unwrap();
-    assert_eq!(mend(&machine::input(folder.path())), Some(Mend::Input));
+    assert_eq!(remark(&machine::input(folder.path())), Some(Mend::Input));
+}
+
+fn config(sources: &[&str]) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("agent.toml");
+    std::fs::write(&file, "").unwrap();
+    let settings = crate::config::Settings {
+        sources: Some(sources.iter().map(|name| (*name).to_owned()).collect()),
+        ..crate::config::Settings::default()
+    };
+    Config::load(Some(&file), settings).unwrap()
+}
+
+#[test]
+fn a_missing_source_is_a_remark_and_the_machine_is_well_while_something_sees_input() {
+    let of_agent = |helpers: u64, missing: &[&str]| {
+        let sensing: Vec<Value> = crate::sense::machine::SOURCES
+            .iter()
+            .map(|source| {
+                serde_json::json!({
+                    "source": source, "there": !missing.contains(source),
+                    "count": (*source == "session").then_some(helpers),
+                })
+            })
+            .collect();
+        serde_json::json!({ "sensing": sensing, "clock": { "trusted": true, "system_off_seconds": 0 } })
+    };
+    let config = config(crate::sense::machine::SOURCES);
+    let all = crate::sense::machine::SOURCES;
+    let others: Vec<&str> = all
+        .iter()
+        .copied()
+        .filter(|name| *name != "session")
+        .collect();
+    // No sound card, nothing else either: a person's session is seen, and that is enough.
+    let findings = machine::sensing(&config, &of_agent(1, &others));
+    let remarks = findings
+        .iter()
+        .filter(|finding| remark(&finding.outcome) == Some(Mend::Source));
+    assert_eq!(remarks.count(), others.len());
+    assert!(all_well(&findings), "{findings:?}");
+    let page = words(&findings);
+    let (zh, en) = Mend::Source.texts();
+    assert!(page.contains(zh) && page.contains(en) && page.contains("! "));
+    assert_eq!(json(&findings)["checks"][2]["outcome"], "remark");
+    // Nobody's session is seen either.
+    let findings = machine::sensing(&config, &of_agent(0, &others));
+    assert!(!all_well(&findings));
+    let wrong: Vec<Mend> = findings
+        .iter()
+        .filter_map(|one| mend(&one.outcome))
+        .collect();
+    assert_eq!(wrong, [Mend::Use]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_sees_no_input_of_a_desktop_is_not_enough() {
+    let silent = serde_json::json!({ "sensing": [] });
+    let nobody = Value::Null;
+    let sees =
+        |sources: &[&str], devices, agent| machine::sees_use(&config(sources), devices, agent);
+    assert!(well(&sees(&["evdev", "tty"], true, &silent)));
+    for (sources, devices) in [
+        (&["evdev", "tty", "session"][..], false),
+        (&["tty", "alsa", "logind"], true),
+        (&["session"], true),
+    ] {
+        assert_eq!(mend(&sees(sources, devices, &silent)), Some(Mend::Use));
+    }
+    // Without an agent nobody knows of helpers.
+    assert!(matches!(
+        sees(&["session"], false, &nobody),
+        Outcome::Untold(_)
+    ));
+    assert_eq!(mend(&sees(&["tty"], true, &nobody)), Some(Mend::Use));
 }

@@ -25,6 +25,8 @@ pub enum Check {
     Source(&'static str),
     /// A helper speaks in a person's session.
     Helper,
+    /// Something sees people's input.
+    Use,
     /// The service is installed, enabled and running.
     Service,
 }
@@ -45,6 +47,7 @@ impl Check {
             Self::Input => "input",
             Self::Source(source) => return format!("source:{source}"),
             Self::Helper => "helper",
+            Self::Use => "use",
             Self::Service => "service",
         }
         .to_owned()
@@ -67,6 +70,7 @@ impl Check {
                 return (format!("感知来源 {source}"), format!("source {source}"));
             }
             Self::Helper => ("桌面助手", "session helper"),
+            Self::Use => ("使用感知", "people's input"),
             Self::Service => ("系统服务", "service"),
         };
         (zh.to_owned(), en.to_owned())
@@ -114,6 +118,8 @@ pub enum Mend {
     Source,
     /// No helper.
     Helper,
+    /// Nothing sees input.
+    Use,
     /// The service.
     ServiceMissing,
     /// The service does not run.
@@ -123,7 +129,7 @@ pub enum Mend {
 impl Mend {
     /// All of them, for tests.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Configuration,
         Self::JournalFolder,
         Self::DiskFull,
@@ -143,6 +149,7 @@ impl Mend {
         Self::Input,
         Self::Source,
         Self::Helper,
+        Self::Use,
         Self::ServiceMissing,
         Self::ServiceStopped,
     ];
@@ -236,6 +243,10 @@ impl Mend {
             Self::Helper => (
                 "没有桌面助手在工作:请有人登录桌面;若已登录,注销后重新登录,或重新安装。",
                 "No session helper speaks: somebody has to be logged on. If somebody is, log off and on again, or install again.",
+            ),
+            Self::Use => (
+                "没有来源能感知键盘、鼠标和触摸,使用分钟会一直为 0:Linux 检查输入设备权限,Windows 登录桌面;sources 要有 evdev 或 session。",
+                "Nothing sees keys, mouse or touch: Linux, devices' permissions; Windows, log on; `sources`, evdev or session.",
             ),
             Self::ServiceMissing => (
                 "服务未安装或未设为开机启动:以管理员身份运行 classpulse-agent install。",

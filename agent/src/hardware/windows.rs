@@ -2,12 +2,16 @@
 
 #![expect(unsafe_code, reason = "calls into Windows; each says why it is sound")]
 
-use std::{ffi::OsStr, mem, os::windows::ffi::OsStrExt as _, path::Path, ptr};
+use std::{
+    fs::{File, OpenOptions},
+    io, mem,
+    os::windows::{fs::OpenOptionsExt as _, io::AsRawHandle as _},
+    ptr,
+};
 
-use windows_sys::Win32::{
-    Foundation::{CloseHandle, HANDLE, INVALID_HANDLE_VALUE},
-    NetworkManagement::IpHelper::{FreeMibTable, GetIfTable2, MIB_IF_TABLE2},
-    Storage::FileSystem::{CreateFileW, FILE_SHARE_READ, FILE_SHARE_WRITE, OPEN_EXISTING},
+use windows::Win32::{
+    Foundation::{ERROR_SUCCESS, HANDLE},
+    NetworkManagement::IpHelper::{FreeMibTable, GetIfTable2, MIB_IF_ROW2, MIB_IF_TABLE2},
     System::{
         IO::DeviceIoControl,
         Ioctl::{
@@ -41,13 +45,13 @@ pub(super) fn said() -> Said {
 
 fn firmware() -> Vec<u8> {
     // SAFETY: with no buffer the call only answers how long one must be.
-    let length = unsafe { GetSystemFirmwareTable(RSMB, 0, ptr::null_mut(), 0) };
+    let length = unsafe { GetSystemFirmwareTable(RSMB, 0, None) };
     if length == 0 || length > MOST_TABLE {
         return Vec::new();
     }
     let mut table = vec![0_u8; length as usize];
-    // SAFETY: the buffer is as long as is said.
-    let found = unsafe { GetSystemFirmwareTable(RSMB, 0, table.as_mut_ptr().cast(), length) };
+    // SAFETY: it writes no more than the buffer holds.
+    let found = unsafe { GetSystemFirmwareTable(RSMB, 0, Some(&mut table)) };
     table.truncate(found.min(length) as usize);
     table
 }
@@ -55,43 +59,20 @@ fn firmware() -> Vec<u8> {
 /// The volume that Windows lies on, as a device: `\\.\C:`.
 fn system_volume() -> Option<String> {
     let mut path = [0_u16; 260];
-    // SAFETY: the buffer is as long as is said.
-    let length = unsafe { GetSystemWindowsDirectoryW(path.as_mut_ptr(), 260) } as usize;
+    // SAFETY: it writes no more than the buffer holds.
+    let length = unsafe { GetSystemWindowsDirectoryW(Some(&mut path)) } as usize;
     let path = String::from_utf16_lossy(path.get(..length)?);
     let drive = path.get(..2).filter(|drive| drive.ends_with(':'))?;
     Some(format!(r"\\.\{drive}"))
 }
 
-/// A handle that is closed.
-struct Device(HANDLE);
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        // SAFETY: opened here, and closed once.
-        unsafe { CloseHandle(self.0) };
-    }
-}
-
-fn open(path: &Path) -> Option<Device> {
-    let name: Vec<u16> = OsStr::new(path).encode_wide().chain([0]).collect();
-    // Without access to the contents: anybody may ask what a disk is.
-    // SAFETY: the name ends with 0 and outlives the call.
-    let handle = unsafe {
-        CreateFileW(
-            name.as_ptr(),
-            0,
-            FILE_SHARE_READ | FILE_SHARE_WRITE,
-            ptr::null(),
-            OPEN_EXISTING,
-            0,
-            ptr::null_mut(),
-        )
-    };
-    (handle != INVALID_HANDLE_VALUE).then_some(Device(handle))
+/// Without access to the contents: anybody may ask what a disk is.
+fn open(volume: &str) -> io::Result<File> {
+    OpenOptions::new().access_mode(0).open(volume)
 }
 
 fn serial(volume: &str) -> String {
-    let Some(device) = open(Path::new(volume)) else {
+    let Ok(device) = open(volume) else {
         return String::new();
     };
     let query = STORAGE_PROPERTY_QUERY {
@@ -105,18 +86,18 @@ fn serial(volume: &str) -> String {
     // SAFETY: both buffers are as long as is said, and outlive the call, which does not go on by itself.
     let done = unsafe {
         DeviceIoControl(
-            device.0,
+            HANDLE(device.as_raw_handle()),
             IOCTL_STORAGE_QUERY_PROPERTY,
-            ptr::from_ref(&query).cast(),
+            Some(ptr::from_ref(&query).cast()),
             u32::try_from(mem::size_of_val(&query)).unwrap_or(0),
-            answer.as_mut_ptr().cast(),
+            Some(answer.as_mut_ptr().cast()),
             u32::try_from(MOST_DESCRIPTION).unwrap_or(0),
-            &raw mut found,
-            ptr::null_mut(),
+            Some(&raw mut found),
+            None,
         )
     };
     let bytes: Vec<u8> = answer.iter().flat_map(|word| word.to_ne_bytes()).collect();
-    if done == 0 || (found as usize) < mem::size_of::<STORAGE_DEVICE_DESCRIPTOR>() {
+    if done.is_err() || (found as usize) < mem::size_of::<STORAGE_DEVICE_DESCRIPTOR>() {
         return String::new();
     }
     let at = mem::offset_of!(STORAGE_DEVICE_DESCRIPTOR, SerialNumberOffset);
@@ -135,17 +116,16 @@ fn serial(volume: &str) -> String {
 fn macs() -> Vec<[u8; 6]> {
     let mut table: *mut MIB_IF_TABLE2 = ptr::null_mut();
     // SAFETY: the call puts a table there, or fails.
-    if unsafe { GetIfTable2(&raw mut table) } != 0 || table.is_null() {
+    if unsafe { GetIfTable2(&raw mut table) } != ERROR_SUCCESS || table.is_null() {
         return Vec::new();
     }
     // SAFETY: the table has as many rows as it says, and lives until it is freed below.
     let rows = unsafe {
         std::slice::from_raw_parts(
-            (&raw const (*table).Table).cast(),
+            (&raw const (*table).Table).cast::<MIB_IF_ROW2>(),
             (*table).NumEntries as usize,
         )
     };
-    let rows: &[windows_sys::Win32::NetworkManagement::IpHelper::MIB_IF_ROW2] = rows;
     let macs = rows
         .iter()
         .filter(|row| row.InterfaceAndOperStatusFlags._bitfield & HARDWARE != 0)

@@ -1,6 +1,10 @@
-//! Installation on Windows: program, configuration, folders closed to pupils, the service, and the helper at logon.
+//! Installation on Windows: program, configuration, folders closed to pupils, and the service.
 //!
-//! Not responsible for what the service does (`service_windows`).
+//! The program is one of the console, so that `cmd`, PowerShell and a silent installation wait for it, read what it says
+//! and learn its exit code; one of windows is waited for by neither shell. What is started without a console of its own
+//! would show a black window, so only the service starts helpers, without any.
+//!
+//! Not responsible for what the service does (`service_windows`), helpers among it.
 
 use std::{
     fs, io,
@@ -11,14 +15,20 @@ use std::{
 
 use windows_registry::LOCAL_MACHINE;
 
+mod closed;
 mod files;
 mod service;
 
 use super::{InstallError, InstallOptions, UninstallOptions, configuration};
-use crate::{config::Config, folders::Folders, run::chain};
+use crate::{
+    config::Config,
+    folders::{Folders, PROGRAM},
+    win32::{self, Owner},
+};
+use closed::Guard;
 use files::{put, remove};
 
-/// Programs that are started at every logon; the second way to a helper in each session.
+/// Programs that are started at every logon, and the name under which the helper was one of them.
 const RUN_KEY: &str = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Run";
 const RUN_VALUE: &str = "ClasspulseAgent";
 /// No black window flashes up.
@@ -73,19 +83,24 @@ pub fn install(options: &InstallOptions) -> Result<Vec<String>, InstallError> {
     let folders = &machine.folders;
     // Everything that can be wrong with what was said, before anything is touched.
     let authority = options.ca.as_deref().map(read_authority).transpose()?;
-    let existing = match fs::read_to_string(folders.configuration()) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(InstallError::file(&folders.configuration(), "read")(error)),
+    let mut done = Done::default();
+    let guard = Guard::new();
+    // Nothing in it is read before it is closed, and nothing at all of a stranger's.
+    let trusted = guard.take(&folders.data, &mut done)?;
+    let existing = if trusted {
+        read_configuration(folders)?
+    } else {
+        String::new()
     };
     let copy = authority.is_some().then(|| Folders::here().authority());
     let text = configuration(&existing, options, copy.as_deref())?;
     let journal = journal_folder(&text)?;
 
-    let mut done = Done::default();
-    close(&folders.data)?;
+    if !trusted {
+        guard.make(&folders.data, &mut done)?;
+    }
     if let Some(journal) = journal.filter(|_| machine.live) {
-        keep_journal(&journal, &mut done)?;
+        keep_journal(&guard, &journal, &mut done)?;
     }
     if let Some(authority) = authority {
         let changed = put(&folders.authority(), authority.as_bytes())?;
@@ -103,7 +118,7 @@ pub fn install(options: &InstallOptions) -> Result<Vec<String>, InstallError> {
             ));
         }
         drop(service);
-        at_logon(&folders.program()).map_err(asked("start the helper at logon"))?;
+        not_at_logon().map_err(asked("forget the helper at logon"))?;
         let started = service::start(done.changed).map_err(asked("start the service"))?;
         done.note(if started {
             "服务已启动 the service runs; classpulse-agent doctor"
@@ -121,9 +136,14 @@ pub fn install(options: &InstallOptions) -> Result<Vec<String>, InstallError> {
 pub fn uninstall(options: &UninstallOptions) -> Result<Vec<String>, InstallError> {
     let machine = Machine::new(options.root.as_deref())?;
     let folders = &machine.folders;
-    // Read before it goes: it knows where the journal lies.
-    let configuration = fs::read_to_string(folders.configuration()).unwrap_or_default();
     let mut done = Done::default();
+    // Read before it goes: it knows where the journal lies. A stranger's is not heard on what is to be removed.
+    let trusted = Guard::new().take(&folders.data, &mut done).unwrap_or(false);
+    let configuration = if trusted {
+        read_configuration(folders).unwrap_or_default()
+    } else {
+        String::new()
+    };
     if machine.live {
         if service::remove().map_err(asked("remove the service"))? {
             done.note("服务已移除 the service is removed");
@@ -148,6 +168,15 @@ fn asked(action: &'static str) -> impl FnOnce(io::Error) -> InstallError {
     move |source| InstallError::Service {
         action: action.to_owned(),
         source,
+    }
+}
+
+/// What is configured; nothing where nothing is.
+fn read_configuration(folders: &Folders) -> Result<String, InstallError> {
+    let path = folders.configuration();
+    match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(InstallError::file(&path, "read")),
     }
 }
 
@@ -181,50 +210,30 @@ fn journal_folder(configuration: &str) -> Result<Option<PathBuf>, InstallError> 
     }
 }
 
-/// The journal's folder, where that is another: the identity lies there too, so it is closed, unless it is in use.
-fn keep_journal(folder: &Path, done: &mut Done) -> Result<(), InstallError> {
-    fs::create_dir_all(folder).map_err(InstallError::file(folder, "make"))?;
-    let mut inside = fs::read_dir(folder).map_err(InstallError::file(folder, "look into"))?;
-    if inside.next().is_some() {
-        return Ok(());
+/// The journal's folder, where that is another: the identity lies there too, so it is closed, unless it is in use. It may
+/// be on any partition, where it is not ours to move.
+fn keep_journal(guard: &Guard, folder: &Path, done: &mut Done) -> Result<(), InstallError> {
+    // Only an empty folder or a link goes by this, and another is made: an empty one may be a stranger's too.
+    match fs::remove_dir(folder) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(_) if folder.is_dir() => {
+            if guard.is_strange(folder)? {
+                done.note(format!(
+                    "该文件夹不是管理员所建,请核对其中内容 not made by an administrator, look at what is in it: {}",
+                    folder.display()
+                ));
+            }
+            return Ok(());
+        }
+        Err(error) => return Err(InstallError::file(folder, "make")(error)),
     }
+    guard.make(folder, done)?;
     done.say(true, "日志位置 journal", folder);
-    if let Err(error) = close(folder) {
+    let found = win32::look(folder).map_err(InstallError::file(folder, "look at"))?;
+    if found.is_none_or(|found| found.owner != Owner::Trusted) {
         // A file system without owners (FAT) lets in everybody.
-        let why = chain(&error);
-        done.note(format!(
-            "该文件夹未能对普通用户关闭 pupils can read this folder: {why}"
-        ));
-    }
-    Ok(())
-}
-
-/// Makes the folder and closes it to all but the system and administrators. Anybody may make folders beside it: one
-/// that a pupil made before is taken over, with all that lies in it.
-fn close(folder: &Path) -> Result<(), InstallError> {
-    fs::create_dir_all(folder).map_err(InstallError::file(folder, "make"))?;
-    let steps: [&[&str]; 2] = [
-        &["/setowner", "*S-1-5-32-544", "/T", "/C", "/Q"],
-        &[
-            "/inheritance:r",
-            "/grant:r",
-            "*S-1-5-18:(OI)(CI)F",
-            "*S-1-5-32-544:(OI)(CI)F",
-            "/Q",
-        ],
-    ];
-    for words in steps {
-        let ran = Command::new("icacls")
-            .arg(folder)
-            .args(words)
-            .creation_flags(NO_WINDOW)
-            .output();
-        let refused = match ran {
-            Ok(output) if output.status.success() => continue,
-            Ok(output) => io::Error::other(format!("icacls: {}", output.status)),
-            Err(error) => error,
-        };
-        return Err(InstallError::file(folder, "close it to others")(refused));
+        done.note("该文件夹未能对普通用户关闭 pupils can read this folder");
     }
     Ok(())
 }
@@ -267,28 +276,10 @@ fn bring(machine: &Machine, done: &mut Done) -> Result<(), InstallError> {
 
 /// Helpers in people's sessions; the service starts new ones. Where it can't, they go on as they are.
 fn end_helpers() {
-    let others = format!("PID ne {}", std::process::id());
-    Command::new("taskkill")
-        .args([
-            "/F",
-            "/FI",
-            "IMAGENAME eq classpulse-agent.exe",
-            "/FI",
-            &others,
-        ])
-        .creation_flags(NO_WINDOW)
-        .output()
-        .ok();
+    win32::end_others(PROGRAM).ok();
 }
 
-fn at_logon(program: &Path) -> io::Result<()> {
-    let command = format!("\"{}\" session", program.display());
-    LOCAL_MACHINE
-        .create(RUN_KEY)
-        .and_then(|key| key.set_string(RUN_VALUE, command))
-        .map_err(io::Error::from)
-}
-
+/// Earlier versions had the helper started at every logon too, which showed a black window to whoever logged on.
 fn not_at_logon() -> io::Result<()> {
     let key = LOCAL_MACHINE.create(RUN_KEY)?;
     match key.get_string(RUN_VALUE) {

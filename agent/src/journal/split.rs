@@ -47,6 +47,7 @@ fn rest(state: &JournalState) -> JournalState {
         last_ack_ms: state.last_ack_ms,
         known_ms: state.known_ms,
         history_taken: state.history_taken,
+        acknowledged: state.acknowledged,
     }
 }
 
@@ -92,6 +93,7 @@ fn unite(known: &mut StoredBoot, other: StoredBoot) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::StoredDay;
 
     fn session(number: u32, length_ms: u64, open: bool) -> StoredSession {
         StoredSession {
@@ -116,6 +118,7 @@ mod tests {
             boots: boots.to_vec(),
             heartbeat_seconds: 60,
             known_ms: 7,
+            acknowledged: Some(StoredDay::default()),
             ..JournalState::default()
         }
     }

@@ -135,8 +135,10 @@ impl Sense for WindowsSense {
     }
 }
 
-/// Where the boot's id is kept: in memory, so that it ends with the boot.
-const BOOT_KEY: &str = r"SOFTWARE\Classpulse\Boot";
+/// The program's own key, kept on the disk.
+const OWN_KEY: &str = r"SOFTWARE\Classpulse";
+/// Below it, where the boot's id is kept: in memory, so that it ends with the boot.
+const BOOT_KEY: &str = "Boot";
 const BOOT_VALUE: &str = "Id";
 
 /// The boot's id: drawn when it is first asked for, and kept where nothing outlives the system's own memory. Sleep,
@@ -146,11 +148,14 @@ const BOOT_VALUE: &str = "Id";
 /// Where the registry can't be written, or there is no chance to draw from.
 pub fn boot_id() -> std::io::Result<BootId> {
     // Only an administrator may write for the machine; the service does. A person who tries the agent has an id too.
-    boot_id_in(LOCAL_MACHINE).or_else(|_| boot_id_in(CURRENT_USER))
+    boot_id_in(LOCAL_MACHINE, OWN_KEY).or_else(|_| boot_id_in(CURRENT_USER, OWN_KEY))
 }
 
-fn boot_id_in(root: &Key) -> std::io::Result<BootId> {
-    let mut options = root.options();
+fn boot_id_in(root: &Key, own: &str) -> std::io::Result<BootId> {
+    // First, and by itself: made on the way to the volatile key it would be volatile too, and nothing that is to stay
+    // could ever be put in it.
+    let own = root.create(own)?;
+    let mut options = own.options();
     let key = options.read().write().create().volatile().open(BOOT_KEY)?;
     if let Ok(kept) = key.get_value(BOOT_VALUE)
         && let Ok(id) = BootId::try_from(&*kept)
@@ -241,14 +246,21 @@ mod tests {
 
     #[test]
     fn a_boot_has_one_id_and_the_next_another() {
-        let first = boot_id().unwrap();
-        assert_eq!(boot_id().unwrap(), first);
+        // Not the agent's own, which may run on this machine.
+        let own = format!(r"SOFTWARE\Classpulse-test-{}", std::process::id());
+        let boot_id = || boot_id_in(CURRENT_USER, &own).unwrap();
+        let first = boot_id();
+        assert_eq!(boot_id(), first);
         assert_ne!(first, BootId::default());
+        let key = CURRENT_USER.create(&own).unwrap();
+        // Below a volatile key nothing can be made that is not.
+        assert!(key.create("Kept").is_ok(), "the parent stays");
+        let boot = key.create(BOOT_KEY).unwrap();
+        assert!(boot.create("Kept").is_err(), "the id goes with the boot");
         // What a reboot does to a volatile key.
-        for root in [LOCAL_MACHINE, CURRENT_USER] {
-            root.remove_tree(BOOT_KEY).ok();
-        }
-        assert_ne!(boot_id().unwrap(), first);
+        key.remove_tree(BOOT_KEY).unwrap();
+        assert_ne!(boot_id(), first);
+        CURRENT_USER.remove_tree(&own).unwrap();
     }
 
     #[test]

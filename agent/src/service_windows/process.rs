@@ -23,7 +23,7 @@ use windows::{
             Environment::{CreateEnvironmentBlock, DestroyEnvironmentBlock},
             RemoteDesktop::{
                 WTS_SESSION_INFOW, WTSActive, WTSEnumerateSessionsW, WTSFreeMemory,
-                WTSQueryUserToken,
+                WTSGetActiveConsoleSessionId, WTSQueryUserToken,
             },
             Threading::{
                 CREATE_NO_WINDOW, CREATE_UNICODE_ENVIRONMENT, CreateMutexW, CreateProcessAsUserW,
@@ -57,13 +57,13 @@ impl Process {
     }
 }
 
-/// Numbers of the sessions in which somebody may be looking at the screen. None where the system does not tell.
+/// Numbers of the sessions in which somebody may be looking at the screen.
 pub(super) fn sessions() -> Vec<u32> {
     let (mut first, mut count) = (ptr::null_mut::<WTS_SESSION_INFOW>(), 0_u32);
     // SAFETY: the system writes where its list lies and how long it is; it is freed below.
     let told = unsafe { WTSEnumerateSessionsW(None, 0, 1, &raw mut first, &raw mut count) };
     if told.is_err() || first.is_null() {
-        return Vec::new();
+        return console();
     }
     // SAFETY: as long as the system said; copied before it is freed.
     let list = unsafe { std::slice::from_raw_parts(first, count as usize) };
@@ -75,6 +75,18 @@ pub(super) fn sessions() -> Vec<u32> {
     // SAFETY: it came from the system, and nobody has it any more.
     unsafe { WTSFreeMemory(first.cast::<c_void>()) };
     numbers
+}
+
+/// The session at the machine's own screen, which is known also where the service that keeps the list of all was
+/// switched off, as trimmed systems have it. None between two sessions.
+fn console() -> Vec<u32> {
+    const NONE: u32 = u32::MAX;
+    // SAFETY: it takes nothing.
+    let session = unsafe { WTSGetActiveConsoleSessionId() };
+    let people = [session]
+        .into_iter()
+        .filter(|session| !matches!(*session, 0 | NONE));
+    people.collect()
 }
 
 /// Starts this program's `session` in a session, as the person who is logged on there.
@@ -161,8 +173,8 @@ fn create(program: &Path, token: &OwnedHandle, environment: &Environment) -> io:
 #[derive(Debug)]
 pub struct Only(#[expect(dead_code, reason = "held, not used")] OwnedHandle);
 
-/// Whether this is the first helper in its session: two ways lead to one, the service and the logon. `None` where there
-/// is another.
+/// Whether this is the first helper in its session: one may outlive the service that started it, and the next service
+/// starts another. `None` where there is one already.
 #[must_use]
 pub fn only_one_in_session() -> Option<Only> {
     // SAFETY: the name is a constant. The system's last word is asked for right after it was said.

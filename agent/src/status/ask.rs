@@ -62,6 +62,7 @@ fn json(
         "enrolled_at": identity.map(|identity| identity.enrolled_at),
         "server": format!("{}:{}", config.host, config.port),
         "tls": config.ca_file.is_some(),
+        "utc_offset_minutes": config.utc_offset_minutes,
         "journal": config.journal,
         "journal_bytes": FileJournal::new(config.journal.clone()).size(),
         "journal_troubles": troubles,

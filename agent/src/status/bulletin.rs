@@ -4,9 +4,9 @@ use std::io;
 
 use serde_json::{Value, json};
 
-use super::{session, time};
+use super::{session, time::Zone};
 use crate::{
-    core::{Core, JournalState, Kind, Now, Seen},
+    core::{Core, JournalState, Now},
     identity::Identity,
     sense::Sight,
 };
@@ -56,14 +56,13 @@ pub struct Bulletin {
     journal: Option<JournalState>,
     written: Option<Now>,
     trouble: Option<String>,
-    /// What earlier boots had recorded when this run began: acknowledged, it leaves the journal.
-    before: Vec<Seen>,
+    zone: Zone,
 }
 
 impl Bulletin {
-    /// The agent begins.
+    /// The agent begins. `utc_offset` is the county's, seconds.
     #[must_use]
-    pub fn new(now: Now) -> Self {
+    pub fn new(now: Now, utc_offset: i64) -> Self {
         Self {
             began: now,
             connection: Connection::Waiting,
@@ -73,7 +72,7 @@ impl Bulletin {
             journal: None,
             written: None,
             trouble: None,
-            before: Vec::new(),
+            zone: Zone { utc_offset },
         }
     }
 
@@ -94,9 +93,6 @@ impl Bulletin {
 
     /// The journal was written, or could not be.
     pub fn saved(&mut self, now: Now, state: JournalState, trouble: Option<&io::Error>) {
-        if self.journal.is_none() {
-            self.before = of_known_time(&state);
-        }
         self.journal = Some(state);
         match trouble {
             None => self.written = Some(now),
@@ -137,7 +133,7 @@ impl Bulletin {
             "last_ack": (last_ack != 0).then(|| last_ack.div_euclid(1_000)),
             "clock": { "trusted": clock.trusted, "system_off_seconds": clock.off_seconds(now) },
             "sensing": sights.iter().map(|sight| sensed(sight, now)).collect::<Vec<_>>(),
-            "today": self.today(clock.unix(now), &sessions),
+            "today": self.today(clock.unix(now), core),
             "open": open,
             "waiting": core.waiting(),
             "earlier_boots": core.older_boots(),
@@ -148,46 +144,13 @@ impl Bulletin {
     }
 
     /// Minutes of the civil day as this agent knows them: by the length of its sessions, not by painted minutes.
-    fn today(&self, now: i64, own: &[Seen]) -> Value {
-        let (day, within) = time::day(now);
-        let waiting = self.journal.as_ref().map(JournalState::sessions);
-        let waiting = waiting.unwrap_or_default();
-        let all = || self.before.iter().chain(&waiting).chain(own);
-        let minutes = |kind: Kind| {
-            let of_kind = all().filter(|seen| seen.kind == kind || kind == Kind::Powered);
-            covered(of_kind, &within) / 60
-        };
+    fn today(&self, now: i64, core: &Core) -> Value {
+        let seconds = core.today(now);
         json!({
-            "day": day, "zone": time::ZONE,
-            "powered_minutes": minutes(Kind::Powered), "used_minutes": minutes(Kind::Used),
+            "day": self.zone.day(now), "zone": self.zone.name(),
+            "powered_minutes": seconds.powered / 60, "used_minutes": seconds.used / 60,
         })
     }
-}
-
-/// Sessions of earlier boots that lie where they happened.
-fn of_known_time(state: &JournalState) -> Vec<Seen> {
-    let boots = state.boots.split_last().map_or(&[][..], |(_, older)| older);
-    let boots = boots.iter().filter(|boot| boot.synced).cloned().collect();
-    JournalState {
-        boots,
-        ..JournalState::default()
-    }
-    .sessions()
-}
-
-/// Seconds of a time that any of the sessions covers.
-fn covered<'a>(sessions: impl Iterator<Item = &'a Seen>, within: &std::ops::Range<i64>) -> i64 {
-    let mut spans: Vec<(i64, i64)> = sessions
-        .map(|seen| (seen.start.max(within.start), seen.end.min(within.end)))
-        .filter(|(start, end)| start < end)
-        .collect();
-    spans.sort_unstable();
-    let (mut sum, mut until) = (0, within.start);
-    for (start, end) in spans {
-        sum += (end - start.max(until)).max(0);
-        until = until.max(end);
-    }
-    sum
 }
 
 fn sensed(sight: &Sight, now: Now) -> Value {
@@ -234,32 +197,4 @@ impl Reckoning {
 fn system_offset(now: Now) -> i64 {
     now.wall_ms
         .saturating_sub(i64::try_from(now.mono_ms).unwrap_or(i64::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn covered_time_is_counted_once_and_only_within_the_day() {
-        let seen = |start, end| Seen {
-            kind: Kind::Powered,
-            number: 1,
-            start,
-            end,
-            open: false,
-        };
-        for (spans, sum) in [
-            (vec![], 0),
-            (vec![seen(0, 100)], 0),
-            (vec![seen(900, 1_100), seen(1_050, 1_200)], 200),
-            (
-                vec![seen(1_900, 2_500), seen(1_000, 1_010), seen(1_000, 1_010)],
-                110,
-            ),
-            (vec![seen(0, 9_999), seen(1_500, 1_600)], 1_000),
-        ] {
-            assert_eq!(covered(spans.iter(), &(1_000..2_000)), sum, "{spans:?}");
-        }
-    }
 }

@@ -1,26 +1,35 @@
-//! Moments as texts, and the civil day of a classroom.
+//! Moments as texts, in UTC and as a classroom's clock shows them.
 
-/// China has one time zone and no summer time: a civil day begins at midnight, UTC+8.
-const ZONE_SECONDS: i64 = 8 * 3_600;
-/// Its name for people.
-pub(super) const ZONE: &str = "UTC+8";
-const DAY: i64 = 86_400;
-
-/// The civil day that a moment lies in: its name, and its first and last second's end in Unix seconds.
-pub(super) fn day(unix: i64) -> (String, std::ops::Range<i64>) {
-    let local = unix.saturating_add(ZONE_SECONDS);
-    let midnight = local.div_euclid(DAY).saturating_mul(DAY);
-    let start = midnight.saturating_sub(ZONE_SECONDS);
-    let name = utc(midnight).chars().take(10).collect();
-    (name, start..start.saturating_add(DAY))
+/// A county's civil time: a fixed distance from UTC, since China has one zone and no summer time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Zone {
+    /// Seconds.
+    pub(super) utc_offset: i64,
 }
 
-/// A moment as a classroom's clock shows it, such as "2026-09-01 08:00:00".
-pub(super) fn local(unix: i64) -> String {
-    utc(unix.saturating_add(ZONE_SECONDS))
-        .replace('T', " ")
-        .trim_end_matches('Z')
-        .to_owned()
+impl Zone {
+    /// Its name for people, such as "UTC+8" or "UTC-3:30".
+    pub(super) fn name(self) -> String {
+        let minutes = self.utc_offset.unsigned_abs() / 60;
+        let sign = if self.utc_offset < 0 { '-' } else { '+' };
+        match (minutes / 60, minutes % 60) {
+            (hours, 0) => format!("UTC{sign}{hours}"),
+            (hours, minutes) => format!("UTC{sign}{hours}:{minutes:02}"),
+        }
+    }
+
+    /// A moment as a classroom's clock shows it, such as "2026-09-01 08:00:00".
+    pub(super) fn local(self, unix: i64) -> String {
+        utc(unix.saturating_add(self.utc_offset))
+            .replace('T', " ")
+            .trim_end_matches('Z')
+            .to_owned()
+    }
+
+    /// The civil day that a moment lies in.
+    pub(super) fn day(self, unix: i64) -> String {
+        self.local(unix).chars().take(10).collect()
+    }
 }
 
 /// RFC 3339 in UTC, by the civil calendar's rule of 146,097 days in 400 years (years counted from March).
@@ -68,12 +77,13 @@ mod tests {
     fn a_civil_day_begins_at_a_classrooms_midnight() {
         // 2026-08-31T16:00:00Z is midnight in China.
         let midnight = 1_788_220_800 - 8 * 3_600;
-        assert_eq!(
-            day(midnight),
-            ("2026-09-01".to_owned(), midnight..midnight + DAY)
-        );
-        assert_eq!(day(midnight + DAY - 1).0, "2026-09-01");
-        assert_eq!(day(midnight - 1).0, "2026-08-31");
-        assert_eq!(local(midnight + 61), "2026-09-01 00:01:01");
+        let zone = |minutes: i64| Zone {
+            utc_offset: minutes * 60,
+        };
+        assert_eq!(zone(480).day(midnight), "2026-09-01");
+        assert_eq!(zone(480).day(midnight - 1), "2026-08-31");
+        assert_eq!(zone(480).local(midnight + 61), "2026-09-01 00:01:01");
+        let names = [480, 0, 330, -210].map(|minutes| zone(minutes).name());
+        assert_eq!(names, ["UTC+8", "UTC+0", "UTC+5:30", "UTC-3:30"]);
     }
 }

@@ -88,7 +88,8 @@ async fn what_was_sensed_before_enrolling_is_reported_after_it() {
     );
     let shown = terminal.reaches("down").await;
     assert!(shown["terminal"].is_null() && shown["last_error"]["what"].is_string());
-    sleep(Duration::from_secs(2)).await;
+    // Sessions are told in whole seconds, and looks are a second apart.
+    sleep(Duration::from_secs(4)).await;
 
     let broker = Mosquitto::start(port, OPEN);
     let mut service = Service::start(&broker.access(), welcome).await;
@@ -123,8 +124,8 @@ async fn a_refused_code_is_said_and_sensing_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let broker = Mosquitto::start(free_port(), OPEN);
     let mut service = Service::start(&broker.access(), refuse(EnrolRefusal::Code)).await;
-    let enrolment = enrolment(&folder.path().join("identity"));
-    let terminal = Terminal::start(broker.access(), None, Some(enrolment));
+    let file = folder.path().join("identity");
+    let terminal = Terminal::start(broker.access(), None, Some(enrolment(&file)));
     let shown = terminal.reaches("not_enrolled").await;
     let what = shown["last_error"]["what"].as_str().unwrap();
     assert!(what.contains("code"), "{what}");
@@ -133,6 +134,8 @@ async fn a_refused_code_is_said_and_sensing_goes_on() {
     sleep(Duration::from_secs(4)).await;
     assert!(matches!(service.came.try_recv(), Ok(Came::Asked(_))));
     assert!(service.came.try_recv().is_err());
+    let kept = IdentityFile::new(file).look().said;
+    assert!(kept.is_none_or(|identity| !identity.is_enrolled()));
     assert!(terminal.stop().await < Duration::from_secs(2));
 }
 

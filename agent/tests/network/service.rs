@@ -42,7 +42,8 @@ impl Service {
         access: &Access,
         answer: impl Fn(&EnrolRequest) -> Option<EnrolResponse> + Send + 'static,
     ) -> Self {
-        let (client, mut events) = AsyncClient::new(access.options("service", "service"), 64);
+        let (client, mut events) =
+            AsyncClient::new(access.options("service", "service").unwrap(), 64);
         for filter in [topic::ALL_ENROLS, topic::ALL_REPORTS] {
             client.subscribe(filter, QoS::AtLeastOnce).await.unwrap();
         }

@@ -11,7 +11,7 @@ use classpulse_agent::{
     journal::MemoryJournal,
     link::{Enrolment, Login},
     local::StatusBoard,
-    publish::{self, Options},
+    publish::{self, Options, SaveNow},
     sense::Sense,
 };
 use classpulse_proto::v1::{AgentFacts, Hardware};
@@ -56,6 +56,7 @@ impl Terminal {
             heartbeat_seconds: 15,
             idle_seconds: 300,
             hardware_ms: None,
+            utc_offset_seconds: 0,
         };
         let core = Core::start([7; 16], clock.now(), config, None);
         let board = StatusBoard::default();
@@ -67,7 +68,9 @@ impl Terminal {
             jitter: Duration::ZERO,
             seed: 1,
             board: board.clone(),
+            utc_offset_seconds: 0,
             history: false,
+            save_now: SaveNow::default(),
         };
         let (stop, stopped) = watch::channel(false);
         let (progress, _) = watch::channel(0);

@@ -185,10 +185,12 @@ fn answer(value: &Value) -> Shown {
 
 /// The shares of a rule, which say who may answer 不适用.
 fn shares(rule: &Rule) -> Vec<&Share> {
-    let of = |condition| match condition {
-        &Condition::Share(ref share) => Some(share),
-        _ => None,
-    };
+    fn of(condition: &Condition) -> Option<&Share> {
+        match condition {
+            Condition::Share(share) => Some(share),
+            Condition::Met(_) | Condition::AllDone { .. } | Condition::AtLeast { .. } => None,
+        }
+    }
     match rule {
         Rule::Threshold { share, .. } => vec![share],
         other => other.conditions().iter().filter_map(of).collect(),

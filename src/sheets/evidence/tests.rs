@@ -102,7 +102,10 @@ fn fill(sheet: &mut Worksheet, headings: &[&str], rows: &[&[&str]]) {
     }
 }
 
-fn book(sheets: &[(&str, &[&str], &[&[&str]])]) -> Vec<u8> {
+/// A sheet's name, headings and rows.
+type Filled<'a> = (&'a str, &'a [&'a str], &'a [&'a [&'a str]]);
+
+fn book(sheets: &[Filled<'_>]) -> Vec<u8> {
     let mut book = Workbook::new();
     for (name, headings, rows) in sheets {
         let sheet = book.add_worksheet().set_name(*name).unwrap();
@@ -318,6 +321,24 @@ fn lists_are_read_and_their_mistakes_are_at_their_cells() {
     );
     assert!(found[1].contains("一等奖、二等奖、三等奖"), "{}", found[1]);
     assert!(found[6].contains("应留空"), "{}", found[6]);
+}
+
+#[test]
+fn the_order_of_a_list_says_nothing() {
+    let rows: [&[&str]; 3] = [
+        &[ONE, "5.2a", "丙", "县", "", "", ""],
+        &[ONE, "5.2a", "甲", "县", "", "", ""],
+        &[ONE, "5.2a", "乙", "省", "", "", ""],
+    ];
+    let changes = import(&Evidence::new(), &book(&[("名单", &AWARDS, &rows)])).unwrap();
+    let current = of_first("5.2a", changes[0].evidence.clone().unwrap());
+    let sorted = [rows[1], rows[2], rows[0]];
+    assert_eq!(
+        import(&current, &book(&[("名单", &AWARDS, &sorted)])),
+        Ok(vec![])
+    );
+    let fewer = import(&current, &book(&[("名单", &AWARDS, &sorted[1..])])).unwrap();
+    assert_eq!(fewer.len(), 1);
 }
 
 #[test]

@@ -39,11 +39,12 @@ pub fn school_xlsx(results: &Results, school: &SchoolCode) -> Result<Option<Vec<
     Ok(Some(book.save_to_buffer()?))
 }
 
-/// What stands at the foot of each page. `&` begins a command there.
-pub(super) fn footer(results: &Results) -> String {
-    let state: String = results.state.chars().take(80).collect();
-    let state = state.replace('&', "&&");
-    format!("&L&8{state}&C第 &P 页 共 &N 页")
+/// What stands at the foot of each page. `&` begins a command there. How many pages there are is left out: a workbook
+/// that is printed as a whole counts those of all its sheets.
+pub(super) fn footer(results: &Results, right: &str) -> String {
+    let short = |text: &str| text.chars().take(80).collect::<String>().replace('&', "&&");
+    let (state, right) = (short(&results.state), short(right));
+    format!("&L&8{state}&C第 &P 页&R&8{right}")
 }
 
 pub(super) fn write(
@@ -82,7 +83,8 @@ pub(super) fn write(
         .set_print_center_horizontally(true)
         .set_repeat_rows(TOP, TOP)?
         .set_print_area(0, 0, end, last)?
-        .set_footer(footer(results));
+        .set_print_first_page_number(1)
+        .set_footer(footer(results, &ranked.of.school.name));
     Ok(())
 }
 

@@ -52,6 +52,7 @@ impl World<'_> {
             heartbeat_seconds: heartbeat,
             idle_seconds: IDLE.unsigned_abs().try_into().unwrap_or(u32::MAX),
             hardware_ms: Some(on.hardware_ms),
+            utc_offset_seconds: 0,
         };
         on.agent = Some(Agent {
             process,

@@ -84,8 +84,6 @@ pub struct LinuxSense {
     last_input_ms: Option<u64>,
     /// Of the last look, in the order of `sources`.
     sights: Vec<Sight>,
-    /// What sessions lack and was said in the log.
-    told: Vec<&'static str>,
 }
 
 impl LinuxSense {
@@ -104,7 +102,6 @@ impl LinuxSense {
             logind,
             last_input_ms: None,
             sights: Vec::new(),
-            told: Vec::new(),
         }
     }
 
@@ -173,16 +170,6 @@ impl LinuxSense {
             _ => false,
         })
     }
-
-    /// Says once what sessions do not have.
-    fn tell_missing(&mut self, mono_ms: u64) {
-        for source in self.feed.missing(mono_ms) {
-            if !self.told.contains(&source) {
-                tracing::warn!(source, "a session does not have this source");
-                self.told.push(source);
-            }
-        }
-    }
 }
 
 impl Sense for LinuxSense {
@@ -192,7 +179,7 @@ impl Sense for LinuxSense {
             let sight = self.look(self.sources[index], mono_ms, wall_ms);
             self.sights.push(sight);
         }
-        self.tell_missing(mono_ms);
+        self.feed.tell_missing(mono_ms);
         let sights = self.sights.iter().filter_map(|sight| sight.seen);
         let all = sights.fold(Observation::default(), both);
         // A session that ends takes its word with it, but not its input.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Place, Reader, listed};
+use super::{Place, Reader, edit::listed};
 use crate::{
     domain::{
         ids::SchoolCode,
