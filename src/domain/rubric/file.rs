@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use toml::Spanned;
 
 use super::{
@@ -59,6 +59,9 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
+/// A number or a text, read from the file by its own letters: 0.3 is 3/10, and nothing in between is a float.
+type Literal = Spanned<IgnoredAny>;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -69,7 +72,7 @@ struct File {
     issuer: String,
     #[serde(default)]
     issued: String,
-    total: Spanned<Decimal>,
+    total: Literal,
     #[serde(default)]
     reading: Vec<RawReading>,
     group: Vec<RawGroup>,
@@ -92,7 +95,7 @@ struct RawReading {
 struct RawGroup {
     id: Spanned<String>,
     name: Spanned<String>,
-    weight: Spanned<Decimal>,
+    weight: Literal,
     #[serde(default)]
     capped: bool,
     indicator: Vec<RawIndicator>,
@@ -106,7 +109,7 @@ struct RawIndicator {
     section: String,
     #[serde(default)]
     name: String,
-    weight: Spanned<Decimal>,
+    weight: Literal,
     item: Vec<RawItem>,
 }
 
@@ -138,6 +141,28 @@ impl Checker<'_> {
             line,
             problem: problem.into(),
         });
+    }
+
+    /// The letters of a literal, and whether they stand in quotes.
+    fn letters(&self, literal: &Literal) -> (&str, bool) {
+        let letters = self.text.get(literal.span()).unwrap_or_default();
+        let inside = letters
+            .strip_prefix(['"', '\''])
+            .and_then(|rest| rest.strip_suffix(['"', '\'']));
+        (inside.unwrap_or(letters), inside.is_some())
+    }
+
+    /// A decimal, in quotes or not.
+    fn decimal(&mut self, literal: &Literal) -> Decimal {
+        let read: Result<Decimal, _> = self.letters(literal).0.parse();
+        read.unwrap_or_else(|error| {
+            self.fault(literal, error.to_string());
+            Decimal::ZERO
+        })
+    }
+
+    fn points(&mut self, literal: &Literal) -> Points {
+        self.decimal(literal).into()
     }
 
     /// A text that must say something and fit a cell.
@@ -218,7 +243,7 @@ impl Checker<'_> {
             .into_iter()
             .map(|group| self.group(group, &readings, &mut ids))
             .collect();
-        let total = Points::from(*file.total.get_ref());
+        let total = self.points(&file.total);
         let sum: Points = groups.iter().map(|group| group.weight).sum();
         if sum != total || total == Points::ZERO {
             self.fault(
@@ -317,7 +342,7 @@ impl Checker<'_> {
             .into_iter()
             .map(|indicator| self.indicator(indicator, capped, readings, ids))
             .collect();
-        let weight = Points::from(*raw.weight.get_ref());
+        let weight = self.points(&raw.weight);
         let sum: Points = indicators.iter().map(|indicator| indicator.weight).sum();
         if sum != weight {
             self.fault(
@@ -361,7 +386,7 @@ impl Checker<'_> {
             }
             items.push(item);
         }
-        let weight = Points::from(*raw.weight.get_ref());
+        let weight = self.points(&raw.weight);
         let sum: Points = items.iter().filter_map(Item::max).sum();
         if !capped && sum != weight {
             self.fault(

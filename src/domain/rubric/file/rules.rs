@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Checker;
+use super::{Checker, Literal};
 use crate::domain::{
     rubric::{
         definition::{Reading, Switch},
@@ -34,7 +34,7 @@ type Label = Spanned<String>;
 pub(super) enum RawRule {
     AllOrNothing(RawConditional),
     Checklist {
-        each: Decimal,
+        each: Literal,
         parts: Vec<Label>,
     },
     Threshold(RawThreshold),
@@ -42,12 +42,12 @@ pub(super) enum RawRule {
     Deduction(RawDeduction),
     Grade {
         ask: Label,
-        options: Vec<(Label, Decimal)>,
+        options: Vec<(Label, Literal)>,
     },
     Counts(RawCounts),
     Discretionary(RawConditional),
     CountyRatio {
-        points: Decimal,
+        points: Literal,
     },
     Veto {
         when: Label,
@@ -58,7 +58,7 @@ pub(super) enum RawRule {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConditional {
-    points: Decimal,
+    points: Literal,
     when: Vec<Spanned<RawCondition>>,
 }
 
@@ -72,7 +72,7 @@ struct RawCondition {
     number: Option<Label>,
     part: Option<Label>,
     whole: Option<Label>,
-    at_least: Option<Spanned<Bound>>,
+    at_least: Option<Literal>,
     bound: Option<Label>,
     not_applicable: Option<Label>,
 }
@@ -80,10 +80,19 @@ struct RawCondition {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawThreshold {
-    points: Decimal,
+    points: Literal,
     part: Label,
     whole: Label,
-    at_least: Spanned<Bound>,
+    at_least: Literal,
+    bound: Option<Label>,
+    not_applicable: Option<Label>,
+}
+
+/// What a threshold and a condition of that kind have in common.
+struct RawShare {
+    part: Label,
+    whole: Label,
+    at_least: Literal,
     bound: Option<Label>,
     not_applicable: Option<Label>,
 }
@@ -102,22 +111,22 @@ pub(super) struct RawTiers {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawBand {
-    at_least: Spanned<Bound>,
-    points: Decimal,
+    at_least: Literal,
+    points: Literal,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawOtherwise {
     met: Label,
-    points: Decimal,
+    points: Literal,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawDeduction {
-    full: Decimal,
-    each: Decimal,
+    full: Literal,
+    each: Literal,
     count: Option<Label>,
     due: Option<Label>,
     done: Option<Label>,
@@ -131,35 +140,21 @@ pub(super) struct RawCounts {
     levels: Vec<String>,
     #[serde(default)]
     prizes: Vec<String>,
-    points: Vec<Vec<Decimal>>,
+    points: Vec<Vec<Literal>>,
     list: Option<ListKind>,
 }
 
 /// A bound as it is written: `"80%"`, `"1/2"`, `"1"`, `5`.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Bound {
-    Text(String),
-    Number(Decimal),
-}
-
-impl Bound {
-    fn fraction(&self) -> Option<Fraction> {
-        let whole = |text: &str| text.parse::<Decimal>().ok().map(Decimal::value);
-        match self {
-            Self::Number(number) => Some(number.value()),
-            Self::Text(text) => {
-                if let Some(percent) = text.strip_suffix('%') {
-                    return Some(whole(percent)? / Fraction::from_integer(100));
-                }
-                if let Some((numer, denom)) = text.split_once('/') {
-                    let (numer, denom) = (whole(numer)?, whole(denom)?);
-                    return (denom > Fraction::from_integer(0)).then(|| numer / denom);
-                }
-                whole(text)
-            }
-        }
+fn fraction(text: &str) -> Option<Fraction> {
+    let whole = |text: &str| text.parse::<Decimal>().ok().map(Decimal::value);
+    if let Some(percent) = text.strip_suffix('%') {
+        return Some(whole(percent)? / Fraction::from_integer(100));
     }
+    if let Some((above, below)) = text.split_once('/') {
+        let (above, below) = (whole(above)?, whole(below)?);
+        return (below > Fraction::from_integer(0)).then(|| above / below);
+    }
+    whole(text)
 }
 
 /// The rule, and its mistakes to the checker.
@@ -207,8 +202,8 @@ impl Rules<'_, '_> {
         }
     }
 
-    fn bound(&mut self, bound: &Spanned<Bound>) -> Fraction {
-        bound.get_ref().fraction().unwrap_or_else(|| {
+    fn bound(&mut self, bound: &Literal) -> Fraction {
+        fraction(self.checker.letters(bound).0).unwrap_or_else(|| {
             self.checker
                 .fault(bound, "界限写作“80%”“1/2”或“1”,最多两位小数");
             Fraction::from_integer(0)
@@ -232,7 +227,7 @@ impl Rules<'_, '_> {
         Some(id.clone())
     }
 
-    fn share(&mut self, raw: &RawThreshold) -> Share {
+    fn share(&mut self, raw: &RawShare) -> Share {
         Share {
             part: self.ask(&raw.part),
             whole: self.ask(&raw.whole),
@@ -246,7 +241,7 @@ impl Rules<'_, '_> {
         }
     }
 
-    fn fraction_of_whole(&mut self, raw: &Spanned<Bound>) -> Fraction {
+    fn fraction_of_whole(&mut self, raw: &Literal) -> Fraction {
         let found = self.bound(raw);
         let zero = Fraction::from_integer(0);
         if found == zero || found > Fraction::from_integer(1) {
@@ -258,23 +253,29 @@ impl Rules<'_, '_> {
     fn rule(&mut self, raw: RawRule) -> Rule {
         match raw {
             RawRule::AllOrNothing(raw) => Rule::AllOrNothing {
-                points: raw.points.into(),
+                points: self.checker.points(&raw.points),
                 when: self.conditions(raw.when),
             },
             RawRule::Discretionary(raw) => Rule::Discretionary {
-                points: raw.points.into(),
+                points: self.checker.points(&raw.points),
                 when: self.conditions(raw.when),
             },
             RawRule::Checklist { each, parts } => {
                 self.entries("parts", parts.len());
                 Rule::Checklist {
-                    each: each.into(),
+                    each: self.checker.points(&each),
                     parts: parts.iter().map(|part| self.ask(part)).collect(),
                 }
             }
             RawRule::Threshold(raw) => Rule::Threshold {
-                points: raw.points.into(),
-                share: self.share(&raw),
+                points: self.checker.points(&raw.points),
+                share: self.share(&RawShare {
+                    part: raw.part,
+                    whole: raw.whole,
+                    at_least: raw.at_least,
+                    bound: raw.bound,
+                    not_applicable: raw.not_applicable,
+                }),
             },
             RawRule::Tiers(raw) => self.tiers(&raw),
             RawRule::Deduction(raw) => self.deduction(&raw),
@@ -291,13 +292,16 @@ impl Rules<'_, '_> {
                     ask: self.ask(&ask),
                     options: options
                         .into_iter()
-                        .map(|(name, points)| (self.checker.words("等级", &name), points.into()))
+                        .map(|(name, points)| {
+                            let name = self.checker.words("等级", &name);
+                            (name, self.checker.points(&points))
+                        })
                         .collect(),
                 }
             }
             RawRule::Counts(raw) => self.counts(&raw),
             RawRule::CountyRatio { points } => Rule::CountyRatio {
-                points: points.into(),
+                points: self.checker.points(&points),
             },
             RawRule::Veto { when, scope } => Rule::Veto {
                 ask: self.ask(&when),
@@ -364,8 +368,7 @@ impl Rules<'_, '_> {
                 at_least: Some(at_least),
                 bound,
                 not_applicable,
-            } => Some(Condition::Share(self.share(&RawThreshold {
-                points: Decimal::ZERO,
+            } => Some(Condition::Share(self.share(&RawShare {
                 part,
                 whole,
                 at_least,
@@ -382,15 +385,15 @@ impl Rules<'_, '_> {
         }
     }
 
-    fn at_least(&mut self, number: &Label, bound: &Spanned<Bound>) -> Option<Condition> {
+    fn at_least(&mut self, number: &Label, bound: &Literal) -> Option<Condition> {
         let ask = self.ask(number);
-        let Bound::Number(decimal) = bound.get_ref() else {
+        if self.checker.letters(bound).1 {
             self.checker.fault(bound, "number 的界限应是数,如 5");
             return None;
-        };
+        }
         Some(Condition::AtLeast {
             ask,
-            bound: *decimal,
+            bound: self.checker.decimal(bound),
         })
     }
 
@@ -401,7 +404,7 @@ impl Rules<'_, '_> {
         for band in &raw.bands {
             let found = Band {
                 at_least: self.bound(&band.at_least),
-                points: band.points.into(),
+                points: self.checker.points(&band.points),
             };
             if let Some(above) = bands.last()
                 && (found.at_least >= above.at_least || found.points >= above.points)
@@ -416,7 +419,7 @@ impl Rules<'_, '_> {
             bands.push(found);
         }
         let otherwise = raw.otherwise.as_ref().map(|otherwise| {
-            let points = Points::from(otherwise.points);
+            let points = self.checker.points(&otherwise.points);
             if bands.last().is_some_and(|lowest| points >= lowest.points) {
                 self.checker
                     .fault(&otherwise.met, "otherwise 的分值应比最低一档小");
@@ -444,12 +447,12 @@ impl Rules<'_, '_> {
                 Lapses::Count(String::new())
             }
         };
-        let each = Points::from(raw.each);
+        let each = self.checker.points(&raw.each);
         if each == Points::ZERO {
             self.fault("每次扣分 each 不能是 0");
         }
         Rule::Deduction {
-            full: raw.full.into(),
+            full: self.checker.points(&raw.full),
             each,
             lapses,
         }
@@ -481,7 +484,7 @@ impl Rules<'_, '_> {
                     key,
                     level: level.clone(),
                     prize: prize.clone(),
-                    points: (*points).into(),
+                    points: self.checker.points(points),
                 };
                 if !self.keys.insert(cell.key.clone()) {
                     self.fault(format!("级别、奖次“{}”出现两次", cell.key));
