@@ -206,6 +206,8 @@ impl Bench {
                 minutes_from: None,
                 by: "王五".to_owned(),
                 at: 0,
+                evidence: Vec::new(),
+                exclusions: Vec::new(),
             };
             let run = self.store.create_run(new).await.expect("a run").id;
             let entered = enter(&*self.store, run, None, entries).await;
@@ -275,6 +277,7 @@ fn answered(item: &rubric::Item) -> ItemEvidence {
 fn freezing() -> Freezing {
     Freezing {
         revision: None,
+        figures: String::new(),
         by: "王五".to_owned(),
         at: 1_800_000_000,
         today: date(2027, 1, 20),

@@ -75,11 +75,13 @@ impl From<EvaluationError> for Status {
             EvaluationError::Rubric(_) => field("rubric_text", said),
             EvaluationError::Reading(_) => field("readings", said),
             EvaluationError::Unfit(_) => field("evidence", said),
+            EvaluationError::Period { .. } => field("period", said),
             EvaluationError::NoCalendar(_)
             | EvaluationError::MinutesGone { .. }
             | EvaluationError::MinutesFrom { .. }
             | EvaluationError::NotOver { .. }
             | EvaluationError::Missing(_)
+            | EvaluationError::Changed { .. }
             | EvaluationError::NotFrozen(_) => Self::failed_precondition(said),
             EvaluationError::Calendar(_)
             | EvaluationError::Evidence { .. }

@@ -135,7 +135,7 @@ async fn set(at: &Opened, arguments: &SetEvidenceArgs) -> Result<(), Failure> {
         }),
     };
     let revision = match evaluation::enter(store, arguments.run, None, vec![entry]).await {
-        Ok(revision) => revision,
+        Ok(entered) => entered.revision,
         Err(EvaluationError::Unfit(unfit)) => {
             let problems = unfit
                 .iter()

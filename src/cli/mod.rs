@@ -96,6 +96,8 @@ impl From<EvaluationError> for Failure {
             | Error::MinutesGone { .. }
             | Error::MinutesFrom { .. }
             | Error::NotOver { .. }
+            | Error::Period { .. }
+            | Error::Changed { .. }
             | Error::Missing(_)
             | Error::NotFrozen(_)
             | Error::Unknown { .. } => REFUSED,

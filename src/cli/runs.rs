@@ -5,9 +5,7 @@ use serde_json::json;
 
 use super::{
     FAILED, Failure, Opened, REFUSED, USAGE,
-    args::{
-        CreateRunArgs, ExcludeArgs, ExportArgs, FreezeArgs, PeriodArgs, RunsCommand, WhatIfArgs,
-    },
+    args::{CreateRunArgs, ExcludeArgs, ExportArgs, FreezeArgs, RunsCommand, WhatIfArgs},
     output::{self, print, table},
 };
 use crate::{
@@ -17,7 +15,7 @@ use crate::{
     },
     evaluation::{self, Changes, Excluded, Freezing, NewEvaluation},
     observe::chain,
-    query::{self, Asked},
+    query,
     sheets::run,
     store::{ContentDigest, Exclusion, Run},
 };
@@ -45,34 +43,31 @@ pub(super) async fn runs(at: &Opened, command: &RunsCommand) -> Result<(), Failu
 
 async fn create(at: &Opened, arguments: &CreateRunArgs) -> Result<(), Failure> {
     let store = at.store.as_ref();
-    let PeriodArgs { county, from, to } = &arguments.period;
-    let asked = Asked {
-        county: county.clone(),
-        period: from.zip(*to).map(|(first, last)| Period { first, last }),
+    let county = query::resolve_county(store, arguments.county.clone()).await?;
+    let period = Period {
+        first: arguments.from,
+        last: arguments.to,
     };
-    let found = query::resolve(store, asked, at.today()).await?;
     // The same name for the same days is the same run, unless its maker says otherwise.
     let named = || {
-        let named = format!(
-            "{} {} {}",
-            arguments.name, found.period.first, found.period.last
-        );
+        let named = format!("{} {} {}", arguments.name, period.first, period.last);
         ContentDigest::of(named.as_bytes()).to_string()
     };
     let new = NewEvaluation {
         key: arguments.key.clone().unwrap_or_else(named),
-        county: found.county,
+        county,
         name: arguments.name.clone(),
-        period: found.period,
+        period,
         rubric: arguments.rubric,
         supersedes: arguments.supersedes,
         minutes_from: arguments.minutes_from,
         by: arguments.by.clone(),
         at: at.now.as_second(),
     };
-    let run = evaluation::create(store, new).await?;
+    let created = evaluation::create(store, new).await?;
+    let run = created.run;
     if at.json {
-        return output::json(&run);
+        return output::json(&json!({ "run": run, "left_out": created.left_out }));
     }
     print(&format!(
         "考核 {}:{}({}),考核期 {} 至 {}",
@@ -82,6 +77,12 @@ async fn create(at: &Opened, arguments: &CreateRunArgs) -> Result<(), Failure> {
         run.period.first,
         run.period.last
     ));
+    for one in &created.left_out {
+        print(&format!(
+            "未沿用:学校 {} 条目 {} {}:{}",
+            one.school, one.item, one.key, one.problem
+        ));
+    }
     Ok(())
 }
 
@@ -121,7 +122,7 @@ async fn list(at: &Opened, county: Option<CountyCode>) -> Result<(), Failure> {
             freeze.map_or_else(String::new, |one| {
                 format!("{} {}", at.local(one.at), one.by)
             }),
-            // The whole digest stands in the sheets and in `--json`.
+            // `--json` has the whole digest.
             freeze.map_or_else(String::new, |one| {
                 one.digest.to_string().chars().take(12).collect()
             }),
@@ -246,6 +247,7 @@ fn excluded(text: &str, whole: Period) -> Result<Excluded, Failure> {
 async fn freeze(at: &Opened, arguments: &FreezeArgs) -> Result<(), Failure> {
     let freezing = Freezing {
         revision: None,
+        figures: arguments.expect.clone(),
         by: arguments.by.clone(),
         at: at.now.as_second(),
         today: at.today(),

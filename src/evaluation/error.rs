@@ -67,6 +67,26 @@ pub enum EvaluationError {
         /// Its last day.
         last: Date,
     },
+    /// A period that is none.
+    #[error(
+        "a run's days go from a first to a last one, at most 3660 days later, not from {first} to {last}"
+    )]
+    Period {
+        /// First day.
+        first: Date,
+        /// Last day.
+        last: Date,
+    },
+    /// The run gives other points than those that were looked at.
+    #[error(
+        "the run's figures are {found} now, not {expected}: evidence, minutes, schools or the calendar changed since; look again, then freeze"
+    )]
+    Changed {
+        /// What was looked at.
+        expected: String,
+        /// What it gives now.
+        found: String,
+    },
     /// The period goes on.
     #[error(
         "the run's period ends on {last}, and today is {today}: freeze it from the day after on, or make a run with an earlier end"

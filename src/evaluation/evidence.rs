@@ -25,7 +25,7 @@ pub struct Entry {
 }
 
 /// Evidence that can't be taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Unfit {
     /// Its place among the entries, from 0.
     pub index: usize,
@@ -39,7 +39,7 @@ pub struct Unfit {
     pub problem: String,
 }
 
-/// Puts evidence into a draft; returns its revision, which rises if anything changed.
+/// Puts evidence into a draft, whose revision rises if anything changed.
 ///
 /// What says the same as before, but for who entered it and when, is left as it is.
 ///
@@ -50,7 +50,7 @@ pub async fn enter(
     run: i64,
     expected_revision: Option<i64>,
     entries: Vec<Entry>,
-) -> Result<i64, EvaluationError> {
+) -> Result<Entered, EvaluationError> {
     let found = store.run(run).await?;
     let rubric = store.rubric(found.rubric).await?;
     let rubric = rubric.ok_or(EvaluationError::NoRubric(found.rubric))?;
@@ -70,31 +70,50 @@ pub async fn enter(
     }
     let mut changes = Vec::with_capacity(entries.len());
     for entry in entries {
-        let content = match &entry.evidence {
-            None => None,
-            Some(evidence) => {
-                let key = (entry.school.clone(), entry.item.clone());
-                if known
-                    .get(&key)
-                    .is_some_and(|kept| says_the_same(kept, evidence))
-                {
-                    continue;
-                }
-                let text = serde_json::to_string(evidence);
-                Some(text.map_err(|error| EvaluationError::Evidence {
-                    school: entry.school.clone(),
-                    item: entry.item.clone(),
-                    problem: error.to_string(),
-                })?)
-            }
+        let key = (entry.school.clone(), entry.item.clone());
+        let kept = known.get(&key);
+        let same = match (&entry.evidence, kept) {
+            (None, None) => true,
+            (Some(new), Some(kept)) => says_the_same(kept, new),
+            _ => false,
         };
-        changes.push(EvidenceChange {
-            school: entry.school,
-            item: entry.item,
-            content,
-        });
+        if !same {
+            changes.push(entry.change()?);
+        }
     }
-    Ok(store.put_evidence(run, expected_revision, changes).await?)
+    let changed = changes.len();
+    let revision = store.put_evidence(run, expected_revision, changes).await?;
+    Ok(Entered { revision, changed })
+}
+
+/// What became of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entered {
+    /// The run's revision now.
+    pub revision: i64,
+    /// Entries that said something new.
+    pub changed: usize,
+}
+
+impl Entry {
+    /// As the store keeps it.
+    pub(super) fn change(self) -> Result<EvidenceChange, EvaluationError> {
+        let text = self
+            .evidence
+            .as_ref()
+            .map(serde_json::to_string)
+            .transpose();
+        let content = text.map_err(|error| EvaluationError::Evidence {
+            school: self.school.clone(),
+            item: self.item.clone(),
+            problem: error.to_string(),
+        })?;
+        Ok(EvidenceChange {
+            school: self.school,
+            item: self.item,
+            content,
+        })
+    }
 }
 
 /// The school stage of each school of a county: what some questions depend on.
@@ -109,12 +128,8 @@ pub(super) async fn stages(
 /// School stages by school.
 pub(super) type Stages = HashMap<SchoolCode, Stage>;
 
-/// Whether evidence fits a rubric.
-pub(super) fn fits(rubric: &Rubric, stages: &Stages, entry: &Entry) -> bool {
-    faults(rubric, stages, 0, entry).is_empty()
-}
-
-fn faults(rubric: &Rubric, stages: &Stages, index: usize, entry: &Entry) -> Vec<Unfit> {
+/// What keeps an entry from fitting a rubric; nothing where it fits.
+pub(super) fn faults(rubric: &Rubric, stages: &Stages, index: usize, entry: &Entry) -> Vec<Unfit> {
     let unfit = |key: String, problem: String| Unfit {
         index,
         school: entry.school.clone(),

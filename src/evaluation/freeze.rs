@@ -14,6 +14,8 @@ use crate::store::{ContentDigest, Freeze, FreezeRun, Part, Run, RunState, Store,
 pub struct Freezing {
     /// The revision that this person has seen; `None` for the one that is there.
     pub revision: Option<i64>,
+    /// The figures that this person has seen ([`Results::figures`]), or their first digits; empty for any.
+    pub figures: String,
     /// Who, 1 to 500 characters.
     pub by: String,
     /// Unix seconds.
@@ -29,7 +31,7 @@ pub struct Freezing {
 /// Freezes a draft.
 ///
 /// # Errors
-/// As [`super::load`]; `NotOver` while the period goes on; `Missing` where answers are missing and that was not accepted; `Store` with `Conflict` where the run is frozen already or was changed in between.
+/// As [`super::load`]; `Changed` where the run gives other figures than expected; `NotOver` while the period goes on; `Missing` where answers are missing and that was not accepted; `Store` with `Conflict` where the run is frozen already or was changed in between.
 pub async fn freeze(
     store: &dyn Store,
     run: i64,
@@ -42,6 +44,13 @@ pub async fn freeze(
             StoreError::Conflict(format!("run {run} was frozen by {} already", freeze.by)).into(),
         );
     }
+    if revision != found.revision {
+        let problem = format!(
+            "run {run} stands at revision {}, not {revision}",
+            found.revision
+        );
+        return Err(StoreError::Conflict(problem).into());
+    }
     if found.period.last >= freezing.today {
         return Err(EvaluationError::NotOver {
             last: found.period.last,
@@ -53,8 +62,16 @@ pub async fn freeze(
     inputs.facts.frozen_at = Some(freezing.at);
     inputs.facts.note = Some(freezing.note.clone());
     let accepted = freezing.accept_missing;
+    let seen = freezing.figures;
     let (kept, digest) = blocking(move || {
         let results = Results::of(&inputs);
+        let figures = results.figures().to_string();
+        if !figures.starts_with(&seen) {
+            return Err(EvaluationError::Changed {
+                expected: seen,
+                found: figures,
+            });
+        }
         let missing = results.missing();
         if missing > 0 && !accepted {
             return Err(EvaluationError::Missing(missing));

@@ -216,19 +216,32 @@ async fn frozen_minutes(
         });
     }
     let texts = texts(store, &source).await?;
-    let mut schools = parts::schools(&texts)?;
+    let schools = with_former(registered, parts::schools(&texts)?);
     let mut minutes = BTreeMap::new();
-    for school in &mut schools {
-        if let Some(known) = registered.iter().find(|known| known.code == school.code) {
-            *school = school_facts(known.clone());
-        }
-        let whole = parts::minutes(&texts, &school.code)?.terminals;
-        let terminals = whole.into_iter();
+    for school in &schools {
+        // A school that came since has no minutes there, and nothing is due of it.
+        let whole = if texts.contains_key(&parts::minutes_key(&school.code)) {
+            parts::minutes(&texts, &school.code)?
+        } else {
+            SchoolMinutes::default()
+        };
+        let terminals = whole.terminals.into_iter();
         let within = terminals.filter_map(|(id, one)| Some((id, one.within(run.period)?)));
         let terminals = within.collect();
         minutes.insert(school.code.clone(), SchoolMinutes { terminals });
     }
     Ok((schools, minutes))
+}
+
+/// The county's schools of today, and those that were there when the minutes were frozen: one that has left still has
+/// its minutes, and may have set the maximum. Evidence is only asked of today's.
+fn with_former(registered: &[School], former: Vec<SchoolFacts>) -> Vec<SchoolFacts> {
+    let today = registered.iter().cloned().map(school_facts);
+    let mut schools: Vec<SchoolFacts> = today.collect();
+    let here = |school: &SchoolFacts| registered.iter().any(|known| known.code == school.code);
+    schools.extend(former.into_iter().filter(|school| !here(school)));
+    schools.sort_by(|a, b| a.code.cmp(&b.code));
+    schools
 }
 
 /// The minutes that the store has.

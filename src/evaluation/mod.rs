@@ -31,9 +31,9 @@ mod what_if;
 pub use compare::{
     Comparison, EvidenceDifference, InputDifference, ItemDifference, SchoolDifference, compare,
 };
-pub use create::{NewEvaluation, create};
+pub use create::{Created, NewEvaluation, create};
 pub use error::EvaluationError;
-pub use evidence::{Entry, Unfit, enter};
+pub use evidence::{Entered, Entry, Unfit, enter};
 pub use explain::{
     Explanation, MonitoringExplanation, TerminalDayExplanation, TerminalExplanation, explain,
 };

@@ -11,11 +11,14 @@ use super::{
     minutes::{Counted, Excluded, SchoolMinutes, count},
     watch::watch,
 };
-use crate::domain::{
-    ids::SchoolCode,
-    monitoring::{self, Candidate, CountyScores},
-    rubric::{self, Points, SchoolEvidence, ScoreSheet},
-    usage::{self, Fraction},
+use crate::{
+    domain::{
+        ids::SchoolCode,
+        monitoring::{self, Candidate, CountyScores},
+        rubric::{self, Points, SchoolEvidence, ScoreSheet},
+        usage::{self, Fraction},
+    },
+    store::ContentDigest,
 };
 
 /// A run's results.
@@ -105,7 +108,12 @@ impl Results {
                 let evidence = inputs.evidence.get(&school.code).unwrap_or(&nothing);
                 Some(SchoolResult {
                     school: school.clone(),
-                    sheet: rubric::score(&inputs.rubric.rubric, evidence, Some(score)),
+                    sheet: rubric::score(
+                        &inputs.rubric.rubric,
+                        school.stage,
+                        evidence,
+                        Some(score),
+                    ),
                     monitoring: monitoring_result(counted, score),
                 })
             });
@@ -120,6 +128,20 @@ impl Results {
             schools,
             watch,
         }
+    }
+
+    /// A digest of every point of every school: what a person has looked at before freezing.
+    #[must_use]
+    pub fn figures(&self) -> ContentDigest {
+        let mut text = String::new();
+        for one in &self.schools {
+            for item in one.sheet.items() {
+                let points = item.points.value();
+                let figure = format!("{} {} {points}\n", one.school.code, item.id);
+                text.push_str(&figure);
+            }
+        }
+        ContentDigest::of(text.as_bytes())
     }
 
     /// How many questions of all schools have no answer.

@@ -139,6 +139,10 @@ pub struct NewRun {
     pub by: String,
     /// Unix seconds.
     pub at: i64,
+    /// What it begins with, kept in the same transaction. No content of the run's: a repeated creation keeps none.
+    pub evidence: Vec<EvidenceChange>,
+    /// Days that don't count from the beginning, likewise.
+    pub exclusions: Vec<Exclusion>,
 }
 
 /// An evaluation run.

@@ -13,8 +13,9 @@ use classpulse::{
         usage::{Fraction, Period},
     },
     evaluation::{
-        Changes, Entry, EvaluationError, Excluded, Freezing, InputDifference, Results,
-        Verification, compare, enter, explain, freeze, inputs_of, load, verify, what_if,
+        Changes, Entered, Entry, EvaluationError, Excluded, Freezing, InputDifference,
+        NewEvaluation, Results, Verification, compare, create, enter, explain, freeze, inputs_of,
+        load, verify, what_if,
     },
     query,
     retention::expire,
@@ -766,7 +767,10 @@ async fn evidence_is_entered_whole_or_not_at_all() {
         enter(store, run, Some(0), county::evidence())
             .await
             .unwrap(),
-        1
+        Entered {
+            revision: 1,
+            changed: 6
+        }
     );
     // Another clerk enters the same: who and when stay, and nobody's freeze fails for it.
     let mut again = county::evidence();
@@ -774,11 +778,23 @@ async fn evidence_is_entered_whole_or_not_at_all() {
         let evidence = one.evidence.as_mut().unwrap();
         (evidence.by, evidence.at) = ("赵六".to_owned(), NOW + 9);
     }
-    assert_eq!(enter(store, run, Some(1), again).await.unwrap(), 1);
+    let unchanged = Entered {
+        revision: 1,
+        changed: 0,
+    };
+    assert_eq!(enter(store, run, Some(1), again).await.unwrap(), unchanged);
+    // Only what says something new counts, also where what is not there is taken away.
+    let mut some = vec![yes(1, "1.1.1"), yes(2, "2.1.1")];
+    some.push(Entry {
+        evidence: None,
+        ..yes(3, "6.1")
+    });
+    let entered = enter(store, run, None, some).await.unwrap();
+    assert_eq!((entered.revision, entered.changed), (2, 1));
     let (_, inputs) = inputs_of(store, run).await.unwrap();
     assert_eq!(inputs.evidence[&school(1)]["1.1.1"].by, "张三");
     let stale = enter(store, run, Some(0), vec![yes(1, "1.1.2")]).await;
-    assert!(stale.unwrap_err().to_string().contains("revision 1, not 0"));
+    assert!(stale.unwrap_err().to_string().contains("revision 2, not 0"));
     freeze(store, run, freezing()).await.unwrap();
     let late = enter(store, run, None, vec![yes(1, "1.1.2")]).await;
     assert!(late.unwrap_err().to_string().contains("frozen"));
@@ -807,4 +823,193 @@ async fn a_county_without_minutes_or_terminals_is_scored_too() {
     assert_eq!(results.schools.len(), 3);
     freeze(store, run, freezing()).await.unwrap();
     assert!(verify(store, run).await.unwrap().is_sound());
+}
+
+fn correction(key: &str, supersedes: i64) -> NewEvaluation {
+    NewEvaluation {
+        key: key.to_owned(),
+        county: county(),
+        name: "更正".to_owned(),
+        period: PERIOD,
+        rubric: None,
+        supersedes: Some(supersedes),
+        minutes_from: None,
+        by: "王五".to_owned(),
+        at: NOW,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_correction_begins_with_what_was_known_and_tells_what_does_not_fit() {
+    let Kept { store, .. } = &filled().await;
+    let first = draft(store, "first").await;
+    store
+        .add_exclusion(first, exclusion(1, 1, 1))
+        .await
+        .unwrap();
+    freeze(store, first, freezing()).await.unwrap();
+    let made = create(store, correction("a", first)).await.unwrap();
+    assert_eq!(made.left_out, []);
+    let found = compare(store, first, made.run.id).await.unwrap();
+    assert_eq!(found.inputs, InputDifference::default());
+    assert_eq!(found.schools, []);
+    // Made once more, it stays as somebody has left it.
+    let kept = store.exclusions(made.run.id).await.unwrap();
+    store
+        .remove_exclusion(made.run.id, kept[0].id)
+        .await
+        .unwrap();
+    let again = create(store, correction("a", first)).await.unwrap();
+    assert_eq!(again.run.id, made.run.id);
+    assert_eq!(store.exclusions(made.run.id).await.unwrap(), []);
+
+    // Another rubric has none of these items: nothing is taken over in silence.
+    let example = include_str!("../../deploy/rubric/example.toml");
+    let example = store.put_rubric(example, NOW).await.unwrap();
+    let other = NewEvaluation {
+        rubric: Some(example),
+        ..correction("b", first)
+    };
+    let made = create(store, other).await.unwrap();
+    assert_eq!(made.left_out.len(), county::evidence().len());
+    assert!(
+        made.left_out[0].problem.contains("没有条目"),
+        "{:?}",
+        made.left_out
+    );
+    assert_eq!(store.evidence(made.run.id, None).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_may_be_made_before_its_days_are_over() {
+    let Kept { store, .. } = &filled().await;
+    let year = Period {
+        first: PERIOD.first,
+        last: date(2027, 7, 10),
+    };
+    let new = |key: &str, period| NewEvaluation {
+        supersedes: None,
+        period,
+        ..correction(key, 0)
+    };
+    let made = create(store, new("year", year)).await.unwrap().run;
+    assert_eq!(made.period, year, "not cut at today");
+    let refused = freeze(store, made.id, freezing()).await.unwrap_err();
+    assert!(
+        matches!(refused, EvaluationError::NotOver { .. }),
+        "{refused}"
+    );
+    let backwards = Period {
+        first: year.last,
+        last: year.first,
+    };
+    let refused = create(store, new("none", backwards)).await.unwrap_err();
+    assert!(
+        matches!(refused, EvaluationError::Period { .. }),
+        "{refused}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_looked_at_is_what_is_frozen() {
+    let Kept { store, .. } = &filled().await;
+    let run = draft(store, "k").await;
+    let seen = load(store, run)
+        .await
+        .unwrap()
+        .results
+        .figures()
+        .to_string();
+    let expecting = |figures: &str| Freezing {
+        figures: figures.to_owned(),
+        ..freezing()
+    };
+    // Minutes that come late raise no revision, but the figures are others.
+    report(store, 1, day(0), 600, 640).await;
+    let refused = freeze(store, run, expecting(&seen)).await.unwrap_err();
+    assert!(
+        matches!(refused, EvaluationError::Changed { .. }),
+        "{refused}"
+    );
+    let now = load(store, run)
+        .await
+        .unwrap()
+        .results
+        .figures()
+        .to_string();
+    assert_ne!(now, seen);
+    freeze(store, run, expecting(&now[..16])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evidence_is_judged_again_where_a_school_s_stage_was_mended() {
+    let Kept { store, .. } = &filled().await;
+    let run = draft(store, "k").await;
+    let points = async || {
+        let results = load(store, run).await.unwrap().results;
+        let item = results
+            .school(&school(2))
+            .unwrap()
+            .sheet
+            .item("3.2.3")
+            .unwrap()
+            .clone();
+        (item.points, item.reason)
+    };
+    assert_eq!(
+        points().await.0.short(),
+        "1",
+        "a primary school's 不适用 is taken as met"
+    );
+    let mut change = registry();
+    change.schools[1].stage = classpulse::domain::ids::Stage::Junior;
+    change.placements.clear();
+    store.change_registry(change).await.unwrap();
+    let (given, reason) = points().await;
+    assert_eq!(given, Points::ZERO);
+    assert!(
+        reason.contains("材料与细则不符") && reason.contains("初中"),
+        "{reason}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schools_that_came_or_left_since_keep_their_place_beside_frozen_minutes() {
+    let Kept { store, .. } = &filled().await;
+    let first = draft(store, "first").await;
+    freeze(store, first, freezing()).await.unwrap();
+    // School 3, which sets the maximum, goes to another county; school 4 comes.
+    let mut change = registry();
+    let mut newcomer = change.schools[0].clone();
+    (newcomer.code, newcomer.name) = (school(4), "第四小学".to_owned());
+    let mut other = change.counties[0].clone();
+    other.code = "231124".parse().unwrap();
+    change.schools[2].county = other.code.clone();
+    change.schools.push(newcomer);
+    change.counties.push(other);
+    change.placements.clear();
+    store.change_registry(change).await.unwrap();
+    let mut new = correction("second", first);
+    new.minutes_from = Some(first);
+    let made = create(store, new).await.unwrap();
+    assert!(
+        made.left_out.iter().all(|one| one.school == school(3)),
+        "{:?}",
+        made.left_out
+    );
+    assert_eq!(made.left_out.len(), 2);
+    let results = load(store, made.run.id).await.unwrap().results;
+    assert_eq!(results.highest_schools, [school(3)]);
+    assert_eq!(results.schools.len(), 4);
+    enter(store, made.run.id, None, vec![yes(4, "1.1.1")])
+        .await
+        .unwrap();
+    let results = load(store, made.run.id).await.unwrap().results;
+    let item = results
+        .school(&school(4))
+        .unwrap()
+        .sheet
+        .item("1.1.1")
+        .unwrap();
+    assert_eq!(item.points.short(), "1");
 }

@@ -99,7 +99,7 @@ fn a_hundred_schools_filled_in_by_openpyxl_are_taken_as_they_are() {
         let updates = Value::Number(updates.parse().unwrap());
         assert_eq!(value("4.4.1", "教师空间每周更新条数"), Some(updates));
         // Two prizes of one person in one contest count as the better one.
-        let sheet = score(&RUBRIC, known, None);
+        let sheet = score(&RUBRIC, school.stage, known, None);
         if number % 2 == 0 {
             assert_eq!(sheet.item("5.1").unwrap().points.short(), "1.5");
         }

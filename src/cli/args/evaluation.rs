@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use jiff::civil::Date;
 
-use super::PeriodArgs;
 use crate::{
-    domain::ids::{SchoolCode, TerminalId},
+    domain::ids::{CountyCode, SchoolCode, TerminalId},
     sheets::run::Export,
     store::ContentDigest,
 };
@@ -53,7 +52,7 @@ pub enum RunsCommand {
     List {
         /// Six-digit county code; not needed where only one county is registered.
         #[arg(long)]
-        county: Option<crate::domain::ids::CountyCode>,
+        county: Option<CountyCode>,
     },
     /// Every school's points: of a draft as of now, of a frozen run as they were frozen.
     Show {
@@ -76,7 +75,7 @@ pub enum RunsCommand {
     Include {
         /// The draft.
         run: i64,
-        /// The exclusion's number, as `show` lists it.
+        /// The exclusion's number, as `exclusions` lists it.
         id: i64,
     },
     /// List a run's exclusions.
@@ -114,10 +113,16 @@ pub enum RunsCommand {
 pub struct CreateRunArgs {
     /// Such as 2025-2026学年考核.
     pub name: String,
-    /// County and days.
-    #[command(flatten)]
-    pub period: PeriodArgs,
-    /// Makes the making repeatable, 1 to 64 characters; the name's digest if not given.
+    /// First day that counts.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub from: Date,
+    /// Last day that counts; the run can be frozen from the day after on.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub to: Date,
+    /// Six-digit county code; not needed where only one county is registered.
+    #[arg(long)]
+    pub county: Option<CountyCode>,
+    /// Makes the making repeatable, 1 to 64 characters; a digest of name and days if not given.
     #[arg(long)]
     pub key: Option<String>,
     /// A kept rubric; the built-in one if not given.
@@ -199,6 +204,9 @@ pub struct FreezeArgs {
     /// Freeze although answers are missing; they score 0 for good.
     #[arg(long)]
     pub accept_missing: bool,
+    /// Only where the points are those that were looked at: 成绩摘要 as `show` and `inspect` print it.
+    #[arg(long, value_name = "DIGEST", default_value = "")]
+    pub expect: String,
 }
 
 /// Which file.

@@ -39,12 +39,25 @@ pub(super) async fn show(
     ));
     print(&ranking(&loaded, &results));
     let missing = loaded.results.missing();
+    print(&figures(&loaded));
     if missing > 0 {
         print(&format!(
             "有 {missing} 项材料未填,暂记 0 分;明细:classpulse runs show {run} --school 学校标识码"
         ));
     }
     Ok(())
+}
+
+/// What `freeze --expect` takes.
+fn figures(loaded: &Loaded) -> String {
+    let digits: String = loaded
+        .results
+        .figures()
+        .to_string()
+        .chars()
+        .take(16)
+        .collect();
+    format!("成绩摘要 {digits}")
 }
 
 fn ranking(loaded: &Loaded, results: &Results) -> String {
@@ -110,7 +123,10 @@ pub(super) async fn inspect(at: &Opened, run: i64) -> Result<(), Failure> {
     let watch = &loaded.results.watch;
     let missing = loaded.results.missing();
     if at.json {
-        return output::json(&json!({ "watch": watch, "missing": missing }));
+        return output::json(&json!({
+            "watch": watch, "missing": missing, "figures": loaded.results.figures(),
+            "revision": loaded.run.revision,
+        }));
     }
     for sentence in &watch.sentences {
         print(sentence);
@@ -133,6 +149,7 @@ pub(super) async fn inspect(at: &Opened, run: i64) -> Result<(), Failure> {
     if missing > 0 {
         print(&format!("有 {missing} 项材料未填,冻结后记 0 分。"));
     }
+    print(&figures(&loaded));
     Ok(())
 }
 

@@ -221,10 +221,33 @@ pub fn check(
         rubric,
         stage,
         values: &evidence.values,
+        faults: unsound(rubric, stage, item, &evidence.values),
+    };
+    checker.around(evidence);
+    if checker.faults.is_empty()
+        && let Rule::Discretionary { when, .. } = &item.rule
+    {
+        checker.discretionary(when);
+    }
+    checker.faults
+}
+
+/// Checks answers by themselves and against each other, as scoring does once more: a stage may have been mended since
+/// they were entered, or another rubric be tried.
+#[must_use]
+pub fn unsound(
+    rubric: &Rubric,
+    stage: Stage,
+    item: &Item,
+    values: &BTreeMap<String, Value>,
+) -> Vec<EvidenceFault> {
+    let mut checker = Checker {
+        rubric,
+        stage,
+        values,
         faults: Vec::new(),
     };
     checker.fields(&item.fields());
-    checker.around(evidence);
     // Contradictions are only looked for among answers that are sound by themselves.
     if checker.faults.is_empty() {
         checker.together(&item.rule);
@@ -432,7 +455,6 @@ impl Checker<'_> {
                     self.fault(LIST, "名单与数量只填一种:有名单时数量由名单得出");
                 }
             }
-            Rule::Discretionary { when, .. } => self.discretionary(when),
             _ => {}
         }
     }
@@ -447,8 +469,17 @@ impl Checker<'_> {
             let key = if reason { REASON } else { JUDGE };
             self.fault(key, "没有酌情记分时不填酌情理由和评分人");
         }
-        if given && judge(self.rubric, when, self.values).verdict == Verdict::Met {
-            self.fault(GIVEN, "条件已达到,按满分记,不再酌情");
+        if !given {
+            return;
+        }
+        let judged = judge(self.rubric, when, self.values);
+        match judged.verdict {
+            Verdict::Met => self.fault(GIVEN, "条件已达到,按满分记,不再酌情"),
+            Verdict::Open => {
+                let missing = judged.missing.join("、");
+                self.fault(GIVEN, format!("先填写条件({missing}),未达到才酌情记分"));
+            }
+            Verdict::Unmet => {}
         }
     }
 }

@@ -1,34 +1,36 @@
 //! Rubric, evidence and 后台监测 → a score sheet with a reason for every figure.
 //!
-//! Exact, and independent of the order in which evidence came. Not responsible for whether evidence is fit
-//! (`evidence::check`): what is not fit scores as if it were missing.
+//! Exact, and independent of the order in which evidence came. Evidence is judged again as it is scored: what does not
+//! fit the rubric, or a school whose stage was mended since, gives nothing and says so.
 
 use std::collections::BTreeMap;
 
 use super::{
     definition::{Group, Indicator, Item, Rubric, VetoScope},
-    evidence::{ItemEvidence, SchoolEvidence, Value},
+    evidence::{self, ItemEvidence, SchoolEvidence, Value},
     points::Points,
     rule::Rule,
     sheet::{GroupScore, IndicatorScore, ItemScore, ItemState, ScoreSheet},
 };
-use crate::domain::monitoring;
+use crate::domain::{ids::Stage, monitoring};
 
 pub(super) mod conditions;
 mod items;
 
-/// Scores one school.
+/// Scores one school of this stage.
 ///
 /// `monitoring` is its 后台监测 result, scored with the rubric's own weight ([`Rubric::monitoring_weight`]); without one
 /// the item waits like any that lacks evidence.
 #[must_use]
 pub fn score(
     rubric: &Rubric,
+    stage: Stage,
     evidence: &SchoolEvidence,
     monitoring: Option<&monitoring::Score>,
 ) -> ScoreSheet {
     let school = School {
         rubric,
+        stage,
         evidence,
         monitoring,
     };
@@ -45,6 +47,7 @@ pub fn score(
 
 struct School<'a> {
     rubric: &'a Rubric,
+    stage: Stage,
     evidence: &'a SchoolEvidence,
     monitoring: Option<&'a monitoring::Score>,
 }
@@ -114,12 +117,13 @@ impl School<'_> {
     }
 
     fn item(&self, item: &Item) -> ItemScore {
-        let award = items::award(
-            self.rubric,
-            &item.rule,
-            self.values(&item.id),
-            self.monitoring,
-        );
+        let values = self.values(&item.id);
+        let faults = evidence::unsound(self.rubric, self.stage, item, values);
+        let award = if faults.is_empty() {
+            items::award(self.rubric, &item.rule, values, self.monitoring)
+        } else {
+            items::unfit(faults)
+        };
         let state = if !award.missing.is_empty() {
             ItemState::Missing
         } else if award.not_applicable {

@@ -39,7 +39,7 @@ fn results(seed: u64, count: u32) -> Results {
     let schools = schools.into_iter().map(|school| {
         let found = county.schools.iter().find(|one| one.school == school.code);
         let monitoring = found.cloned();
-        let sheet = score(&RUBRIC, &evidence[&school.code], monitoring.as_ref());
+        let sheet = score(&RUBRIC, school.stage, &evidence[&school.code], monitoring.as_ref());
         SchoolResult {
             school,
             sheet,
@@ -239,7 +239,7 @@ fn what_is_plain_has_no_remark_and_the_rest_says_why() {
     }
     let results = Results {
         schools: vec![SchoolResult {
-            sheet: score(&RUBRIC, &evidence, None),
+            sheet: score(&RUBRIC, school.stage, &evidence, None),
             school,
             monitoring: None,
         }],

@@ -30,7 +30,8 @@ pub(in crate::store) fn new_run(new: &NewRun) -> Result<(), StoreError> {
             new.period.last, new.period.first
         )));
     }
-    Ok(())
+    evidence(&new.evidence)?;
+    new.exclusions.iter().try_for_each(exclusion)
 }
 
 /// A run that another one refers to.

@@ -259,6 +259,10 @@ async fn create(on: &On<'_>, new: &NewRun) -> Result<Run, Failure> {
         ],
     )
     .await?;
+    put_evidence(on, id, None, &new.evidence).await?;
+    for exclusion in &new.exclusions {
+        add_exclusion(on, id, exclusion).await?;
+    }
     run(on, id).await
 }
 

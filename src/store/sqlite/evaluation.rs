@@ -289,6 +289,10 @@ fn create(connection: &Connection, new: &NewRun) -> Result<Run, Failure> {
             new.at,
         ),
     )?;
+    put_evidence(connection, id, None, &new.evidence)?;
+    for exclusion in &new.exclusions {
+        add_exclusion(connection, id, exclusion)?;
+    }
     run(connection, id)
 }
 

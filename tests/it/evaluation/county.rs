@@ -199,6 +199,8 @@ pub(super) async fn new_run(store: &dyn Store, key: &str) -> NewRun {
         minutes_from: None,
         by: "王五".to_owned(),
         at: NOW,
+        evidence: Vec::new(),
+        exclusions: Vec::new(),
     }
 }
 
@@ -223,6 +225,7 @@ pub(super) async fn draft(store: &dyn Store, key: &str) -> i64 {
 pub(super) fn freezing() -> Freezing {
     Freezing {
         revision: None,
+        figures: String::new(),
         by: "王五".to_owned(),
         at: NOW + 50,
         today: TODAY,

@@ -49,6 +49,8 @@ async fn new(store: &dyn Store, key: &str) -> NewRun {
         minutes_from: None,
         by: "王五".to_owned(),
         at: NOW,
+        evidence: Vec::new(),
+        exclusions: Vec::new(),
     }
 }
 

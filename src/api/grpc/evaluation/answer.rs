@@ -347,6 +347,8 @@ pub(super) fn inspection(loaded: &Loaded) -> Result<v1::RunInspection, Status> {
             .map_or_else(String::new, ToString::to_string),
         doubts: doubts.collect(),
         missing_answers: convert::narrow("missing answers", results.missing())?,
+        revision: loaded.run.revision,
+        figures: results.figures().to_string(),
     })
 }
 

@@ -127,7 +127,8 @@ pub(super) async fn import(
         });
         // What was compared with the workbook is what it replaces.
         let entries: Vec<Entry> = entries.collect();
-        answer.revision = evaluation::enter(store, run, Some(revision), entries).await?;
+        let entered = evaluation::enter(store, run, Some(revision), entries).await?;
+        answer.revision = entered.revision;
     }
     Ok(answer)
 }

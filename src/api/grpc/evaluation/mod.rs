@@ -55,10 +55,6 @@ impl Service {
     async fn loaded(&self, run: i64) -> Result<evaluation::Loaded, Status> {
         Ok(evaluation::load(self.0.store(), run).await?)
     }
-
-    async fn revision(&self, run: i64) -> Result<i64, Status> {
-        Ok(self.0.store().run(run).await?.revision)
-    }
 }
 
 #[tonic::async_trait]
@@ -115,23 +111,31 @@ impl evaluation_server::Evaluation for Service {
     async fn create_run(
         &self,
         request: Request<v1::CreateRunRequest>,
-    ) -> Result<Response<v1::Run>, Status> {
+    ) -> Result<Response<v1::CreateRunResponse>, Status> {
         let request = request.into_inner();
-        let asked = convert::asked(&request.county, request.period)?;
-        let found = query::resolve(self.0.store(), asked, self.0.today()).await?;
+        let Asked { county, period } = convert::asked(&request.county, request.period)?;
+        let period =
+            period.ok_or_else(|| error::field("period", "first and last day are needed"))?;
         let new = NewEvaluation {
             key: request.key,
-            county: found.county,
+            county: query::resolve_county(self.0.store(), county).await?,
             name: request.name,
-            period: found.period,
+            period,
             rubric: question::digest("rubric", &request.rubric)?,
             supersedes: question::run(request.supersedes),
             minutes_from: question::run(request.minutes_from),
             by: request.by,
             at: self.now(),
         };
-        let run = evaluation::create(self.0.store(), new).await?;
-        Ok(Response::new(answer::run(run)))
+        let created = evaluation::create(self.0.store(), new).await?;
+        Ok(Response::new(v1::CreateRunResponse {
+            run: Some(answer::run(created.run)),
+            left_out: created
+                .left_out
+                .into_iter()
+                .map(answer::evidence_fault)
+                .collect(),
+        }))
     }
 
     async fn list_runs(
@@ -193,23 +197,17 @@ impl evaluation_server::Evaluation for Service {
         let given = request.evidence.into_iter().enumerate();
         let entries = given.map(|(index, one)| question::entry(index, one, now));
         let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
-        let expected = Some(request.expected_revision).filter(|revision| *revision != 0);
-        let before = self.revision(request.run).await?;
-        let count = entries.len();
+        let expected = request.expected_revision;
         let answer = match evaluation::enter(self.0.store(), request.run, expected, entries).await {
-            Ok(revision) => v1::PutEvidenceResponse {
-                changed: if revision == before {
-                    0
-                } else {
-                    convert::narrow("entries", count)?
-                },
+            Ok(entered) => v1::PutEvidenceResponse {
+                changed: convert::narrow("entries", entered.changed)?,
                 faults: Vec::new(),
-                revision,
+                revision: entered.revision,
             },
             Err(EvaluationError::Unfit(unfit)) => v1::PutEvidenceResponse {
                 changed: 0,
                 faults: unfit.into_iter().map(answer::evidence_fault).collect(),
-                revision: before,
+                revision: self.0.store().run(request.run).await?.revision,
             },
             Err(error) => return Err(error.into()),
         };
@@ -321,7 +319,8 @@ impl evaluation_server::Evaluation for Service {
     ) -> Result<Response<v1::Run>, Status> {
         let request = request.into_inner();
         let freezing = Freezing {
-            revision: None,
+            revision: request.expected_revision,
+            figures: request.expected_figures,
             by: request.by,
             at: self.now(),
             today: self.0.today(),

@@ -7,7 +7,7 @@ use crate::domain::{
     monitoring,
     rubric::{
         definition::Rubric,
-        evidence::{GIVEN, JUDGE, LIST, REASON, Value},
+        evidence::{EvidenceFault, GIVEN, JUDGE, LIST, REASON, Value},
         list::{self, ListKind},
         points::Points,
         rule::{Ask, Band, Cell, Condition, Lapses, Rule, Share},
@@ -39,6 +39,19 @@ impl Award {
             missing,
             ..Self::of(Points::ZERO, String::new())
         }
+    }
+}
+
+/// What unfit evidence gives: nothing, until it is mended.
+pub(super) fn unfit(faults: Vec<EvidenceFault>) -> Award {
+    let said: Vec<String> = faults
+        .iter()
+        .map(|fault| format!("“{}”{}", fault.key, fault.problem))
+        .collect();
+    Award {
+        reason: format!("材料与细则不符({});改正之前记 0 分。", said.join(";")),
+        missing: faults.into_iter().map(|fault| fault.key).collect(),
+        ..Award::of(Points::ZERO, String::new())
     }
 }
 
@@ -275,6 +288,10 @@ fn discretionary(answers: &Answers<'_>, points: Points, when: &[Condition]) -> A
             ..Award::of(points, format!("{words},记满分 {} 分。", points.short()))
         };
     }
+    // Whether an evaluator may give a figure depends on the conditions: without them there is none.
+    if judged.verdict == Verdict::Open {
+        return Award::missing(judged.missing);
+    }
     let text = |key: &str| match answers.values.get(key) {
         Some(Value::Text(text)) => Some(text.as_str()),
         _ => None,
@@ -284,20 +301,13 @@ fn discretionary(answers: &Answers<'_>, points: Points, when: &[Condition]) -> A
         (answers.values.get(GIVEN), text(REASON), text(JUDGE))
     {
         let given = Points::from(*given).min(points);
-        let found = match words.as_str() {
-            "" => String::new(),
-            words => format!("{words};"),
-        };
         return Award {
             not_applicable: judged.not_applicable,
             ..Award::of(
                 given,
-                format!("{found}{judge}酌情记 {} 分:{reason}", given.short()),
+                format!("{words};{judge}酌情记 {} 分:{reason}", given.short()),
             )
         };
-    }
-    if judged.verdict == Verdict::Open {
-        return Award::missing(judged.missing);
     }
     Award {
         missing: vec![GIVEN.to_owned()],

@@ -66,7 +66,10 @@ fn scored(rubric: &Rubric, id: &str, values: Vec<(&str, Value)>) -> ItemScore {
     let faults = evidence::check(rubric, Stage::Primary, subject, &evidence);
     assert_eq!(faults, [], "{id}: the case itself must be fit");
     let all = SchoolEvidence::from([(id.to_owned(), evidence)]);
-    score(rubric, &all, None).item(id).unwrap().clone()
+    score(rubric, Stage::Primary, &all, None)
+        .item(id)
+        .unwrap()
+        .clone()
 }
 
 fn award(title: &str, level: &str, prize: &str, person: Option<u32>) -> ListRow {
@@ -108,7 +111,7 @@ fn every_item_awards_what_its_text_says() {
 #[test]
 fn what_is_missing_scores_0_and_is_listed() {
     let rubric = rubric();
-    let nothing = score(&rubric, &SchoolEvidence::new(), None);
+    let nothing = score(&rubric, Stage::Primary, &SchoolEvidence::new(), None);
     assert_eq!(nothing.total, Points::ZERO);
     for item in nothing.items() {
         assert_eq!(item.state, ItemState::Missing, "{}", item.id);
@@ -209,25 +212,27 @@ fn full_marks_are_100_no_award_tops_out_at_90_and_awards_are_capped() {
     let rubric = rubric();
     let best = best_monitoring();
     let mut evidence = full(&rubric);
-    let without = score(&rubric, &evidence, Some(&best));
+    let without = score(&rubric, Stage::Primary, &evidence, Some(&best));
     assert_eq!(without.total.to_string(), "90.00");
     let lacking: Vec<&str> = without.missing().map(|(id, _)| id).collect();
     assert_eq!(lacking, ["5.1", "5.2a", "5.2b", "5.3", "5.4", "5.5", "5.6"]);
 
     evidence.insert("5.1".into(), item(vec![("国家一等奖", n(4))]));
-    let some = score(&rubric, &evidence, Some(&best));
+    let some = score(&rubric, Stage::Primary, &evidence, Some(&best));
     assert_eq!(some.total.to_string(), "98.00");
     assert!(!some.groups[4].is_capped());
     evidence.insert("5.5".into(), item(vec![("项", n(2))]));
     assert_eq!(
-        score(&rubric, &evidence, Some(&best)).total.to_string(),
+        score(&rubric, Stage::Primary, &evidence, Some(&best))
+            .total
+            .to_string(),
         "100.00"
     );
     evidence.insert(
         "5.6".into(),
         item(vec![("开展了“专递课程”活动", yes(true))]),
     );
-    let over = score(&rubric, &evidence, Some(&best));
+    let over = score(&rubric, Stage::Primary, &evidence, Some(&best));
     assert_eq!(over.total.to_string(), "100.00");
     let awards = &over.groups[4];
     assert!(awards.is_capped());
@@ -243,7 +248,7 @@ fn the_veto_takes_the_indicator_or_as_the_reading_says_the_group() {
     let mut evidence = full(&rubric);
     let happened = item(vec![("出现重大信息安全问题(含网络安全)", yes(true))]);
     evidence.insert("2.3.4".into(), happened);
-    let sheet = score(&rubric, &evidence, Some(&best_monitoring()));
+    let sheet = score(&rubric, Stage::Primary, &evidence, Some(&best_monitoring()));
     assert_eq!(sheet.total.to_string(), "86.00");
     assert_eq!(sheet.groups[1].points.short(), "6");
     let backup = sheet.item("2.3.3").unwrap();
@@ -256,7 +261,12 @@ fn the_veto_takes_the_indicator_or_as_the_reading_says_the_group() {
     assert_eq!(sheet.item("2.2.1").unwrap().state, ItemState::Scored);
 
     let stricter = rubric.with_reading("R1", "group").unwrap();
-    let sheet = score(&stricter, &evidence, Some(&best_monitoring()));
+    let sheet = score(
+        &stricter,
+        Stage::Primary,
+        &evidence,
+        Some(&best_monitoring()),
+    );
     assert_eq!(sheet.total.to_string(), "80.00");
     assert_eq!(sheet.groups[1].points, Points::ZERO);
 }
@@ -310,7 +320,7 @@ fn monitoring_is_the_school_s_share_of_the_county_s_highest() {
         .schools
         .iter()
         .map(|one| {
-            score(&rubric, &SchoolEvidence::new(), Some(one))
+            score(&rubric, Stage::Primary, &SchoolEvidence::new(), Some(one))
                 .total
                 .to_string()
         })

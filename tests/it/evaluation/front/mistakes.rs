@@ -19,7 +19,7 @@ async fn example_run(front: &Front) -> v1::Run {
     let dry_run = false;
     let kept = said!(front, put_rubric, v1::PutRubricRequest { text, dry_run });
     let asked = example(kept.rubric.unwrap().digest);
-    said!(front, create_run, asked)
+    said!(front, create_run, asked).run.unwrap()
 }
 
 fn example(rubric: String) -> v1::CreateRunRequest {
@@ -73,7 +73,7 @@ async fn another_county_s_rubric_is_checked_kept_and_scored_by() {
     let listed = list().await;
     assert_eq!(listed[1].id, "example-term");
     let asked = example(listed[1].digest.clone());
-    let run = said!(front, create_run, asked.clone());
+    let run = said!(front, create_run, asked.clone()).run.unwrap();
     let sheets = v1::ListScoreSheetsRequest {
         run: run.id,
         school_code: "2123000100".to_owned(),
@@ -110,7 +110,7 @@ async fn mistakes_name_their_place() {
             by: "王科".to_owned(),
             ..Default::default()
         }],
-        expected_revision: 0,
+        expected_revision: None,
     };
     let count = |count| Some(v1::answer::Answer::Count(count));
     let said = said!(front, put_evidence, put("A1-1", "管理制度", count(1)));

@@ -20,9 +20,9 @@ async fn a_hundred_schools_are_evaluated_and_every_figure_is_the_same_everywhere
         "--by",
         "王科",
     ];
-    let run = program.json(&create)["id"].to_string();
+    let run = program.json(&create)["run"]["id"].to_string();
     assert_eq!(
-        program.json(&create)["id"].to_string(),
+        program.json(&create)["run"]["id"].to_string(),
         run,
         "the same run again"
     );
@@ -180,11 +180,15 @@ async fn freezes(program: &Program, front: &Front, number: i64) {
     // Freezing wants to be told that answers are missing; then nothing changes any more.
     let missing = "answers are missing";
     program.refused(&["runs", "freeze", &run, "--by", "王科"], missing);
+    let seen = said!(front, inspect_run, v1::InspectRunRequest { run: number });
+    let figures = seen.figures;
     let freeze = |accept_missing| v1::FreezeRunRequest {
         run: number,
         by: "王科".to_owned(),
         note: String::new(),
         accept_missing,
+        expected_revision: None,
+        expected_figures: figures.clone(),
     };
     let refused = refused!(front, freeze_run, freeze(false));
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
@@ -198,7 +202,7 @@ async fn freezes(program: &Program, front: &Front, number: i64) {
     let put = v1::PutEvidenceRequest {
         run: number,
         evidence: vec![evidence("2123000001", "1.1.1", true)],
-        expected_revision: 0,
+        expected_revision: None,
     };
     let refused = refused!(front, put_evidence, put);
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
@@ -215,12 +219,12 @@ async fn corrects(program: &Program, front: &Front, number: i64, totals: &Totals
         by: "王科".to_owned(),
         ..Default::default()
     };
-    let second = said!(front, create_run, asked.clone());
-    assert_eq!(said!(front, create_run, asked), second);
+    let second = said!(front, create_run, asked.clone()).run.unwrap();
+    assert_eq!(said!(front, create_run, asked).run, Some(second.clone()));
     let put = |yes| v1::PutEvidenceRequest {
         run: second.id,
         evidence: vec![evidence("2123000001", "1.1.1", yes)],
-        expected_revision: 0,
+        expected_revision: None,
     };
     // School 1 has 领导小组 already; school 3 lacks it.
     let mut change = put(true);

@@ -69,7 +69,7 @@ proptest! {
             points: Fraction::new(counted.min(1_402) * 15, 1_402),
             ..best_monitoring()
         };
-        let sheet = score(&rubric, &evidence, Some(&monitoring));
+        let sheet = score(&rubric, Stage::Primary, &evidence, Some(&monitoring));
         prop_assert!(sheet.total <= rubric.total);
         for (group, scored) in rubric.groups.iter().zip(&sheet.groups) {
             prop_assert!(scored.points <= group.weight);
@@ -91,7 +91,7 @@ proptest! {
     #[test]
     fn an_award_more_never_lowers_a_total(evidence in any_evidence(), pick in 0..30_usize) {
         let rubric = rubric();
-        let before = score(&rubric, &evidence, None).total;
+        let before = score(&rubric, Stage::Primary, &evidence, None).total;
         let awards: Vec<(String, String)> = rubric
             .groups
             .iter()
@@ -110,7 +110,7 @@ proptest! {
             _ => 0,
         };
         values.insert(key.clone(), n(count + 1));
-        prop_assert!(score(&rubric, &more, None).total >= before);
+        prop_assert!(score(&rubric, Stage::Primary, &more, None).total >= before);
     }
 
     #[test]
