@@ -76,6 +76,7 @@ impl From<EvaluationError> for Status {
             EvaluationError::Reading(_) => field("readings", said),
             EvaluationError::Unfit(_) => field("evidence", said),
             EvaluationError::Period { .. } => field("period", said),
+            EvaluationError::Exclusion { .. } => field("terminal", said),
             EvaluationError::NoCalendar(_)
             | EvaluationError::MinutesGone { .. }
             | EvaluationError::MinutesFrom { .. }

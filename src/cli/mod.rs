@@ -97,6 +97,7 @@ impl From<EvaluationError> for Failure {
             | Error::MinutesFrom { .. }
             | Error::NotOver { .. }
             | Error::Period { .. }
+            | Error::Exclusion { .. }
             | Error::Changed { .. }
             | Error::Missing(_)
             | Error::NotFrozen(_)

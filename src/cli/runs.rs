@@ -146,8 +146,9 @@ async fn exclude(at: &Opened, arguments: &ExcludeArgs) -> Result<(), Failure> {
         "终端 {} 的 {} 至 {}",
         exclusion.terminal, exclusion.first, exclusion.last
     );
-    let id = at.store.add_exclusion(arguments.run, exclusion).await;
-    let id = id.map_err(refused)?;
+    let id = evaluation::exclude(at.store.as_ref(), arguments.run, exclusion)
+        .await?
+        .id;
     if at.json {
         return output::json(&json!({ "id": id }));
     }

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use crate::{
     domain::{
         calendar::CalendarError,
-        ids::{CountyCode, SchoolCode},
+        ids::{CountyCode, SchoolCode, TerminalId},
         rubric::{definition::TurnError, file::Faults},
     },
     store::{ContentDigest, StoreError},
@@ -72,6 +72,18 @@ pub enum EvaluationError {
         "a run's days go from a first to a last one, at most 3660 days later, not from {first} to {last}"
     )]
     Period {
+        /// First day.
+        first: Date,
+        /// Last day.
+        last: Date,
+    },
+    /// Days that can't be excluded.
+    #[error(
+        "terminal {terminal} stood in no school of the county on any day of the run from {first} to {last}: check its id and the days"
+    )]
+    Exclusion {
+        /// Whose days.
+        terminal: TerminalId,
         /// First day.
         first: Date,
         /// Last day.

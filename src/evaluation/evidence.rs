@@ -81,9 +81,12 @@ pub async fn enter(
             changes.push(entry.change()?);
         }
     }
-    let changed = changes.len();
+    let count = changes.len();
     let revision = store.put_evidence(run, expected_revision, changes).await?;
-    Ok(Entered { revision, changed })
+    Ok(Entered {
+        revision,
+        changed: count,
+    })
 }
 
 /// What became of entries.

@@ -16,6 +16,7 @@ mod compare;
 mod create;
 mod error;
 mod evidence;
+mod exclude;
 mod explain;
 mod form;
 mod freeze;
@@ -34,6 +35,7 @@ pub use compare::{
 pub use create::{Created, NewEvaluation, create};
 pub use error::EvaluationError;
 pub use evidence::{Entered, Entry, Unfit, enter};
+pub use exclude::exclude;
 pub use explain::{
     Explanation, MonitoringExplanation, TerminalDayExplanation, TerminalExplanation, explain,
 };

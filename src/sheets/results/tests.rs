@@ -39,7 +39,12 @@ fn results(seed: u64, count: u32) -> Results {
     let schools = schools.into_iter().map(|school| {
         let found = county.schools.iter().find(|one| one.school == school.code);
         let monitoring = found.cloned();
-        let sheet = score(&RUBRIC, school.stage, &evidence[&school.code], monitoring.as_ref());
+        let sheet = score(
+            &RUBRIC,
+            school.stage,
+            &evidence[&school.code],
+            monitoring.as_ref(),
+        );
         SchoolResult {
             school,
             sheet,

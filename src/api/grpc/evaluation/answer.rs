@@ -418,7 +418,14 @@ pub(super) fn what_if(from: WhatIf) -> v1::WhatIfResponse {
 }
 
 pub(super) fn explanation(from: Explanation, item: &str) -> Result<v1::Explanation, Status> {
-    let terminals = from.monitoring.map(|found| found.terminals);
+    let monitoring = from.monitoring;
+    let (counted_minutes, service_days) = monitoring.as_ref().map_or((0, 0), |found| {
+        (found.sums.counted, found.sums.service_days)
+    });
+    let highest_average = monitoring
+        .as_ref()
+        .map_or_else(String::new, |found| found.highest.clone());
+    let terminals = monitoring.map(|found| found.terminals);
     let terminals: Result<Vec<_>, Status> = terminals
         .unwrap_or_default()
         .into_iter()
@@ -440,6 +447,9 @@ pub(super) fn explanation(from: Explanation, item: &str) -> Result<v1::Explanati
             })
             .collect(),
         terminals: terminals?,
+        counted_minutes,
+        service_days,
+        highest_average,
     })
 }
 
@@ -451,6 +461,7 @@ fn terminal(from: TerminalExplanation) -> Result<v1::ExplainedTerminal, Status> 
         counted_minutes: from.counted,
         excluded_days: convert::narrow("days", from.excluded_days)?,
         days: days?,
+        room: from.room,
     })
 }
 
@@ -460,6 +471,7 @@ fn day(from: TerminalDayExplanation) -> Result<v1::ExplainedDay, Status> {
         counted: convert::narrow("minutes", from.counted)?,
         teaching: from.teaching.unwrap_or_default(),
         used: from.used,
+        due: from.due,
         excluded: from.excluded.map(exclusion),
     })
 }

@@ -257,11 +257,7 @@ impl evaluation_server::Evaluation for Service {
             by: request.by,
             at: self.now(),
         };
-        let id = self.0.store().add_exclusion(request.run, exclusion).await?;
-        let found = self.0.store().exclusions(request.run).await?;
-        let found = found.into_iter().find(|one| one.id == id);
-        let found =
-            found.ok_or_else(|| Status::aborted("the exclusion was taken back meanwhile"))?;
+        let found = evaluation::exclude(self.0.store(), request.run, exclusion).await?;
         Ok(Response::new(answer::exclusion(found)))
     }
 

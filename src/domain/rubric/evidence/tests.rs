@@ -114,6 +114,16 @@ fn what_is_unfit_is_named_with_the_mend() {
             GIVEN,
             "理由",
         ),
+        (
+            "3.3.3",
+            vec![
+                (GIVEN, points("5")),
+                (REASON, word("x")),
+                (JUDGE, word("y")),
+            ],
+            GIVEN,
+            "先填写条件(应上报月数、已上报月数)",
+        ),
         ("1.2.2", vec![(REASON, word("好"))], REASON, "没有酌情记分"),
         ("1.2.2", vec![(REASON, word(" "))], REASON, "1 至 500 字"),
         (

@@ -176,6 +176,13 @@ async fn workbooks_and_exclusions_go_over_the_wire() {
         by: "王科".to_owned(),
     };
     assert!(front.ask().add_exclusion(exclude(" ")).await.is_err());
+    let mut nowhere = exclude("整夜开机");
+    nowhere.period = Some(v1::Period {
+        from: "2026-10-07".to_owned(),
+        to: "2026-10-08".to_owned(),
+    });
+    let refused = refused!(front, add_exclusion, nowhere);
+    assert!(refused.message().contains("check its id"), "{refused}");
     let kept = said!(front, add_exclusion, exclude("整夜开机"));
     let asked = v1::InspectRunRequest { run: run.id };
     let inspected = said!(front, inspect_run, asked);
