@@ -102,8 +102,8 @@ pub(super) async fn an_incident_is_told_once_and_a_flood_is_bounded(database: &D
         assert!(found.unwrap().contains(one), "{one:?}");
         let before = store.incidents(&within(None, i64::MIN, at)).await.unwrap();
         assert!(!before.contains(one), "{one:?}");
-        let other = store.incidents(&within(Some(Kind::TwoMachines), at, at + 1));
-        assert_eq!(other.await.unwrap(), []);
+        let other = within(Some(Kind::TwoMachines), at, at + 1);
+        assert_eq!(store.incidents(&other).await.unwrap(), []);
     }
     assert_eq!(
         store.pending_count().await.unwrap(),
