@@ -261,6 +261,7 @@ pub(super) fn incident_filter(from: &v1::ListIncidentsRequest) -> Result<Inciden
         terminal: optional("terminal", &from.terminal)?,
         since: from.since,
         limit: or_default("limit", from.limit, 100, 1_000)?,
+        ..IncidentFilter::default()
     })
 }
 

@@ -74,6 +74,7 @@ impl From<EvaluationError> for Status {
             EvaluationError::NoRubric(_) | EvaluationError::Unknown { .. } => Self::not_found(said),
             EvaluationError::Rubric(_) => field("rubric_text", said),
             EvaluationError::Reading(_) => field("readings", said),
+            EvaluationError::Exclusions(_) => field("exclude", said),
             EvaluationError::Unfit(_) => field("evidence", said),
             EvaluationError::Period { .. } => field("period", said),
             EvaluationError::Exclusion { .. } => field("terminal", said),

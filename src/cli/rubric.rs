@@ -114,15 +114,24 @@ async fn list(at: &Opened) -> Result<(), Failure> {
     let mut rows = table(&["摘要", "短名", "名称", "满分", "保存时间"], 99);
     let mut shown = Vec::new();
     for (text, stored_at) in &texts {
-        let rubric = kept(text)?;
-        shown.push(summary(text, &rubric));
-        rows.add_row([
-            ContentDigest::of(text.as_bytes()).to_string(),
-            rubric.id.clone(),
-            rubric.title.clone(),
-            rubric.total.short(),
-            stored_at.map_or_else(|| "程序自带".to_owned(), |when| at.local(when)),
-        ]);
+        let digest = ContentDigest::of(text.as_bytes()).to_string();
+        // One that can't be read hides no other.
+        let [id, title, total] = match Rubric::parse(text) {
+            Ok(rubric) => {
+                shown.push(summary(text, &rubric));
+                [
+                    rubric.id.clone(),
+                    rubric.title.clone(),
+                    rubric.total.short(),
+                ]
+            }
+            Err(faults) => {
+                shown.push(json!({ "digest": digest, "fault": faults.to_string() }));
+                [String::new(), format!("无法读取:{faults}"), String::new()]
+            }
+        };
+        let when = stored_at.map_or_else(|| "程序自带".to_owned(), |when| at.local(when));
+        rows.add_row([digest, id, title, total, when]);
     }
     if at.json {
         return output::json(&shown);

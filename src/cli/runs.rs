@@ -173,7 +173,7 @@ async fn include(at: &Opened, run: i64, id: i64) -> Result<(), Failure> {
 }
 
 async fn exclusions(at: &Opened, run: i64) -> Result<(), Failure> {
-    let found = at.store.exclusions(run).await.map_err(refused)?;
+    let found = evaluation::list_exclusions(at.store.as_ref(), run).await?;
     if at.json {
         return output::json(&found);
     }
@@ -277,6 +277,12 @@ async fn verify(at: &Opened, run: i64) -> Result<(), Failure> {
             "考核 {run} 与冻结时完全一致:{} 个部分,摘要 {}",
             found.parts, found.digest
         ));
+        if found.reworded > 0 {
+            print(&format!(
+                "其中 {} 条计分说明与本版本程序的措辞不同,分数一致",
+                found.reworded
+            ));
+        }
     } else {
         let mut rows = table(&["部分", "问题"], 99);
         for fault in &found.faults {

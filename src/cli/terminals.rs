@@ -128,6 +128,7 @@ pub(super) async fn incidents(at: &Opened, arguments: &IncidentsArgs) -> Result<
         terminal: arguments.terminal.clone(),
         since,
         limit: arguments.limit,
+        ..IncidentFilter::default()
     };
     let incidents = at.store.incidents(&filter).await?;
     if at.json {

@@ -76,7 +76,6 @@ impl DoubtKind {
 
 /// One doubt about one terminal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Doubt {
     /// Whose minutes.
     pub terminal: TerminalId,

@@ -8,7 +8,7 @@ use crate::{
         ids::{CountyCode, SchoolCode, TerminalId},
         rubric::{definition::TurnError, file::Faults},
     },
-    store::{ContentDigest, StoreError},
+    store::{ContentDigest, MAX_EXCLUSIONS, StoreError},
 };
 
 use super::Unfit;
@@ -114,6 +114,11 @@ pub enum EvaluationError {
         "{0} answers are missing and would score 0 for good: enter them, or freeze with accept_missing"
     )]
     Missing(usize),
+    /// More exclusions than a run may have.
+    #[error(
+        "{0} exclusions, but a run has at most {MAX_EXCLUSIONS}: exclude a terminal's days as one span"
+    )]
+    Exclusions(usize),
     /// The run is a draft, and only a frozen one will do.
     #[error("run {0} is a draft: freeze it first")]
     NotFrozen(i64),

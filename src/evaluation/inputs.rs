@@ -53,7 +53,6 @@ impl Inputs {
 
 /// What a run is, without anything that differs from store to store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RunFacts {
     /// Its key in the county.
     pub key: String,
@@ -99,7 +98,6 @@ impl RunFacts {
 
 /// A county as the run knew it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct CountyName {
     /// Six digits.
     pub code: CountyCode,
@@ -109,7 +107,6 @@ pub struct CountyName {
 
 /// A school as the run knew it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SchoolFacts {
     /// 学校标识码.
     pub code: SchoolCode,

@@ -338,14 +338,20 @@ async fn two_machines(
     store: &dyn Store,
     period: Period,
 ) -> Result<BTreeMap<TerminalId, BTreeSet<Date>>, EvaluationError> {
+    // The service found them itself, so that each was received when it was.
+    let midnight = |day: Date| {
+        let days = i64::from((day - jiff::civil::date(1970, 1, 1)).get_days());
+        days * 86_400 - ZONE_SECONDS
+    };
     let filter = IncidentFilter {
-        terminal: None,
-        since: 0,
+        kind: Some(Kind::TwoMachines),
+        since: midnight(period.first),
+        until: Some(midnight(period.last) + 86_400),
         limit: u32::MAX,
+        ..IncidentFilter::default()
     };
     let mut found: BTreeMap<TerminalId, BTreeSet<Date>> = BTreeMap::new();
-    let told = store.incidents(&filter).await?;
-    for incident in told.into_iter().filter(|one| one.kind == Kind::TwoMachines) {
+    for incident in store.incidents(&filter).await? {
         if let Some(day) = local_day(incident.at).filter(|day| period.contains(*day)) {
             found.entry(incident.terminal).or_default().insert(day);
         }

@@ -21,6 +21,7 @@ mod explain;
 mod form;
 mod freeze;
 mod inputs;
+mod lists;
 mod load;
 mod minutes;
 mod parts;
@@ -42,6 +43,7 @@ pub use explain::{
 pub use form::{Form, form};
 pub use freeze::{Freezing, freeze};
 pub use inputs::{CalendarText, CountyName, Inputs, RubricText, RunFacts, SchoolFacts};
+pub use lists::{Known, list_evidence, list_exclusions};
 pub use load::{Loaded, inputs_of, load};
 pub use minutes::{SchoolMinutes, TerminalMinutes};
 pub use parts::digest_of;

@@ -1,7 +1,8 @@
 //! Inputs and results as the texts that a frozen run is kept as, and back.
 //!
 //! Canonical: maps are sorted and nothing is a float, so the same inputs are the same bytes on every machine and for ever.
-//! The texts are a contract with every run that was ever frozen. Not responsible for keeping them (store).
+//! The texts are a contract with every run that was ever frozen: what would change a figure raises [`FORMAT`], and a run
+//! of a later format is refused. Not responsible for keeping them (store).
 
 use std::collections::BTreeMap;
 
@@ -9,12 +10,15 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     CalendarText, EvaluationError, Inputs, Results, RubricText, RunFacts, SchoolFacts,
-    SchoolMinutes,
+    SchoolMinutes, Watch,
 };
 use crate::{
-    domain::ids::SchoolCode,
+    domain::{ids::SchoolCode, rubric::SchoolEvidence},
     store::{ContentDigest, Exclusion, KeptExclusion},
 };
+
+/// How the texts are written, and the rules by which results follow from them.
+pub(super) const FORMAT: u32 = 1;
 
 /// What the run is.
 pub(super) const RUN: &str = "run";
@@ -30,6 +34,8 @@ pub(super) const EVIDENCE: &str = "evidence";
 pub(super) const EXCLUSIONS: &str = "exclusions";
 /// All results.
 pub(super) const RESULTS: &str = "results";
+/// What was to be looked at before freezing.
+pub(super) const WATCH: &str = "watch";
 
 /// Key → content.
 pub(super) type Texts = BTreeMap<String, String>;
@@ -46,13 +52,20 @@ struct KeptCalendar {
     text: String,
 }
 
-fn json(key: &str, value: &impl Serialize) -> Result<String, EvaluationError> {
-    serde_json::to_string(value).map_err(|error| EvaluationError::part(key, &error))
+#[derive(serde::Serialize)]
+struct KeptFacts<'a> {
+    format: u32,
+    #[serde(flatten)]
+    facts: &'a RunFacts,
 }
 
-/// A run's results as they are kept.
-pub(super) fn results_text(results: &Results) -> Result<String, EvaluationError> {
-    json(RESULTS, results)
+#[derive(serde::Deserialize)]
+struct Written {
+    format: u32,
+}
+
+fn json(key: &str, value: &impl Serialize) -> Result<String, EvaluationError> {
+    serde_json::to_string(value).map_err(|error| EvaluationError::part(key, &error))
 }
 
 /// The parts of a run.
@@ -61,6 +74,10 @@ pub(super) fn texts(inputs: &Inputs, results: &Results) -> Result<Texts, Evaluat
         version: inputs.calendar.version,
         text: inputs.calendar.text.clone(),
     };
+    let run = KeptFacts {
+        format: FORMAT,
+        facts: &inputs.facts,
+    };
     let exclusions: BTreeMap<i64, &Exclusion> = inputs
         .exclusions
         .iter()
@@ -68,13 +85,14 @@ pub(super) fn texts(inputs: &Inputs, results: &Results) -> Result<Texts, Evaluat
         .collect();
     let mut texts = Texts::new();
     let mut put = |key: &str, text: String| texts.insert(key.to_owned(), text);
-    put(RUN, json(RUN, &inputs.facts)?);
+    put(RUN, json(RUN, &run)?);
     put(RUBRIC, inputs.rubric.text.clone());
     put(CALENDAR, json(CALENDAR, &calendar)?);
     put(SCHOOLS, json(SCHOOLS, &inputs.schools)?);
     put(EVIDENCE, json(EVIDENCE, &inputs.evidence)?);
     put(EXCLUSIONS, json(EXCLUSIONS, &exclusions)?);
-    put(RESULTS, results_text(results)?);
+    put(RESULTS, json(RESULTS, results)?);
+    put(WATCH, json(WATCH, &results.watch)?);
     for (school, minutes) in &inputs.minutes {
         let key = minutes_key(school);
         let text = json(&key, minutes)?;
@@ -99,7 +117,36 @@ fn from_json<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, Evaluation
 
 /// What a run is, from its parts.
 pub(super) fn facts(texts: &Texts) -> Result<RunFacts, EvaluationError> {
+    readable(texts)?;
     read(texts, RUN)
+}
+
+/// Refuses a format of a later program, before anything else of it is misread.
+fn readable(texts: &Texts) -> Result<(), EvaluationError> {
+    let Written { format } = read(texts, RUN)?;
+    if format == FORMAT {
+        return Ok(());
+    }
+    let problem = format!(
+        "the run was frozen in format {format} and this program reads format {FORMAT}: use the version of classpulse that froze it, or a later one"
+    );
+    Err(EvaluationError::part(RUN, &problem))
+}
+
+/// Evidence, from its part.
+pub(super) fn evidence(
+    texts: &Texts,
+) -> Result<BTreeMap<SchoolCode, SchoolEvidence>, EvaluationError> {
+    read(texts, EVIDENCE)
+}
+
+/// Exclusions, from their part.
+pub(super) fn exclusions(texts: &Texts) -> Result<Vec<KeptExclusion>, EvaluationError> {
+    let by_number: BTreeMap<i64, Exclusion> = read(texts, EXCLUSIONS)?;
+    let kept = by_number.into_iter();
+    Ok(kept
+        .map(|(id, exclusion)| KeptExclusion { id, exclusion })
+        .collect())
 }
 
 /// The schools, from their part.
@@ -115,30 +162,30 @@ pub(super) fn minutes(
     read(texts, &minutes_key(school))
 }
 
-/// Results, from their part.
+/// Results, from their parts.
 pub(super) fn results(texts: &Texts) -> Result<Results, EvaluationError> {
-    read(texts, RESULTS)
+    readable(texts)?;
+    let watch: Watch = read(texts, WATCH)?;
+    let results: Results = read(texts, RESULTS)?;
+    Ok(Results { watch, ..results })
 }
 
 /// Inputs, from the parts alone.
 pub(super) fn inputs(texts: &Texts) -> Result<Inputs, EvaluationError> {
+    let facts = facts(texts)?;
     let calendar: KeptCalendar = read(texts, CALENDAR)?;
-    let exclusions: BTreeMap<i64, Exclusion> = read(texts, EXCLUSIONS)?;
     let schools = schools(texts)?;
     let mut all_minutes = BTreeMap::new();
     for school in &schools {
         all_minutes.insert(school.code.clone(), minutes(texts, &school.code)?);
     }
     Ok(Inputs {
-        facts: facts(texts)?,
+        facts,
         rubric: RubricText::parse(text(texts, RUBRIC)?.to_owned())?,
         calendar: CalendarText::parse(calendar.version, calendar.text)?,
         schools,
-        evidence: read(texts, EVIDENCE)?,
-        exclusions: exclusions
-            .into_iter()
-            .map(|(id, exclusion)| KeptExclusion { id, exclusion })
-            .collect(),
+        evidence: evidence(texts)?,
+        exclusions: exclusions(texts)?,
         minutes: all_minutes,
     })
 }

@@ -1,6 +1,7 @@
 //! Inputs → every school's score sheet, the county's maximum, and what looks doubtful there.
 //!
-//! Pure, and the only way to points: a draft, a freeze, a verification and a what-if all come through here.
+//! Pure, and the only way to points: a draft, a freeze, a verification and a what-if all come through here. Their JSON is a
+//! contract with frozen runs: a field that comes later has a default, and one that is not known is passed over.
 
 use std::collections::HashMap;
 
@@ -23,7 +24,6 @@ use crate::{
 
 /// A run's results.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Results {
     /// The highest average, minutes per terminal per teaching day.
     #[serde(with = "exact")]
@@ -32,13 +32,13 @@ pub struct Results {
     pub highest_schools: Vec<SchoolCode>,
     /// Highest total first, equals by code.
     pub schools: Vec<SchoolResult>,
-    /// What to look at before freezing.
+    /// What to look at before freezing. Kept as a part of its own: no figure follows from it.
+    #[serde(skip)]
     pub watch: Watch,
 }
 
 /// One school's result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SchoolResult {
     /// The school.
     pub school: SchoolFacts,
@@ -50,7 +50,6 @@ pub struct SchoolResult {
 
 /// What a school's terminals did, exclusions left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct MonitoringResult {
     /// Minutes that count.
     pub counted: u64,

@@ -3,12 +3,15 @@
 //!
 //! Not responsible for the rules (`domain::doubt`), nor for excluding anything.
 
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{Inputs, SchoolFacts, minutes::Excluded};
+use super::{Inputs, SchoolFacts, TerminalMinutes, minutes::Excluded};
 use crate::domain::{
     doubt::{self, Doubt, Observed},
-    ids::SchoolCode,
+    ids::{SchoolCode, TerminalId},
     minutes::MinuteSet,
     monitoring::CountyScores,
     usage::display,
@@ -16,7 +19,6 @@ use crate::domain::{
 
 /// What to look at before freezing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Watch {
     /// In Chinese, one sentence after the other: who, how far, how many doubts.
     pub sentences: Vec<String>,
@@ -28,7 +30,6 @@ pub struct Watch {
 
 /// One school's doubts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SchoolDoubts {
     /// The school.
     pub school: SchoolCode,
@@ -66,10 +67,18 @@ fn school_doubts(inputs: &Inputs, school: &SchoolFacts, excluded: &Excluded<'_>)
         return Vec::new();
     };
     let calendar = &inputs.calendar.calendar;
-    let observed: Vec<Observed<'_>> = minutes
+    let undecided = |id: &TerminalId, terminal: &TerminalMinutes| -> BTreeSet<Date> {
+        let told = terminal.two_machines.iter().copied();
+        told.filter(|day| excluded.of(id, *day).is_none()).collect()
+    };
+    let terminals: Vec<_> = minutes
         .terminals
         .iter()
-        .map(|(id, terminal)| {
+        .map(|(id, terminal)| (id, terminal, undecided(id, terminal)))
+        .collect();
+    let observed: Vec<Observed<'_>> = terminals
+        .iter()
+        .map(|(id, terminal, two_machines)| {
             let days = terminal.used.iter().filter(|(day, _)| {
                 excluded.of(id, **day).is_none() && calendar.teaching(school.stage, **day).is_some()
             });
@@ -78,7 +87,7 @@ fn school_doubts(inputs: &Inputs, school: &SchoolFacts, excluded: &Excluded<'_>)
                 days: days
                     .map(|(day, runs)| (*day, runs.0))
                     .collect::<Vec<(_, MinuteSet)>>(),
-                two_machines: &terminal.two_machines,
+                two_machines,
             }
         })
         .collect();

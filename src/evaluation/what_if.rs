@@ -13,7 +13,7 @@ use crate::{
         ids::TerminalId,
         usage::{Fraction, display},
     },
-    store::{Exclusion, KeptExclusion, Store},
+    store::{Exclusion, KeptExclusion, MAX_EXCLUSIONS, Store},
 };
 
 /// What is to be different.
@@ -57,7 +57,7 @@ pub struct WhatIf {
 /// Scores a run, draft or frozen, with changes.
 ///
 /// # Errors
-/// As [`load`]; `Unknown` for a terminal that is in no school of the run, `Reading` and `Rubric`.
+/// As [`load`]; `Exclusions` for too many, `Unknown` for a terminal that is in no school of the run, `Reading` and `Rubric`.
 pub async fn what_if(
     store: &dyn Store,
     run: i64,
@@ -86,6 +86,10 @@ fn apply(inputs: &mut Inputs, changes: Changes) -> Result<(), EvaluationError> {
     }
     for (id, word) in &changes.readings {
         inputs.rubric.rubric = inputs.rubric.rubric.with_reading(id, word)?;
+    }
+    let count = inputs.exclusions.len() + changes.exclude.len();
+    if !changes.exclude.is_empty() && count > MAX_EXCLUSIONS {
+        return Err(EvaluationError::Exclusions(count));
     }
     for excluded in changes.exclude {
         exclude(inputs, excluded)?;

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::StoreError;
 use crate::domain::{
     ids::{CountyCode, SchoolCode, TerminalId},
+    rubric,
     usage::Period,
 };
 
@@ -35,8 +36,11 @@ pub const MAX_ITEM_KEY: usize = 64;
 /// Largest text of one item's evidence, bytes.
 pub const MAX_EVIDENCE_BYTES: usize = 1 << 20;
 
-/// Largest rubric, bytes.
-pub const MAX_RUBRIC_BYTES: usize = 1 << 20;
+/// Largest rubric, bytes: as much as is read.
+pub const MAX_RUBRIC_BYTES: usize = rubric::file::MAX_BYTES;
+
+/// Most exclusions that are made in a run: more is a mistake of who asks.
+pub const MAX_EXCLUSIONS: usize = 10_000;
 
 /// Largest part of a frozen run, deflated, bytes: it must fit on a line of an export.
 pub const MAX_PART_BYTES: usize = 8 << 20;
@@ -437,7 +441,8 @@ pub trait EvaluationStore: Send + Sync {
     /// is there.
     ///
     /// # Errors
-    /// `NotFound` for an unknown run or terminal; `Conflict` where the run is frozen, or a text or day is wrong.
+    /// `NotFound` for an unknown run or terminal; `Conflict` where the run is frozen, a text or day is wrong, or the run
+    /// has [`MAX_EXCLUSIONS`].
     async fn add_exclusion(&self, run: i64, exclusion: Exclusion) -> Result<i64, StoreError>;
 
     /// Takes an exclusion of a draft back.

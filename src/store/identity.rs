@@ -206,8 +206,12 @@ pub(super) fn incidents_of(
 pub struct IncidentFilter {
     /// Only this terminal's.
     pub terminal: Option<TerminalId>,
+    /// Only of this kind.
+    pub kind: Option<Kind>,
     /// Only those received at or after this moment, Unix seconds.
     pub since: i64,
+    /// Only those received before this moment, Unix seconds.
+    pub until: Option<i64>,
     /// At most so many.
     pub limit: u32,
 }

@@ -27,7 +27,7 @@ pub mod sqlite;
 
 pub use evaluation::{
     ContentDigest, EvaluationStore, EvidenceChange, Exclusion, Freeze, FreezeRun, InvalidDigest,
-    KeptEvidence, KeptExclusion, MAX_EVIDENCE_BYTES, MAX_ITEM_KEY, MAX_PART_BYTES,
+    KeptEvidence, KeptExclusion, MAX_EVIDENCE_BYTES, MAX_EXCLUSIONS, MAX_ITEM_KEY, MAX_PART_BYTES,
     MAX_RUBRIC_BYTES, MAX_RUN_KEY, MAX_WORDS, NewRun, Part, PartInfo, Run, RunState, StoredRubric,
 };
 pub use identity::{

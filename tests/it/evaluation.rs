@@ -1,6 +1,7 @@
 //! Evaluation runs, through the store: frozen figures stay, follow from their parts, and can be appealed against.
 
 mod county;
+mod format;
 mod front;
 
 use std::io::Write as _;
@@ -15,13 +16,13 @@ use classpulse::{
     evaluation::{
         Changes, Entered, Entry, EvaluationError, Excluded, Freezing, InputDifference,
         NewEvaluation, Results, Verification, compare, create, enter, explain, freeze, inputs_of,
-        load, verify, what_if,
+        list_evidence, list_exclusions, load, verify, what_if,
     },
     query,
     retention::expire,
     store::{
-        Batch, ContentDigest, EvaluationStore, Exclusion, NewRun, Placement, Record, Store,
-        StoreError,
+        Batch, ContentDigest, EvaluationStore, Exclusion, MAX_EXCLUSIONS, NewRun, Placement,
+        Record, Store, StoreError,
     },
 };
 use flate2::{Compression, write::ZlibEncoder};
@@ -86,7 +87,8 @@ async fn a_frozen_run_stays_whatever_comes_later() {
     assert_eq!(after.results, before.results, "freezing changes no figure");
     let sound = verify(store, run).await.unwrap();
     assert!(sound.is_sound(), "{sound:?}");
-    assert_eq!(sound.parts, 7 + 3);
+    assert_eq!(sound.parts, 8 + 3);
+    assert_eq!(sound.reworded, 0);
     assert_eq!(store.evaluated(&county()).await.unwrap(), [PERIOD]);
 
     // Late reports, another calendar, another registry, and the minutes go.
@@ -201,6 +203,8 @@ fn altered(all: &[Record], key: &str, from: &str, to: &str, hidden: bool) -> Vec
     all
 }
 
+type Change<'a> = &'a dyn Fn(&mut Record);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tampered_part_is_found() {
     let Kept { store, .. } = &filled().await;
@@ -218,6 +222,7 @@ async fn a_tampered_part_is_found() {
         ("schools", "第一小学", "第七小学", "results"),
         ("results", "\"total\":\"", "\"total\":\"1", "results"),
         ("run", "王五", "赵六", "run"),
+        ("watch", "第三中学", "第一小学", ""),
     ] {
         let plain = moved(&altered(&all, key, from, to, false)).await;
         let found = verify(&plain.store, run).await.unwrap();
@@ -228,6 +233,86 @@ async fn a_tampered_part_is_found() {
         if !follows.is_empty() {
             assert!(said(&found).contains(&follows), "{key}: {found:?}");
         }
+    }
+    // The rows beside the parts.
+    let other = format!("{}\n# 另一份\n", rubric::DEFAULT);
+    let other = store.put_rubric(&other, NOW).await.unwrap();
+    let predecessor = draft(store, "before").await;
+    freeze(store, predecessor, freezing()).await.unwrap();
+    let all = everything(store).await;
+    let changes: [(&str, Change); 8] = [
+        ("rubric", &|record| {
+            if let Record::Run(run) = record
+                && run.key == "k"
+            {
+                run.rubric = other;
+            }
+        }),
+        ("run", &|record| {
+            if let Record::Run(run) = record
+                && run.key == "k"
+            {
+                run.supersedes = Some("before".to_owned());
+            }
+        }),
+        ("run", &|record| {
+            if let Record::Run(run) = record
+                && run.key == "k"
+            {
+                run.minutes_from = Some("before".to_owned());
+            }
+        }),
+        ("evidence", &|record| {
+            if let Record::RunEvidence(one) = record {
+                one.content = one.content.replace("true", "false");
+            }
+        }),
+        ("evidence", &|record| {
+            if let Record::RunEvidence(one) = record {
+                one.content = "{}".to_owned();
+            }
+        }),
+        ("evidence", &|record| {
+            if let Record::RunEvidence(one) = record
+                && one.item == "5.3"
+            {
+                one.item = "5.4".to_owned();
+            }
+        }),
+        ("exclusions", &|record| {
+            if let Record::RunExclusion(one) = record {
+                one.exclusion.reason = "没有理由".to_owned();
+            }
+        }),
+        ("exclusions", &|record| {
+            if let Record::RunExclusion(one) = record {
+                one.number += 1;
+            }
+        }),
+    ];
+    for (index, (expected, change)) in changes.into_iter().enumerate() {
+        let mut changed = all.clone();
+        changed.iter_mut().for_each(change);
+        assert_ne!(changed, all, "{index}");
+        // A run comes after those that it refers to.
+        changed.sort_by_key(|record| match record {
+            Record::Run(run) => 1 + u8::from(run.key == "k"),
+            Record::RunEvidence(_) | Record::RunExclusion(_) | Record::RunPart(_) => 3,
+            _ => 0,
+        });
+        let other = moved(&changed).await;
+        let found = verify(&other.store, run).await.unwrap();
+        assert_eq!(said(&found), [expected], "{index}: {found:?}");
+        // What is listed is what was frozen, whatever the rows say.
+        let (here, there) = (store, &other.store);
+        assert_eq!(
+            list_evidence(there, run, None).await.unwrap(),
+            list_evidence(here, run, None).await.unwrap()
+        );
+        assert_eq!(
+            list_exclusions(there, run).await.unwrap(),
+            store.exclusions(run).await.unwrap()
+        );
     }
     // Cut off, and gone.
     let mut cut = all.clone();
@@ -438,6 +523,15 @@ async fn a_what_if_says_what_a_real_run_would() {
     };
     let error = what_if(store, third, unknown).await.unwrap_err();
     assert!(error.to_string().contains("terminal t-99"), "{error}");
+    let many = Changes {
+        exclude: vec![excluded(1, 0, 1); MAX_EXCLUSIONS + 1],
+        ..Changes::default()
+    };
+    let error = what_if(store, third, many).await.unwrap_err();
+    assert!(
+        matches!(error, EvaluationError::Exclusions(10_001)),
+        "{error}"
+    );
     let turned = |id: &str, word: &str| Changes {
         readings: vec![(id.to_owned(), word.to_owned())],
         ..Changes::default()
@@ -738,6 +832,45 @@ async fn the_watch_names_who_sets_the_maximum_and_what_looks_wrong() {
         "{:?}",
         watch.sentences
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_excluded_day_of_two_machines_is_no_longer_doubted() {
+    let Kept { store, .. } = &filled().await;
+    let run = draft(store, "k").await;
+    // 8:00 of the first Wednesday and of the second, and the seconds around the period.
+    let first = 1_788_998_400 - 86_400;
+    let midnight = first - 2 * 86_400 - 8 * 3_600;
+    let told = [
+        midnight - 1,
+        first,
+        first + 7 * 86_400,
+        midnight + 14 * 86_400,
+    ];
+    let batch = Batch {
+        incidents: told
+            .map(|at| Incident::two_machines(terminal(5), at))
+            .into(),
+        ..Batch::default()
+    };
+    store.commit(batch).await.unwrap();
+    let doubted = || async {
+        let watch = load(store, run).await.unwrap().results.watch;
+        assert!(
+            watch.sentences[0].contains("第三中学"),
+            "{:?}",
+            watch.sentences
+        );
+        let all = watch.doubts.into_iter().flat_map(|one| one.doubts);
+        all.map(|one| (one.kind, one.first, one.last))
+            .collect::<Vec<_>>()
+    };
+    let two = DoubtKind::TwoMachines;
+    assert_eq!(doubted().await, [(two, day(2), day(9))]);
+    store.add_exclusion(run, exclusion(5, 2, 2)).await.unwrap();
+    assert_eq!(doubted().await, [(two, day(9), day(9))]);
+    store.add_exclusion(run, exclusion(5, 9, 9)).await.unwrap();
+    assert_eq!(doubted().await, []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

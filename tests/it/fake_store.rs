@@ -556,6 +556,8 @@ impl Store for FakeStore {
         let mut incidents = self.read()?.incidents.clone();
         incidents.retain(|one| {
             one.received_at >= filter.since
+                && filter.until.is_none_or(|until| one.received_at < until)
+                && filter.kind.is_none_or(|kind| one.kind == kind)
                 && filter
                     .terminal
                     .as_ref()

@@ -28,7 +28,9 @@ pub(super) async fn show(
         return one_school(at, &loaded, school);
     }
     if at.json {
-        return output::json(&json!({ "run": loaded.run, "results": loaded.results }));
+        return output::json(&json!({
+            "run": loaded.run, "results": loaded.results, "watch": loaded.results.watch,
+        }));
     }
     let results = run::results(&loaded, &at.config.zone);
     print(&format!(

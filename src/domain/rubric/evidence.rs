@@ -271,9 +271,13 @@ impl Checker<'_> {
     }
 
     fn text(&mut self, key: &str, what: &str, text: &str, empty: bool) {
+        self.text_within(key, what, text, empty, MAX_TEXT);
+    }
+
+    fn text_within(&mut self, key: &str, what: &str, text: &str, empty: bool, most: usize) {
         let count = text.chars().count();
-        if count > MAX_TEXT || (!empty && text.trim().is_empty()) {
-            self.fault(key, format!("{what}应为 1 至 {MAX_TEXT} 字"));
+        if count > most || (!empty && text.trim().is_empty()) {
+            self.fault(key, format!("{what}应为 1 至 {most} 字"));
         }
         if text.chars().any(|c| c.is_control() && c != '\n') {
             self.fault(key, format!("{what}中有不可见的控制字符"));
@@ -339,18 +343,10 @@ impl Checker<'_> {
         }
         for (index, row) in rows.iter().enumerate() {
             let number = index + 1;
-            self.text(
-                LIST,
-                &format!("名单第 {number} 行的名称"),
-                &row.title,
-                false,
-            );
-            self.text(
-                LIST,
-                &format!("名单第 {number} 行的证书号"),
-                &row.proof,
-                true,
-            );
+            let what = |text: &str| format!("名单第 {number} 行的{text}");
+            let most = list::MAX_ROW_TEXT;
+            self.text_within(LIST, &what("名称"), &row.title, false, most);
+            self.text_within(LIST, &what("证书号"), &row.proof, true, most);
             if list::cell(cells, row).is_none() {
                 let known: Vec<&str> = cells.iter().map(|cell| cell.key.as_str()).collect();
                 self.fault(

@@ -12,6 +12,9 @@ use super::{points::Points, rule::Cell};
 /// Most rows of one school's list for one item.
 pub const MAX_ROWS: usize = 500;
 
+/// Longest title and longest proof of a row, in characters: a full list fits what the store keeps of one item.
+pub const MAX_ROW_TEXT: usize = 200;
+
 /// How rows are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

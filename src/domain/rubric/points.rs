@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::domain::usage::{Fraction, display, hundredths};
 
-/// Largest decimal that is read: no rubric and no count of a school comes near it.
+/// Largest decimal that a person may write: no rubric and no count of a school comes near it.
 const MAX: u128 = 1_000_000_000;
 
 /// A text that is no decimal as rubrics and evidence have them.
@@ -57,28 +57,29 @@ impl FromStr for Decimal {
     type Err = InvalidDecimal;
 
     fn from_str(text: &str) -> Result<Self, InvalidDecimal> {
-        let wrong = || InvalidDecimal::of(text);
-        let (whole, places) = text.split_once('.').unwrap_or((text, ""));
-        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        // `2.00` is 2; more places than two must not be lost in silence.
-        let places = places.trim_end_matches('0');
-        if whole.is_empty()
-            || whole.len() > 10
-            || places.len() > 2
-            || text.ends_with('.')
-            || !digits(whole)
-            || !digits(places)
-        {
-            return Err(wrong());
-        }
-        let number = |text: &str| text.parse::<u128>().map_err(|_not_digits| wrong());
-        let whole = number(whole)?;
-        let part = number(&format!("{places:0<2}"))?;
-        if whole > MAX {
-            return Err(wrong());
-        }
-        Ok(Self(Fraction::new(whole * 100 + part, 100)))
+        let read = read(text).filter(|value| value.to_integer() <= MAX);
+        read.map(Self).ok_or_else(|| InvalidDecimal::of(text))
     }
+}
+
+/// Any decimal with at most two places that a fraction can hold; `None` for another text.
+fn read(text: &str) -> Option<Fraction> {
+    let (whole, places) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    // `2.00` is 2; more places than two must not be lost in silence.
+    let places = places.trim_end_matches('0');
+    if whole.is_empty()
+        || places.len() > 2
+        || text.ends_with('.')
+        || !digits(whole)
+        || !digits(places)
+    {
+        return None;
+    }
+    let whole: u128 = whole.parse().ok()?;
+    let part: u128 = format!("{places:0<2}").parse().ok()?;
+    let hundredths = whole.checked_mul(100)?.checked_add(part)?;
+    Some(Fraction::new(hundredths, 100))
 }
 
 /// Without places that say nothing: 2, 1.5, 0.08.
@@ -209,8 +210,9 @@ impl<'de> Deserialize<'de> for Points {
             }
             return Ok(Self(Fraction::new(above, below)));
         }
-        let decimal: Decimal = text.parse().map_err(de::Error::custom)?;
-        Ok(decimal.into())
+        // Points times a count may be more than anybody writes; what was written is read back.
+        let value = read(&text).ok_or_else(|| de::Error::custom(InvalidDecimal::of(&text)))?;
+        Ok(Self(value))
     }
 }
 
@@ -242,6 +244,8 @@ mod tests {
             "1,5",
             "一",
             "99999999999",
+            "1000000001",
+            "999999999999999999999999999999999999999999",
         ] {
             assert!(bad.parse::<Decimal>().is_err(), "{bad}");
         }
@@ -251,6 +255,13 @@ mod tests {
         #[test]
         fn points_survive_their_text(numer in 0..10_000_000_u128, denom in 1..100_000_u128) {
             let points = Points(Fraction::new(numer, denom));
+            let text = serde_json::to_string(&points).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Points>(&text).unwrap(), points);
+        }
+
+        #[test]
+        fn points_times_any_count_survive_their_text(hundredths in 0..=100_000_000_000_u64, count in 0..=1_000_000_u64) {
+            let points = Points::from(Decimal::of_hundredths(hundredths)).times(count);
             let text = serde_json::to_string(&points).unwrap();
             prop_assert_eq!(serde_json::from_str::<Points>(&text).unwrap(), points);
         }

@@ -1,6 +1,7 @@
 //! A school's score sheet: the points of every item, each with its reason.
 //!
-//! Sheets are kept with frozen runs, so their JSON is a contract. Not responsible for how they look (workbooks).
+//! Sheets are kept with frozen runs, so their JSON is a contract: a field that comes later has a
+//! default, and one that is not known is passed over. Not responsible for how they look (workbooks).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,6 @@ use super::points::Points;
 
 /// A school's score sheet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ScoreSheet {
     /// What it all comes to, 0 to the rubric's total.
     pub total: Points,
@@ -18,7 +18,6 @@ pub struct ScoreSheet {
 
 /// A first-level indicator's points.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct GroupScore {
     /// Its id.
     pub id: String,
@@ -40,7 +39,6 @@ impl GroupScore {
 
 /// A second-level indicator's points.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct IndicatorScore {
     /// Its id.
     pub id: String,
@@ -66,7 +64,6 @@ pub enum ItemState {
 
 /// An item's points.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ItemScore {
     /// Its id.
     pub id: String,
@@ -85,6 +82,13 @@ impl ScoreSheet {
     /// All items, in the rubric's order.
     pub fn items(&self) -> impl Iterator<Item = &ItemScore> {
         self.indicators().flat_map(|indicator| &indicator.items)
+    }
+
+    /// All items, to be changed.
+    pub fn items_mut(&mut self) -> impl Iterator<Item = &mut ItemScore> {
+        let groups = self.groups.iter_mut();
+        let indicators = groups.flat_map(|group| &mut group.indicators);
+        indicators.flat_map(|indicator| &mut indicator.items)
     }
 
     /// All second-level indicators, in the rubric's order.

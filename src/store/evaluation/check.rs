@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::{
-    EvidenceChange, Exclusion, FreezeRun, MAX_EVIDENCE_BYTES, MAX_ITEM_KEY, MAX_RUBRIC_BYTES,
-    MAX_RUN_KEY, MAX_WORDS, NewRun, Run, StoreError, check_words,
+    EvidenceChange, Exclusion, FreezeRun, MAX_EVIDENCE_BYTES, MAX_EXCLUSIONS, MAX_ITEM_KEY,
+    MAX_RUBRIC_BYTES, MAX_RUN_KEY, MAX_WORDS, NewRun, Run, StoreError, check_words,
 };
 
 fn conflict(said: impl Into<String>) -> StoreError {
@@ -106,6 +106,16 @@ pub(in crate::store) fn exclusion(exclusion: &Exclusion) -> Result<(), StoreErro
         return Err(conflict(format!(
             "an exclusion's last day, {}, lies before its first, {}",
             exclusion.last, exclusion.first
+        )));
+    }
+    Ok(())
+}
+
+/// Room for one more exclusion beside those that a run has.
+pub(in crate::store) fn room(exclusions: usize) -> Result<(), StoreError> {
+    if exclusions >= MAX_EXCLUSIONS {
+        return Err(conflict(format!(
+            "the run has {MAX_EXCLUSIONS} exclusions, and no more are taken: exclude a terminal's days as one span"
         )));
     }
     Ok(())

@@ -399,6 +399,7 @@ async fn add_exclusion(on: &On<'_>, id: i64, exclusion: &Exclusion) -> Result<i6
     if let Some(same) = all.iter().find(|one| one.exclusion.is(exclusion)) {
         return Ok(same.id);
     }
+    check::room(all.len())?;
     let number = raise_revision(on, id).await?;
     keep_exclusion(on, id, number, exclusion).await?;
     Ok(number)

@@ -174,11 +174,14 @@ pub(super) async fn list(on: &On<'_>, filter: &IncidentFilter) -> Result<Vec<Inc
             "SELECT t.name, i.boot_id, i.kind, i.number, i.at, i.seconds, i.received_at
              FROM incident i JOIN terminal t ON t.id = i.terminal
              WHERE i.received_at >= $1 AND ($2::text IS NULL OR t.name = $2)
+                AND ($4::int8 IS NULL OR i.received_at < $4) AND ($5::text IS NULL OR i.kind = $5)
              ORDER BY i.received_at DESC, i.id DESC LIMIT $3",
             &[
                 &filter.since,
                 &filter.terminal.as_ref().map(TerminalId::as_str),
                 &i64::from(filter.limit),
+                &filter.until,
+                &filter.kind.map(Kind::key),
             ],
         )
         .await?;

@@ -416,6 +416,7 @@ fn add_exclusion(connection: &Connection, id: i64, exclusion: &Exclusion) -> Res
     if let Some(same) = all.iter().find(|one| one.exclusion.is(exclusion)) {
         return Ok(same.id);
     }
+    check::room(all.len())?;
     let number = raise_revision(connection, id)?;
     keep_exclusion(connection, id, number, exclusion)?;
     Ok(number)

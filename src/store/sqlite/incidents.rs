@@ -86,10 +86,14 @@ pub(super) fn list(
 ) -> Result<Vec<Incident>, Failure> {
     let mut select = connection.prepare(&format!(
         "SELECT {COLUMNS} WHERE i.received_at >= ?1 AND (?2 IS NULL OR t.name = ?2)
-         ORDER BY i.received_at DESC, i.id DESC LIMIT ?3"
+            AND i.received_at < coalesce(?4, {NEVER}) AND (?5 IS NULL OR i.kind = ?5)
+         ORDER BY i.received_at DESC, i.id DESC LIMIT ?3",
+        NEVER = i64::MAX
     ))?;
     let terminal = filter.terminal.as_ref().map(TerminalId::as_str);
-    let found = select.query_map((filter.since, terminal, filter.limit), read)?;
+    let kind = filter.kind.map(Kind::key);
+    let wanted = (filter.since, terminal, filter.limit, filter.until, kind);
+    let found = select.query_map(wanted, read)?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

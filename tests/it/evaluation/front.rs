@@ -17,7 +17,10 @@ use classpulse::{
         ids::{SchoolCode, Stage, TerminalId},
         minutes::{DayMinutes, MinuteSet},
     },
-    store::{Batch, County, Placement, RegistryChange, School, Store, sqlite::SqliteStore},
+    store::{
+        Batch, County, EvaluationStore as _, Placement, RegistryChange, School, Store,
+        sqlite::SqliteStore,
+    },
 };
 use classpulse_proto::v1::{self, evaluation_client::EvaluationClient};
 use futures::{Stream, TryStreamExt as _};

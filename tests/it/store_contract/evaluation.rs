@@ -4,7 +4,7 @@ use classpulse::{
     domain::{ids::SchoolCode, usage::Period},
     retention::expire,
     store::{
-        ContentDigest, EvidenceChange, Exclusion, Freeze, FreezeRun, KeptEvidence,
+        ContentDigest, EvidenceChange, Exclusion, Freeze, FreezeRun, KeptEvidence, MAX_EXCLUSIONS,
         MAX_RUBRIC_BYTES, NewRun, Part, Record, RegistryChange, Run, RunState, SharedStore, Store,
         StoreError,
     },
@@ -369,6 +369,32 @@ pub(super) async fn exclusions_are_a_persons_word(database: &Database) {
     assert!(third > second);
     is_missing(&store.remove_exclusion(id, second).await, "exclusion");
     assert_eq!(store.run(id).await.unwrap().revision, third);
+
+    // As many as there may be: one that is there is no further one.
+    let mut all = everything(&*store).await;
+    all.retain(|record| matches!(record, Record::RunExclusion(_)));
+    let Some(Record::RunExclusion(one)) = all.pop() else {
+        panic!("no exclusion")
+    };
+    let count = MAX_EXCLUSIONS - store.exclusions(id).await.unwrap().len();
+    let more = (0..count).map(|number| {
+        let mut more = one.clone();
+        more.number = 1_000_000 + i64::try_from(number).unwrap();
+        Record::RunExclusion(more)
+    });
+    store.take_in(more.collect()).await.unwrap();
+    let kept = store.exclusions(id).await.unwrap().len();
+    assert_eq!(kept, MAX_EXCLUSIONS);
+    let new = || {
+        let mut new = exclusion(1);
+        new.reason = "另一天".to_owned();
+        new
+    };
+    is_conflict(&store.add_exclusion(id, new()).await, "10000 exclusions");
+    let known = store.add_exclusion(id, exclusion(1)).await.unwrap();
+    assert_eq!(known, first);
+    store.remove_exclusion(id, 1_000_000).await.unwrap();
+    store.add_exclusion(id, new()).await.unwrap();
     store.close().await;
 }
 

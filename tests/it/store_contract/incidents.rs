@@ -80,6 +80,7 @@ pub(super) async fn an_incident_is_told_once_and_a_flood_is_bounded(database: &D
         terminal,
         since,
         limit,
+        ..IncidentFilter::default()
     };
     let found = store.incidents(&filter(None, NOW + 1, 1)).await.unwrap();
     assert_eq!(found, newest[..1]);
@@ -88,6 +89,22 @@ pub(super) async fn an_incident_is_told_once_and_a_flood_is_bounded(database: &D
         .await
         .unwrap();
     assert_eq!(found, newest[1..]);
+    let within = |kind, since, until| IncidentFilter {
+        kind,
+        since,
+        until: Some(until),
+        limit: 9,
+        ..IncidentFilter::default()
+    };
+    for one in &newest {
+        let at = one.received_at;
+        let found = store.incidents(&within(Some(one.kind), at, at + 1)).await;
+        assert!(found.unwrap().contains(one), "{one:?}");
+        let before = store.incidents(&within(None, i64::MIN, at)).await.unwrap();
+        assert!(!before.contains(one), "{one:?}");
+        let other = within(Some(Kind::TwoMachines), at, at + 1);
+        assert_eq!(store.incidents(&other).await.unwrap(), []);
+    }
     assert_eq!(
         store.pending_count().await.unwrap(),
         2,

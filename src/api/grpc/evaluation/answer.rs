@@ -18,11 +18,11 @@ use crate::{
         usage::Period,
     },
     evaluation::{
-        Comparison, Explanation, InputDifference, ItemDifference, Loaded, SchoolDifference,
+        Comparison, Explanation, InputDifference, ItemDifference, Known, Loaded, SchoolDifference,
         TerminalDayExplanation, TerminalExplanation, Unfit, Verification, WhatIf,
     },
     sheets::results::Results,
-    store::{ContentDigest, KeptEvidence, KeptExclusion, Run},
+    store::{ContentDigest, KeptExclusion, Run},
 };
 
 /// A kept rubric was sound when it was stored.
@@ -43,7 +43,20 @@ fn summary(rubric: &Rubric, text: &str) -> v1::RubricSummary {
         id: rubric.id.clone(),
         title: rubric.title.clone(),
         built_in: text == rubric::DEFAULT,
+        fault: String::new(),
     }
+}
+
+/// One of all that are kept; one that can't be read hides no other.
+pub(super) fn kept_rubric(text: &str) -> v1::RubricSummary {
+    Rubric::parse(text).map_or_else(
+        |faults| v1::RubricSummary {
+            digest: ContentDigest::of(text.as_bytes()).to_string(),
+            fault: faults.to_string(),
+            ..v1::RubricSummary::default()
+        },
+        |rubric| summary(&rubric, text),
+    )
 }
 
 pub(super) fn rubric(text: String) -> Result<v1::Rubric, Status> {
@@ -146,13 +159,8 @@ pub(super) fn run(from: Run) -> v1::Run {
     }
 }
 
-pub(super) fn kept_evidence(from: &KeptEvidence) -> Result<v1::Evidence, Status> {
-    let read: Result<ItemEvidence, _> = serde_json::from_str(&from.content);
-    let read = read.map_err(|problem| {
-        tracing::error!(school = %from.school, item = from.item, %problem, "kept evidence can't be read");
-        Status::data_loss("kept evidence can't be read, the operator's log says which")
-    })?;
-    Ok(evidence(from.school.as_str(), &from.item, read))
+pub(super) fn known(from: Known) -> v1::Evidence {
+    evidence(from.school.as_str(), &from.item, from.evidence)
 }
 
 fn evidence(school: &str, item: &str, from: ItemEvidence) -> v1::Evidence {
@@ -357,6 +365,7 @@ pub(super) fn verification(from: Verification) -> Result<v1::Verification, Statu
         sound: from.is_sound(),
         digest: from.digest.to_string(),
         parts: convert::narrow("parts", from.parts)?,
+        reworded: convert::narrow("reworded", from.reworded)?,
         faults: from
             .faults
             .into_iter()

@@ -69,10 +69,10 @@ impl evaluation_server::Evaluation for Service {
         _request: Request<v1::ListRubricsRequest>,
     ) -> Result<Response<v1::ListRubricsResponse>, Status> {
         let built_in = ContentDigest::of(rubric::DEFAULT.as_bytes());
-        let mut rubrics = vec![answer::rubric_summary(rubric::DEFAULT)?];
+        let mut rubrics = vec![answer::kept_rubric(rubric::DEFAULT)];
         for stored in self.0.store().rubrics().await? {
             if stored.digest != built_in {
-                rubrics.push(answer::rubric_summary(&stored.text)?);
+                rubrics.push(answer::kept_rubric(&stored.text));
             }
         }
         Ok(Response::new(v1::ListRubricsResponse { rubrics }))
@@ -172,13 +172,9 @@ impl evaluation_server::Evaluation for Service {
     ) -> Result<Response<Self::ListEvidenceStream>, Status> {
         let request = request.into_inner();
         let school: Option<SchoolCode> = convert::optional("school_code", &request.school_code)?;
-        let found = self
-            .0
-            .store()
-            .evidence(request.run, school.as_ref())
-            .await?;
-        let found: Result<Vec<_>, Status> = found.iter().map(answer::kept_evidence).collect();
-        Ok(all(found?))
+        let store = self.0.store();
+        let found = evaluation::list_evidence(store, request.run, school.as_ref()).await?;
+        Ok(all(found.into_iter().map(answer::known).collect()))
     }
 
     async fn put_evidence(
@@ -235,7 +231,7 @@ impl evaluation_server::Evaluation for Service {
         &self,
         request: Request<v1::ListExclusionsRequest>,
     ) -> Result<Response<v1::ListExclusionsResponse>, Status> {
-        let found = self.0.store().exclusions(request.get_ref().run).await?;
+        let found = evaluation::list_exclusions(self.0.store(), request.get_ref().run).await?;
         Ok(Response::new(v1::ListExclusionsResponse {
             exclusions: found.into_iter().map(answer::exclusion).collect(),
         }))

@@ -38,7 +38,7 @@ fn example(rubric: String) -> v1::CreateRunRequest {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_county_s_rubric_is_checked_kept_and_scored_by() {
-    let (_program, front) = served().await;
+    let (program, front) = served().await;
     let rubric = said!(front, get_rubric, v1::GetRubricRequest::default());
     assert_eq!((rubric.total.as_str(), rubric.groups.len()), ("100", 6));
     let items: usize = rubric
@@ -84,6 +84,21 @@ async fn another_county_s_rubric_is_checked_kept_and_scored_by() {
         "40.00",
         "its 后台监测 weighs 40"
     );
+
+    // One that this version can't read hides no other, and says why.
+    let unread = SqliteStore::open(&program.path("county.db")).unwrap();
+    unread.put_rubric("name = \"旧\"", 0).await.unwrap();
+    let (again, shown) = (list().await, program.json(&["rubric", "list"]));
+    assert_eq!(again.len(), 3);
+    for (index, one) in again.iter().enumerate() {
+        let told = shown.as_array().unwrap();
+        let told = told.iter().find(|row| row["digest"] == one.digest.as_str());
+        let fault = told.unwrap()["fault"].as_str().unwrap_or_default();
+        assert_eq!(fault, one.fault);
+        let usable = listed.iter().any(|known| known.digest == one.digest);
+        assert_eq!(one.fault.is_empty(), usable, "{index}: {one:?}");
+    }
+    assert!(program.done(&["rubric", "list"]).contains("无法读取"));
 
     // The same key with other content is a mistake.
     let other = v1::CreateRunRequest {
