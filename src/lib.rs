@@ -1,7 +1,7 @@
 //! Classpulse (课脉): how long each school really uses its classroom terminals, and the points this gives.
 //!
 //! # Layout
-//! Imports go one way: `proto ← domain ← store ← {enrolment, ingest, query, registry} ← api ← app ← cli ← main`; `ingest` and `api`
+//! Imports go one way: `proto ← domain ← store ← {enrolment, ingest, query, registry} ← {api, dashboard} ← app ← cli ← main`; `ingest` and `api`
 //! never meet. `tests/it/layers.rs` holds this order.
 //!
 //! - [`domain`]: minutes, sessions, calendar, averages, points; pure and exact.
@@ -11,6 +11,7 @@
 //! - [`query`], [`registry`]: questions about usage; changes of who is who.
 //! - [`backup`]: everything in a file, and back.
 //! - [`rollup`]: keeps school-days fresh. [`retention`]: lets old minutes go. [`api`]: gRPC and HTTP.
+//! - [`dashboard`]: the same figures as pages in Chinese and as JSON.
 //! - [`app`]: the composition root. [`cli`], [`demo`]: the ways to run it.
 //! - [`simulate`]: the whole in virtual time, with faults and a truth to compare with.
 //! - [`clock`], [`config`], [`observe`], [`tasks`], [`tls`]: the only homes of time, environment, logging, spawning and trust.
@@ -22,6 +23,7 @@ pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dashboard;
 pub mod demo;
 pub mod domain;
 pub mod enrolment;

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 21] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
@@ -38,12 +38,17 @@ const ALLOWED: [(&str, &[&str]); 20] = [
         &["domain", "enrolment", "store", "query", "registry"],
     ),
     (
+        "dashboard",
+        &["clock", "domain", "enrolment", "query", "registry", "store"],
+    ),
+    (
         "app",
         &[
             "api",
             "broker",
             "clock",
             "config",
+            "dashboard",
             "enrolment",
             "ingest",
             "observe",
