@@ -8,6 +8,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 /// One file.
@@ -22,11 +23,7 @@ pub(super) struct Asset {
 impl Asset {
     fn new(stem: &str, ending: &str, kind: &'static str, content: &'static str) -> Self {
         let hash = Sha256::digest(content.as_bytes());
-        let hash: String = hash
-            .iter()
-            .take(6)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hash = URL_SAFE_NO_PAD.encode(&hash[..9]);
         Self {
             name: format!("{stem}-{hash}.{ending}"),
             kind,

@@ -161,7 +161,7 @@ impl Filters {
 
     /// The address again, without what asks for an export.
     pub(super) fn query(&self) -> String {
-        self.join(&[
+        Self::join(&[
             ("county", &self.county),
             ("term", &self.term),
             ("from", &self.from),
@@ -174,10 +174,10 @@ impl Filters {
 
     /// The days alone, for a page about one school or terminal.
     pub(super) fn days_query(&self) -> String {
-        self.join(&[("term", &self.term), ("from", &self.from), ("to", &self.to)])
+        Self::join(&[("term", &self.term), ("from", &self.from), ("to", &self.to)])
     }
 
-    fn join(&self, pairs: &[(&str, &String)]) -> String {
+    fn join(pairs: &[(&str, &String)]) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
             query.append_pair(name, value);

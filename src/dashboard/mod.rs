@@ -146,7 +146,6 @@ impl Context {
 }
 
 /// Every route of the dashboard.
-#[must_use]
 pub fn router(parts: Parts) -> Router {
     let context = Context {
         parts,

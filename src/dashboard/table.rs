@@ -15,8 +15,10 @@ use super::failure::Failure;
 pub(super) enum Column {
     /// Text that names the row.
     Head(&'static str),
-    /// Text.
+    /// Text in one line.
     Text(&'static str),
+    /// Sentences, which may take several lines.
+    Long(&'static str),
     /// Figures, aligned right.
     Number(&'static str),
     /// Only on the page: drawings and buttons.
@@ -30,6 +32,7 @@ impl Column {
         match self {
             Self::Head(heading)
             | Self::Text(heading)
+            | Self::Long(heading)
             | Self::Number(heading)
             | Self::Shown(heading)
             | Self::Exported(heading) => heading,
@@ -125,7 +128,7 @@ impl Table {
                             @match column {
                                 Column::Exported(_) => {}
                                 Column::Number(heading) => { th.num scope="col" { (heading) } }
-                                Column::Head(heading) | Column::Text(heading) => { th scope="col" { (heading) } }
+                                Column::Head(heading) | Column::Text(heading) | Column::Long(heading) => { th scope="col" { (heading) } }
                                 Column::Shown(heading) => { th.plain scope="col" { (heading) } }
                             }
                         }
@@ -189,7 +192,8 @@ fn one(column: Column, cell: &Cell) -> Markup {
         Column::Exported(_) => html! {},
         Column::Head(_) => html! { th scope="row" { (content) } },
         Column::Number(_) => html! { td.num { (content) } },
-        Column::Text(_) | Column::Shown(_) => html! { td { (content) } },
+        Column::Text(_) => html! { td.line { (content) } },
+        Column::Long(_) | Column::Shown(_) => html! { td { (content) } },
     }
 }
 

@@ -51,6 +51,14 @@ pub(super) fn heard(unix: Option<i64>, zone: &TimeZone) -> String {
     unix.map_or_else(|| "从未".to_owned(), |at| moment(at, zone))
 }
 
+/// A moment without what goes without saying: `14:30` today, `11-23 14:30` this year.
+pub(super) fn heard_short(unix: Option<i64>, today: Date, zone: &TimeZone) -> String {
+    let said = heard(unix, zone);
+    let (day, year) = (format!("{today} "), format!("{:04}-", today.year()));
+    let rest = said.strip_prefix(&day).or_else(|| said.strip_prefix(&year));
+    rest.map_or_else(|| said.clone(), ToOwned::to_owned)
+}
+
 /// `14:30` of a minute of the day.
 pub(super) fn clock(minute: u16) -> String {
     format!("{:02}:{:02}", minute / 60, minute % 60)

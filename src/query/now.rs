@@ -256,7 +256,7 @@ impl<'a> Watch<'a> {
                 continue;
             };
             let today = days.remove(&terminal.id).unwrap_or_default();
-            let one = self.terminal(terminal, place, today, at.school.stage);
+            let one = self.terminal(terminal, place, &today, at.school.stage);
             at.terminals.push(one);
         }
         for school in found.values_mut() {
@@ -272,19 +272,19 @@ impl<'a> Watch<'a> {
         &self,
         terminal: Terminal,
         place: Placement,
-        today: DayMinutes,
+        today: &DayMinutes,
         stage: Stage,
     ) -> TerminalNow {
         let day = self.moment.today();
         let counted = self.calendar.map_or(0, |calendar| {
-            usage::terminal_day(calendar, stage, day, &today).counted
+            usage::terminal_day(calendar, stage, day, today).counted
         });
         TerminalNow {
-            state: self.state(&terminal, &place, &today, stage),
+            state: self.state(&terminal, &place, today, stage),
             terminal: terminal.id,
             room: place.room,
             last_heard: terminal.last_heard,
-            today,
+            today: *today,
             counted,
         }
     }

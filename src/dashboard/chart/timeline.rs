@@ -66,8 +66,8 @@ pub(in crate::dashboard) fn timeline(
 pub(in crate::dashboard) fn hours(span: Span) -> Markup {
     let count = (span.end - span.start) / 60;
     let step = if count > 14 { 3 } else { 2 };
-    let marks =
-        (span.start / 60..=span.end / 60).filter(|hour| (hour - span.start / 60) % step == 0);
+    let marks = (span.start / 60..=span.end / 60)
+        .filter(|hour| (hour - span.start / 60).is_multiple_of(step));
     html! {
         svg.hours viewBox="0 0 1000 22" aria-hidden="true" focusable="false" {
             @for hour in marks {

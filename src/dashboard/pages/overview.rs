@@ -62,6 +62,7 @@ pub(in crate::dashboard) async fn page(
         page.markup(&html! {
             section aria-label="现在" data-live=(live) { (now) }
             section.card aria-labelledby="schools" {
+                (filter_form(&filters, &scope, &towns))
                 (table.html(&filters.query()))
                 p.note {
                     (text::short_day(scope.period.first)) "至" (text::short_day(scope.period.last))
@@ -69,7 +70,6 @@ pub(in crate::dashboard) async fn page(
                     ";全县最高 " strong { (display(scores.highest)) } " 分钟/台·日。"
                     span.trial { "试算" } "分按 15 × 本校平均 ÷ 全县最高 计算,仅供参考,以正式考核结果为准。"
                 }
-                (filter_form(&filters, &scope, &towns))
             }
         })
     })
@@ -111,7 +111,7 @@ pub(in crate::dashboard) fn ranking(
     scope: &Scope,
     filters: &Filters,
 ) -> Table {
-    let scored: HashMap<&SchoolCode, &SchoolPoints> = scores
+    let by_school: HashMap<&SchoolCode, &SchoolPoints> = scores
         .schools
         .iter()
         .map(|one| (&one.school.code, one))
@@ -127,7 +127,7 @@ pub(in crate::dashboard) fn ranking(
         let stage = scope.filter.stage.is_none_or(|stage| stage == school.stage);
         let township = scope.filter.township.as_ref();
         if stage && township.is_none_or(|township| *township == school.township) {
-            let points = scored.get(&school.code).map(|one| &one.score);
+            let points = by_school.get(&school.code).map(|one| &one.score);
             rows.push(row(rank, one, points, scores, filters));
         }
     }
@@ -173,7 +173,7 @@ fn row(
         text::percent(one.average / scores.highest)
     };
     let bar = html! {
-        span.barred { (chart::bar(text::share(one.average, scores.highest))) span { (share) } }
+        span.barred { (chart::bar(text::share(one.average, scores.highest))) span.of { (share) } }
     };
     let reason = points.map(|score| score.reason.clone()).unwrap_or_default();
     let points = points.map_or_else(|| text::NONE.to_owned(), |score| display(score.points));

@@ -51,14 +51,14 @@ pub(in crate::dashboard) async fn page(
     let now = query::county_now(at.store(), &county.code, &at.moment()).await?;
     let schools = at.store().schools(&county.code).await?;
     let terminals = at.store().terminals(&TerminalFilter::default()).await?;
-    let counts = at.store().quarantine_counts().await?;
+    let refused = at.store().quarantine_counts().await?;
     let tables = [
-        reasons(&counts, may),
-        entries(&at.store().quarantine(0, ENTRIES).await?, &at, may),
+        silent(&now, &at),
         waiting(&terminals, &schools, &at, may),
         incidents(&at, &now).await?,
         clocks(&terminals, &now, &at),
-        silent(&now, &at),
+        reasons(&refused, may),
+        entries(&at.store().quarantine(0, ENTRIES).await?, &at, may),
     ];
     let all: Vec<&Table> = tables.iter().collect();
     answer(&filters, &all, &at.today().to_string(), || {
@@ -119,7 +119,7 @@ fn reasons(counts: &[(String, u64)], may: bool) -> Table {
         Column::Head("原因"),
         Column::Exported("原因代码"),
         Column::Number("条数"),
-        Column::Text("处理建议"),
+        Column::Long("处理建议"),
     ];
     if may {
         columns.push(Column::Shown("操作"));
@@ -141,7 +141,7 @@ fn entries(found: &[Quarantined], at: &Context, may: bool) -> Table {
             one.id.to_string().into(),
             terminal_cell(&one.terminal),
             what.into(),
-            one.detail.clone().into(),
+            Cell::drawn(one.detail.clone(), html! { small { (one.detail) } }),
             text::moment(one.first_at, zone).into(),
             text::moment(one.last_at, zone).into(),
             Cell::count(one.times),
@@ -156,7 +156,7 @@ fn entries(found: &[Quarantined], at: &Context, may: bool) -> Table {
         Column::Head("编号"),
         Column::Text("终端"),
         Column::Text("原因"),
-        Column::Text("说明"),
+        Column::Long("说明"),
         Column::Text("首次"),
         Column::Text("最近"),
         Column::Number("次数"),
@@ -252,8 +252,8 @@ async fn incidents(at: &Context, now: &[SchoolNow]) -> Result<Table, Failure> {
         columns: vec![
             Column::Head("终端"),
             Column::Text("学校"),
-            Column::Text("事件"),
-            Column::Text("处理建议"),
+            Column::Long("事件"),
+            Column::Long("处理建议"),
             Column::Text("上报时间"),
         ],
         rows: found.into_iter().map(row).collect(),
@@ -301,7 +301,7 @@ fn clocks(terminals: &[Terminal], now: &[SchoolNow], at: &Context) -> Table {
             Column::Text("学校"),
             Column::Text("时钟"),
             Column::Text("最近报告"),
-            Column::Text("处理建议"),
+            Column::Long("处理建议"),
         ],
         rows: off.into_iter().map(row).collect(),
         empty: "所有终端的时钟都准。",
@@ -342,7 +342,7 @@ fn silent(now: &[SchoolNow], at: &Context) -> Table {
             Column::Text("房间"),
             Column::Text("状态"),
             Column::Text("最近报告"),
-            Column::Text("处理建议"),
+            Column::Long("处理建议"),
         ],
         rows,
         empty: "没有静默终端。",

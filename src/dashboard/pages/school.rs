@@ -75,6 +75,10 @@ pub(in crate::dashboard) async fn page(
             ..Page::default()
         };
         page.markup(&html! {
+            form.filters.above method="get" aria-label="选择时间" {
+                (days_fields(&filters, &scope))
+                button type="submit" { "查看" }
+            }
             section aria-label="主要数字" { (figures(standing.as_ref(), &now)) }
             div.columns {
                 section.card.wide aria-labelledby="trend" {
@@ -90,12 +94,6 @@ pub(in crate::dashboard) async fn page(
             section.card aria-labelledby="terminals" {
                 (terminals.html(&filters.query()))
                 (strip_legend())
-            }
-            section.card aria-label="选择时间" {
-                form.filters method="get" {
-                    (days_fields(&filters, &scope))
-                    button type="submit" { "查看" }
-                }
             }
         })
     })
@@ -264,7 +262,7 @@ fn terminals(
             Cell::count(one.counted),
         ];
         row.extend(figures(known.get(&one.terminal)));
-        row.push(text::heard(one.last_heard, zone).into());
+        row.push(text::heard_short(one.last_heard, at.today(), zone).into());
         rows.push(row);
     }
     let here = |one: &&TerminalUsage| now.terminals.iter().all(|now| now.terminal != one.terminal);

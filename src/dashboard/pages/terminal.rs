@@ -78,9 +78,11 @@ pub(in crate::dashboard) async fn page(
                     (chart::calendar(&history, date, |day| format!("/terminals/{id}?date={day}")))
                     details { summary { "数据表" } (days.html(&filters.query())) }
                 }
-                section.card aria-labelledby="facts" { h2 #facts { "设备情况" } (facts(&terminal, &at)) }
+                div {
+                    section.card aria-labelledby="facts" { h2 #facts { "设备情况" } (facts(&terminal, &at)) }
+                    section.card aria-labelledby="incidents" { (incidents.html(&filters.query())) }
+                }
             }
-            section.card aria-labelledby="incidents" { (incidents.html(&filters.query())) }
         })
     })
 }
@@ -275,8 +277,8 @@ async fn incidents(at: &Context, id: &TerminalId) -> Result<Table, Failure> {
         caption: "事件".to_owned(),
         columns: vec![
             Column::Head("上报时间"),
-            Column::Text("事件"),
-            Column::Text("处理建议"),
+            Column::Long("事件"),
+            Column::Long("处理建议"),
         ],
         rows: found.iter().map(row).collect(),
         empty: "没有事件。",

@@ -62,10 +62,10 @@ pub(in crate::dashboard) async fn part(at: &Context, filters: &Filters) -> Resul
     } else {
         Fraction::new(counted.into(), count.terminals.into())
     };
-    let many = if schools.len() > 40 {
-        "tiles many"
-    } else {
-        "tiles"
+    let class = match schools.len() {
+        0..=16 => "tiles few",
+        17..=40 => "tiles",
+        _ => "tiles many",
     };
     Ok(html! {
         div.wall-top {
@@ -78,7 +78,7 @@ pub(in crate::dashboard) async fn part(at: &Context, filters: &Filters) -> Resul
                 (big("今日平均(分钟/台)", &display(mean), ""))
             }
         }
-        ol class=(many) aria-label="各校今日使用,按今日平均排列" {
+        ol class=(class) aria-label="各校今日使用,按今日平均排列" {
             @for school in &schools { (tile(school, highest)) }
         }
     })
@@ -94,7 +94,7 @@ fn tile(school: &SchoolNow, highest: Fraction) -> Markup {
         li.tile {
             a href={ "/schools/" (school.school.code) } { (school.school.name) }
             p.tile-figures {
-                span.tile-value { (display(average)) }
+                span { span.tile-value { (display(average)) } " 分钟/台" }
                 span { "在用 " strong { (count.in_use) } "/" (count.terminals) " 台" }
             }
             (chart::bar(text::share(average, highest)))

@@ -309,7 +309,7 @@ fn import_told(report: &ImportReport, name: &str) -> Markup {
             Column::Head("行"),
             Column::Text("工作表"),
             Column::Text("列"),
-            Column::Text("错误与改法"),
+            Column::Long("错误与改法"),
         ],
         rows: report.errors.iter().map(row).collect(),
         empty: "",
