@@ -120,7 +120,7 @@ impl Table {
             return html! { p.empty { (self.empty) } };
         }
         html! {
-            div.scroll tabindex="0" role="region" aria-label=(self.caption) {
+            div.scroll tabindex="0" role="group" aria-label=(self.caption) {
                 table data-table=(self.key) {
                     caption.unseen { (self.caption) }
                     thead { tr {

@@ -26,7 +26,7 @@ pub(in crate::dashboard) fn calendar(
         .max()
         .unwrap_or(0);
     html! {
-        div.scroll tabindex="0" role="region" aria-label="每日使用日历" {
+        div.scroll tabindex="0" role="group" aria-label="每日使用日历" {
             table.days {
                 caption.unseen { "每日计入分钟" }
                 thead { tr {
@@ -64,10 +64,10 @@ fn one(day: &HistoryDay, most: u64, chosen: bool, link: &str) -> Markup {
         String::new()
     };
     html! {
-        a href=(link) class={ (class) " " (shade) } aria-current=[chosen.then_some("date")]
-            aria-label={ (text::short_day(day.day)) "," (said) } title=(said) {
-            (day.day.day())
-            @if day.known.is_some() { small { (day.minutes.counted) } }
+        a href=(link) class={ (class) " " (shade) } aria-current=[chosen.then_some("date")] title=(said) {
+            span aria-hidden="true" { (day.day.day()) }
+            @if day.known.is_some() { small aria-hidden="true" { (day.minutes.counted) } }
+            span.unseen { (text::short_day(day.day)) "," (said) }
         }
     }
 }

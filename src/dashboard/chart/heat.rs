@@ -14,7 +14,7 @@ pub(in crate::dashboard) fn lessons(grid: &LessonGrid) -> Markup {
     let days: std::collections::BTreeSet<i8> = grid.keys().map(|(day, _)| *day).collect();
     let lessons = grid.keys().map(|(_, number)| number + 1).max().unwrap_or(0);
     html! {
-        div.scroll tabindex="0" role="region" aria-label="课时使用率热力图" {
+        div.scroll tabindex="0" role="group" aria-label="课时使用率热力图" {
             table.heat {
                 caption.unseen { "各星期、各节课的课时使用率" }
                 thead { tr {

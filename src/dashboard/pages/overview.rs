@@ -6,6 +6,10 @@ use axum::{
     extract::{Query, State},
     response::Response,
 };
+use futures::{
+    TryFutureExt as _,
+    future::{try_join, try_join_all},
+};
 use jiff::ToSpan as _;
 use maud::{Markup, html};
 
@@ -203,9 +207,9 @@ pub(in crate::dashboard) async fn now_part(
 ) -> Result<Markup, Failure> {
     let (_, county) = filters.county(at).await?;
     let moment = at.moment();
-    let schools = query::county_now(at.store(), &county.code, &moment).await?;
+    let now = query::county_now(at.store(), &county.code, &moment).map_err(Failure::from);
+    let (schools, days) = try_join(now, compared(at, &county.code)).await?;
     let count: Count = schools.iter().map(SchoolNow::count).sum();
-    let days = compared(at, &county.code).await?;
     Ok(html! {
         dl.figures {
             (figure("在用终端", &count.terminals.to_string(), "台", &html! { (schools.len()) " 所学校" }))
@@ -252,15 +256,13 @@ async fn compared(
         ("上周同日", Some(today.saturating_sub(1.week()))),
         ("上学期同周同日", last_term),
     ];
-    let mut found = Vec::new();
-    for (name, day) in days {
-        let so_far = match day {
-            Some(day) => Some(query::day_so_far(store, county, day, moment.minute()).await?),
-            None => None,
-        };
-        found.push((name, so_far));
-    }
-    Ok(found)
+    let so_far = days.map(async |(name, day)| match day {
+        Some(day) => query::day_so_far(store, county, day, moment.minute())
+            .await
+            .map(|so_far| (name, Some(so_far))),
+        None => Ok((name, None)),
+    });
+    Ok(try_join_all(so_far).await?)
 }
 
 fn today(days: &[(&'static str, Option<DaySoFar>)], minute: u16) -> Markup {

@@ -222,7 +222,7 @@ fn approve_form(id: &TerminalId, schools: &[School]) -> Markup {
                 option value="" { "选择学校" }
                 @for school in schools { option value=(school.code) { (school.name) } }
             }
-            input type="text" name="room" maxlength="40" size="8" placeholder="房间" aria-label="房间";
+            input type="text" name="room" maxlength="40" size="8" placeholder="教室" aria-label="教室";
             button type="submit" { "批准" }
         }
     }
@@ -339,7 +339,7 @@ fn silent(now: &[SchoolNow], at: &Context) -> Table {
         columns: vec![
             Column::Head("终端"),
             Column::Text("学校"),
-            Column::Text("房间"),
+            Column::Text("教室"),
             Column::Text("状态"),
             Column::Text("最近报告"),
             Column::Long("处理建议"),

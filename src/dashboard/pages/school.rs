@@ -283,7 +283,7 @@ fn terminals(
         caption: "终端与今天的使用".to_owned(),
         columns: vec![
             Column::Head("终端"),
-            Column::Text("房间"),
+            Column::Text("教室"),
             Column::Text("现在"),
             Column::Shown("今天"),
             Column::Number("今天计入"),

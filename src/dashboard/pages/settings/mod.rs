@@ -194,7 +194,7 @@ const EXAMPLE: &str = include_str!("../../../../deploy/calendar/example.toml");
 fn import_part(may: bool) -> Markup {
     html! {
         p.note {
-            "支持 .xlsx 和“CSV UTF-8”。学校表的列:区县代码、区县名称、乡镇、学校标识码、学校名称、学段;终端表要有“终端编号”列。"
+            "支持 .xlsx 和“CSV UTF-8”。学校表的列:区县代码、区县名称、乡镇、学校标识码、学校名称、学段;终端表的列:终端编号、学校标识码、教室、启用日期、停用日期。"
             "有一处错误就整份不导入,所有错误会列出。"
         }
         @if may {
