@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use maud::html;
@@ -36,6 +36,9 @@ pub(super) enum Failure {
     /// It took too long.
     #[error("等待过久,请缩小时间范围后重试")]
     Late,
+    /// No such page.
+    #[error("没有这个页面:请检查网址")]
+    Nowhere,
     /// Too many live views are open.
     #[error("实时画面已达上限,请关闭一些后重试")]
     TooMany,
@@ -53,6 +56,7 @@ impl Failure {
             Self::Query(QueryError::NotFound { .. }) | Self::Store(StoreError::NotFound { .. }) => {
                 StatusCode::NOT_FOUND
             }
+            Self::Nowhere => StatusCode::NOT_FOUND,
             Self::Query(
                 QueryError::NoCounty | QueryError::NoCalendar { .. } | QueryError::NoTerm { .. },
             )
@@ -135,6 +139,17 @@ impl IntoResponse for Failure {
         };
         (status, page.html(&content)).into_response()
     }
+}
+
+/// An address that nothing stands at; a program that asks for no page gets none.
+pub(super) async fn nowhere(headers: HeaderMap) -> Response {
+    let accepts = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    if accepts.is_some_and(|accepts| accepts.contains("text/html")) {
+        return Failure::Nowhere.into_response();
+    }
+    StatusCode::NOT_FOUND.into_response()
 }
 
 /// The same for programs.

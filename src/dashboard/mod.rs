@@ -37,7 +37,7 @@ mod table;
 mod text;
 
 /// Live views open at once; each costs a look at the county whenever something changes.
-const MAX_LIVE: usize = 128;
+const MAX_LIVE: usize = 64;
 
 /// Largest upload: a table of 8 MiB and its envelope.
 const MAX_UPLOAD: usize = 9 * 1024 * 1024;
@@ -180,6 +180,7 @@ pub fn router(parts: Parts) -> Router {
     pages
         .route("/live", get(live::stream))
         .route("/assets/{name}", get(assets::serve))
+        .fallback(failure::nowhere)
         .layer(middleware::from_fn(guard::headers))
         .with_state(context)
 }

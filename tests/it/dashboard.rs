@@ -108,7 +108,8 @@ async fn filters_are_forms_with_addresses() {
     browser.go_by("[data-table=schools] tbody th a").await;
     let address = browser.client.current_url().await.unwrap();
     assert_eq!(address.query(), Some("term=2026-03-02"));
-    assert_eq!(browser.texts("svg.trend .series.now circle").await.len(), 9);
+    let circles = browser.texts("svg.trend .series.now circle").await;
+    assert_eq!(circles.len(), 19, "a point for every week with teaching");
 
     browser.open(&morning.address("/?from=gestern")).await;
     let said = browser.text("[role=alert]").await;
@@ -136,8 +137,9 @@ async fn a_change_appears_on_the_wall_without_a_reload() {
         .until("return document.querySelector('.wall-figures dd').textContent === '1'")
         .await;
     assert_eq!(browser.run("return window.same", vec![]).await, true);
-    let tile = browser.text(".tile").await;
-    assert!(tile.contains("甲小学") && tile.contains("1/2"), "{tile}");
+    let tiles = browser.texts(".tile").await;
+    let tile = tiles.iter().find(|tile| tile.contains("甲小学")).unwrap();
+    assert!(tile.contains("1/2"), "{tile}");
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     browser.stop().await;
     // An open stream does not hold up the stop.
@@ -225,7 +227,11 @@ async fn a_bureau_sets_itself_up_and_sees_every_mistake() {
         .go_by("form[action='/settings/codes/revoke'] button")
         .await;
     assert!(browser.rows("[data-table=codes]").await[0].contains(&"已收回".to_owned()));
-    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    // Of the page before any school, of the table and of the calendar with mistakes, and of nothing else.
+    let complaints = browser.complaints().await;
+    let told = |status: &str| complaints.iter().filter(|one| one.contains(status)).count();
+    assert_eq!((told(" 409 "), told(" 422 ")), (1, 2), "{complaints:?}");
+    assert_eq!(complaints.len(), 3, "{complaints:?}");
     browser.stop().await;
     morning.stop().await;
 }
@@ -456,5 +462,73 @@ async fn the_document_describes_what_is_there() {
     assert_eq!(status, 404);
     let problem: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(problem["message"], "没有登记编号为“9999999999”的学校");
+    morning.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyboard_reaches_the_content_first() {
+    let _alone = BROWSERS.lock().await;
+    let morning = Morning::start().await;
+    let browser = Browser::start().await;
+    browser.open(&morning.address("/")).await;
+    let focused = "return document.activeElement.textContent";
+    let tab = || browser.client.active_element();
+    browser
+        .find("body")
+        .await
+        .send_keys("\u{e004}")
+        .await
+        .unwrap();
+    assert_eq!(browser.run(focused, vec![]).await, "跳到正文");
+    tab().await.unwrap().send_keys("\u{e007}").await.unwrap();
+    let id = "return document.activeElement.id === 'main'";
+    browser.until(id).await;
+    // A heading sorts, and says so.
+    let heading = "[data-table=schools] th:nth-child(5) button";
+    browser
+        .find(heading)
+        .await
+        .send_keys("\u{e007}")
+        .await
+        .unwrap();
+    browser
+        .find(heading)
+        .await
+        .send_keys("\u{e007}")
+        .await
+        .unwrap();
+    let sorted = browser.rows("[data-table=schools]").await;
+    let first: Vec<_> = sorted.iter().map(|row| &*row[1]).collect();
+    assert_eq!(first, ["=丙小学", "乙初中", "甲小学"]);
+    let said = browser.find("[data-table=schools] [aria-sort]").await;
+    assert_eq!(said.attr("aria-sort").await.unwrap().unwrap(), "ascending");
+    browser.stop().await;
+    morning.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_schools_fit_an_old_line() {
+    let morning = Morning::start_large().await;
+    for path in [
+        "/",
+        "/schools/2123100001",
+        "/terminals/L-001-01",
+        "/quality",
+        "/wall",
+        "/settings",
+        "/api/v1/schools",
+    ] {
+        let host = morning.app.api;
+        let request =
+            format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nAccept-Encoding: gzip\r\n\r\n");
+        let (status, head, body) = morning.ask(request).await;
+        assert_eq!(status, 200, "{path}");
+        assert!(head.contains("content-encoding: gzip"), "{path}");
+        assert!(body.len() <= 60 * 1024, "{path}: {} bytes", body.len());
+    }
+    let (_, _, wall) = morning.get("/wall").await;
+    let wall = String::from_utf8(wall).unwrap();
+    assert!(wall.contains("<noscript><meta http-equiv=\"refresh\""));
+    assert_eq!(wall.matches("class=\"tile\"").count(), 100);
     morning.stop().await;
 }

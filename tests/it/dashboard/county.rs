@@ -89,6 +89,15 @@ impl Morning {
         Self::start_on(folder, store).await
     }
 
+    /// With a hundred schools of twenty terminals, each used today and never alike.
+    pub(crate) async fn start_large() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store: SharedStore =
+            Arc::new(SqliteStore::open(&folder.path().join("test.db")).unwrap());
+        seed_large(&store).await;
+        Self::start_on(folder, store).await
+    }
+
     async fn start_on(folder: TempDir, store: SharedStore) -> Self {
         let config = support::config(&folder, EMBEDDED);
         let app = App::start(&config, store, Arc::new(Still)).await.unwrap();
@@ -244,6 +253,42 @@ async fn seed(store: &SharedStore) {
         NOW - 86_400,
     )];
     batch.quarantined = vec![refusal("P-2")];
+    store.commit(batch).await.unwrap();
+}
+
+async fn seed_large(store: &SharedStore) {
+    let (mut change, mut batch) = (registry(), Batch::default());
+    change.schools.clear();
+    change.placements.clear();
+    for number in 1..=100_u16 {
+        let code = format!("21231{number:05}");
+        change.schools.push(School {
+            code: school(&code),
+            name: format!("奇克镇第{number}中心小学"),
+            stage: Stage::Primary,
+            township: format!("第{}镇", number % 9),
+            county: county(),
+        });
+        for at in 1..=20_u16 {
+            let name = format!("L-{number:03}-{at:02}");
+            let placement = Placement {
+                school: school(&code),
+                room: format!("{}年{}班", at / 4 + 1, at % 4 + 1),
+                from: date(2026, 9, 1),
+                to: None,
+            };
+            change.placements.push((terminal(&name), vec![placement]));
+            let used = [
+                (480, 480 + (number * at) % 40),
+                (540, 541 + (number + at) % 40),
+            ];
+            let used: Vec<_> = used.into_iter().filter(|(a, b)| a < b).collect();
+            batch.days.push((terminal(&name), TODAY, minutes(&used)));
+            batch.contacts.push(contact(&name, NOW - i64::from(at), 0));
+        }
+    }
+    store.change_registry(change).await.unwrap();
+    store.set_calendar(&county(), CALENDAR, 0).await.unwrap();
     store.commit(batch).await.unwrap();
 }
 
