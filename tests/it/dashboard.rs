@@ -532,3 +532,74 @@ async fn a_hundred_schools_fit_an_old_line() {
     assert_eq!(wall.matches("class=\"tile\"").count(), 100);
     morning.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_those_of_the_minutes() {
+    let _alone = BROWSERS.lock().await;
+    let morning = Morning::start().await;
+    let browser = Browser::start().await;
+    // Until 10:20 a day counts 40 minutes of P-1 and, by its date, about 30 of J-1, over four terminals.
+    browser.open(&morning.address("/")).await;
+    let values = browser.texts(".today .value").await;
+    assert_eq!(values, ["18.00", "17.00", "18.25"]);
+    let notes = browser.texts(".today .note").await;
+    assert!(
+        notes[1].contains("2026-11-17") && notes[1].contains("+5.9%"),
+        "{notes:?}"
+    );
+    assert!(
+        notes[2].contains("2026-05-26") && notes[2].contains("−1.4%"),
+        "{notes:?}"
+    );
+    let (_, _, now) = morning.get("/api/v1/now").await;
+    let now: Value = serde_json::from_slice(&now).unwrap();
+    let total = json!({ "terminals": 4, "in_use": 0, "on": 2, "off": 1, "silent": 1 });
+    assert_eq!(
+        (&now["total"], &now["schools"][0]["counted_minutes"]),
+        (&total, &json!(40))
+    );
+
+    // P-1 is used in the first and the fourth lesson, P-2 never: half.
+    browser
+        .open(&morning.address(&format!("/schools/{PRIMARY}")))
+        .await;
+    let heat = browser.rows("table.heat").await;
+    let tuesday: Vec<_> = heat.iter().map(|row| &*row[2]).collect();
+    assert_eq!(tuesday, ["50%", "0%", "0%", "50%"]);
+    let terminals = browser.rows("[data-table=terminals]").await;
+    let told: Vec<_> = terminals
+        .iter()
+        .map(|row| [&*row[0], &*row[1], &*row[2], &*row[4], &*row[9]])
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ["P-1", "一年一班", "开机未用", "40", "10:19"],
+            ["P-2", "一年二班", "开机未用", "0", "10:19"]
+        ]
+    );
+    browser
+        .open(&morning.address(&format!("/schools/{SILENT}")))
+        .await;
+    assert_eq!(browser.rows("[data-table=terminals]").await[0][2], "静默");
+
+    browser
+        .open(&morning.address("/terminals/P-1?date=2026-11-23"))
+        .await;
+    let said = browser
+        .find("svg.strip")
+        .await
+        .attr("aria-label")
+        .await
+        .unwrap();
+    assert_eq!(
+        said.unwrap(),
+        "2026-11-23 星期一:开机 95 分钟,使用 80 分钟,计入 80 分钟"
+    );
+    browser.go_by(".days-nav a:last-of-type").await;
+    assert_eq!(browser.text("h2").await, "2026-11-24 星期二");
+    let marked = browser.text(".days a[aria-current]").await;
+    assert!(marked.starts_with("24"), "{marked}");
+    browser.stop().await;
+    morning.stop().await;
+}

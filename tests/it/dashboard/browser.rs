@@ -99,13 +99,10 @@ impl Browser {
         self.find(css).await.text().await.unwrap()
     }
 
-    /// Every element's text.
+    /// Every element's text, all at one moment.
     pub(crate) async fn texts(&self, css: &str) -> Vec<String> {
-        let mut texts = Vec::new();
-        for element in self.client.find_all(Locator::Css(css)).await.unwrap() {
-            texts.push(element.text().await.unwrap());
-        }
-        texts
+        let script = "return Array.from(document.querySelectorAll(arguments[0])).map(one => one.textContent)";
+        serde_json::from_value(self.run(script, vec![json!(css)]).await).unwrap()
     }
 
     /// Every row of a table as its cells' texts.
