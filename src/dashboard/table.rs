@@ -193,7 +193,8 @@ fn one(column: Column, cell: &Cell) -> Markup {
         Column::Head(_) => html! { th scope="row" { (content) } },
         Column::Number(_) => html! { td.num { (content) } },
         Column::Text(_) => html! { td.line { (content) } },
-        Column::Long(_) | Column::Shown(_) => html! { td { (content) } },
+        Column::Long(_) => html! { td.long { (content) } },
+        Column::Shown(_) => html! { td { (content) } },
     }
 }
 

@@ -69,10 +69,10 @@ pub(in crate::dashboard) fn hours(span: Span) -> Markup {
     let marks = (span.start / 60..=span.end / 60)
         .filter(|hour| (hour - span.start / 60).is_multiple_of(step));
     html! {
-        svg.hours viewBox="0 0 1000 22" aria-hidden="true" focusable="false" {
+        svg.hours aria-hidden="true" focusable="false" {
             @for hour in marks {
                 @let x = u32::from(hour * 60 - span.start) * 1_000 / u32::from(span.width());
-                text x=(x) y="16" text-anchor=(anchor(x)) { (hour) ":00" }
+                text x={ (x / 10) "." (x % 10) "%" } y="16" text-anchor=(anchor(x)) { (hour) ":00" }
             }
         }
     }

@@ -94,8 +94,8 @@ fn tile(school: &SchoolNow, highest: Fraction) -> Markup {
         li.tile {
             a href={ "/schools/" (school.school.code) } { (school.school.name) }
             p.tile-figures {
-                span { span.tile-value { (display(average)) } " 分钟/台" }
-                span { "在用 " strong { (count.in_use) } "/" (count.terminals) " 台" }
+                span { span.tile-value { (display(average)) } span.more { " 分钟/台" } }
+                span { span.more { "在用 " } strong { (count.in_use) } "/" (count.terminals) span.more { " 台" } }
             }
             (chart::bar(text::share(average, highest)))
             p.dots aria-hidden="true" {

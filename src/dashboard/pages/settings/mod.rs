@@ -227,7 +227,7 @@ fn calendar_summary(calendar: &Calendar, today: Date) -> Markup {
                         (term.name)
                         @if term.first <= today && today <= term.last { " " span.badge { "本学期" } }
                     }
-                    td { (term.first) " 至 " (term.last) }
+                    td.line { (term.first) " 至 " (term.last) }
                     @for stage in [Stage::Primary, Stage::Junior, Stage::Senior] {
                         td.num { (days(stage, term)) }
                     }
