@@ -152,8 +152,8 @@ pub fn router(parts: Parts) -> Router {
         live: Arc::new(Semaphore::new(MAX_LIVE)),
     };
     let changes = Router::new()
-        .route("/quality/replay", post(pages::quality::replay))
-        .route("/quality/approve", post(pages::quality::approve))
+        .route("/quality/replay", post(pages::quality::forms::replay))
+        .route("/quality/approve", post(pages::quality::forms::approve))
         .route("/settings/import", post(pages::settings::import))
         .route("/settings/calendar", post(pages::settings::calendar))
         .route("/settings/codes", post(pages::settings::codes::issue))

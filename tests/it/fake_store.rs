@@ -379,16 +379,16 @@ impl Store for FakeStore {
         code: &SchoolCode,
         period: Period,
     ) -> Result<Vec<(Date, Minutes)>, StoreError> {
-        let state = self.read()?;
-        let calendar = state.calendar.clone().unwrap();
-        let stage = state
+        let known = self.read()?;
+        let calendar = known.calendar.clone().unwrap();
+        let stage = known
             .schools
             .iter()
             .find(|school| school.code == *code)
             .unwrap()
             .stage;
         let mut sums: BTreeMap<Date, Minutes> = BTreeMap::new();
-        for (_, day, minutes) in state.school_days(code, period) {
+        for (_, day, minutes) in known.school_days(code, period) {
             *sums.entry(day).or_default() += usage::terminal_day(&calendar, stage, day, &minutes);
         }
         Ok(sums.into_iter().collect())

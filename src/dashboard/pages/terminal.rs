@@ -156,12 +156,12 @@ fn day_part(id: &TerminalId, day: &TerminalDay, today: Date) -> Markup {
         }
         (strip_legend())
         dl.facts.across {
-            dt { "开机" } dd { (minutes.powered.count()) " 分钟" }
-            dt { "使用" } dd { (minutes.used.count()) " 分钟" }
-            dt { "计入" } dd { (day.counted) " 分钟" }
-            dt { "上课时间" } dd {
+            div { dt { "开机" } dd { (minutes.powered.count()) " 分钟" } }
+            div { dt { "使用" } dd { (minutes.used.count()) " 分钟" } }
+            div { dt { "计入" } dd { (day.counted) " 分钟" } }
+            div { dt { "上课时间" } dd {
                 @if day.teaching.is_empty() { "非教学日" } @else { (day.teaching.count()) " 分钟" }
-            }
+            } }
         }
     }
 }

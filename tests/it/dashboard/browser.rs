@@ -1,4 +1,4 @@
-//! Chromium under WebDriver: started on a free port, ended with its test.
+//! Chromium under `WebDriver`: started on a free port, ended with its test.
 //!
 //! Installed by `deploy/test`; the browser dies with its driver, and the driver with this value.
 
@@ -85,6 +85,12 @@ impl Browser {
         self.client.clone().close().await.unwrap();
     }
 
+    /// Gives pages a window of this size, a phone's too: windows themselves are never so narrow.
+    pub(crate) async fn size(&self, width: u32, height: u32) {
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
+        self.client.issue_cmd(Resize(metrics)).await.unwrap();
+    }
+
     pub(crate) async fn open(&self, address: &str) {
         self.client.goto(address).await.unwrap();
     }
@@ -140,6 +146,26 @@ impl Browser {
         let log = self.client.issue_cmd(BrowserLog).await.unwrap();
         let messages = log.as_array().unwrap().iter();
         messages.map(|entry| entry["message"].to_string()).collect()
+    }
+}
+
+/// Chromium's own word for another size of window.
+#[derive(Debug)]
+struct Resize(Value);
+
+impl WebDriverCompatibleCommand for Resize {
+    fn endpoint(
+        &self,
+        base: &url::Url,
+        session: Option<&str>,
+    ) -> Result<url::Url, url::ParseError> {
+        let session = session.unwrap_or_default();
+        base.join(&format!("session/{session}/goog/cdp/execute"))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (axum::http::Method, Option<String>) {
+        let body = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": self.0 });
+        (axum::http::Method::POST, Some(body.to_string()))
     }
 }
 

@@ -1,20 +1,20 @@
 //! 数据质量: what could not be believed, who waits, what happened, whose clock is off, who is silent; each with its mend.
 
+pub(in crate::dashboard) mod forms;
+
 use std::collections::HashMap;
 
 use axum::{
-    Form,
     extract::{Query, State},
     http::HeaderMap,
-    response::{Redirect, Response},
+    response::Response,
 };
 use maud::{Markup, html};
-use serde::Deserialize;
 
 use super::school::badge;
 use crate::{
     dashboard::{
-        Again, Context,
+        Context,
         failure::Failure,
         filters::Filters,
         guard,
@@ -22,9 +22,8 @@ use crate::{
         table::{Cell, Column, Table, answer},
         text,
     },
-    domain::ids::{SchoolCode, TerminalId},
+    domain::ids::TerminalId,
     query::{self, SchoolNow, State as Doing},
-    registry::{self, Approval, ApproveError},
     store::{IncidentFilter, Quarantined, School, Terminal, TerminalFilter},
 };
 
@@ -347,73 +346,4 @@ fn silent(now: &[SchoolNow], at: &Context) -> Table {
         rows,
         empty: "没有静默终端。",
     }
-}
-
-/// Which entries to replay.
-#[derive(Debug, Deserialize)]
-pub(in crate::dashboard) struct ReplayForm {
-    id: Option<i64>,
-    reason: Option<String>,
-}
-
-/// Tries quarantine entries again.
-pub(in crate::dashboard) async fn replay(
-    State(at): State<Context>,
-    Form(form): Form<ReplayForm>,
-) -> Result<Redirect, Failure> {
-    if form.id.is_none() && form.reason.is_none() {
-        return Err(Failure::field("重放", "请选择一条记录或一种原因"));
-    }
-    let which = Again {
-        id: form.id,
-        reason: form.reason,
-    };
-    tracing::info!(?which, "a replay was asked for on the dashboard");
-    let done = at.parts.replayer.replay(which).await?;
-    at.freshen().await?;
-    Ok(Redirect::to(&format!(
-        "/quality?done=replayed&tried={}&counted={}",
-        done.tried, done.counted
-    )))
-}
-
-/// A waiting terminal and where it stands.
-#[derive(Debug, Deserialize)]
-pub(in crate::dashboard) struct ApproveForm {
-    terminal: String,
-    school: String,
-    #[serde(default)]
-    room: String,
-}
-
-/// Puts a waiting terminal into service.
-pub(in crate::dashboard) async fn approve(
-    State(at): State<Context>,
-    Form(form): Form<ApproveForm>,
-) -> Result<Redirect, Failure> {
-    let terminal: TerminalId = form
-        .terminal
-        .parse()
-        .map_err(|_error| Failure::field("终端", "编号不合规"))?;
-    let school: SchoolCode = form
-        .school
-        .parse()
-        .map_err(|_error| Failure::field("学校", "请选择学校"))?;
-    let approval = Approval {
-        terminal,
-        school,
-        room: form.room.trim().chars().take(40).collect(),
-        from: None,
-    };
-    tracing::info!(terminal = %approval.terminal, school = %approval.school, "a terminal was approved on the dashboard");
-    let done = registry::approve(at.store(), vec![approval], &at.parts.zone).await;
-    done.map_err(|error| match error {
-        ApproveError::Store(error) => Failure::Store(error),
-        ApproveError::UnknownTerminal(_) => Failure::field("终端", "从未报告过,无法批准"),
-        ApproveError::InService(_) | ApproveError::Twice(_) => {
-            Failure::field("终端", "已经批准过;要调拨请导入终端表")
-        }
-    })?;
-    at.freshen().await?;
-    Ok(Redirect::to("/quality?done=approved#pending"))
 }
