@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use axum::{Router, http::header, routing::get};
 use classpulse_proto::v1;
+use jiff::tz::TimeZone;
 use prost::Message as _;
 use tokio::{net::TcpListener, sync::broadcast};
 use tokio_util::sync::CancellationToken;
@@ -17,17 +18,22 @@ use crate::{
     broker::{Broker, BrokerError},
     clock::SharedClock,
     config::{BrokerConfig, Config, OutsideBroker},
+    dashboard::{self, Actions, Again, Replayed, Replayer},
     enrolment::Enrolment,
     ingest::{
         Intake, IntakeError, Pipeline,
         outside::{self, Outside, Version},
+        replay::{self, Selection},
     },
     observe::{Metrics, chain},
     retention, rollup,
-    store::{SchoolDay, SharedStore},
+    store::{SchoolDay, SharedStore, StoreError},
     tasks::{self, Task},
     tls::{self, TlsError},
 };
+
+/// Seconds between the reports of a terminal that was told nothing.
+const TERMINALS_OWN_HEARTBEAT: u32 = 60;
 
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +146,20 @@ impl App {
             let (store, zone) = (store.clone(), config.zone.clone());
             retention::run(store, clock.clone(), zone, days, ending.clone())
         });
+        let dashboard = dashboard::router(dashboard::Parts {
+            store: store.clone(),
+            zone: config.zone.clone(),
+            clock: clock.clone(),
+            heartbeat: heartbeat(config),
+            changes: changes.clone(),
+            drain: draining.clone(),
+            replayer: Arc::new(Replays {
+                store: store.clone(),
+                clock: clock.clone(),
+                zone: config.zone.clone(),
+            }),
+            actions: actions(config),
+        });
         let parts = Parts {
             store: store.clone(),
             zone: config.zone.clone(),
@@ -147,7 +167,7 @@ impl App {
             sink,
             changes: changes.clone(),
             drain: draining.clone(),
-            http: http(metrics.clone()),
+            http: http(metrics.clone()).merge(dashboard),
             limits: Limits {
                 grace: config.shutdown / 8,
                 ..Limits::default()
@@ -267,6 +287,46 @@ fn settings(config: &Config) -> Option<v1::Settings> {
         idle_seconds: config.idle_seconds,
     };
     (settings != v1::Settings::default()).then_some(settings)
+}
+
+/// Seconds between terminals' reports, as they are told or as they choose themselves.
+fn heartbeat(config: &Config) -> u32 {
+    match config.heartbeat_seconds {
+        0 => TERMINALS_OWN_HEARTBEAT,
+        told => told,
+    }
+}
+
+fn actions(config: &Config) -> Actions {
+    match (config.dashboard_actions, config.api.ip().is_loopback()) {
+        (true, _) => Actions::Anyone,
+        (false, true) => Actions::Here,
+        (false, false) => Actions::Nobody,
+    }
+}
+
+/// Replays for the dashboard.
+struct Replays {
+    store: SharedStore,
+    clock: SharedClock,
+    zone: TimeZone,
+}
+
+#[async_trait]
+impl Replayer for Replays {
+    async fn replay(&self, which: Again) -> Result<Replayed, StoreError> {
+        let selection = Selection {
+            id: which.id,
+            terminal: None,
+            reason: which.reason,
+        };
+        let at = self.clock.now().as_second();
+        let done = replay::replay(self.store.as_ref(), &selection, at, &self.zone).await?;
+        Ok(Replayed {
+            tried: done.tried,
+            counted: done.counted,
+        })
+    }
 }
 
 fn http(metrics: Arc<Metrics>) -> Router {

@@ -22,6 +22,8 @@ pub struct Config {
     pub store: StoreUrl,
     /// Where gRPC and HTTP listen; loopback unless set.
     pub api: SocketAddr,
+    /// Whether whoever reaches the dashboard may change things there; else only a browser on this machine.
+    pub dashboard_actions: bool,
     /// The broker.
     pub broker: BrokerConfig,
     /// Whether a terminal without a key may not log in to the embedded broker at all.
@@ -159,7 +161,7 @@ impl std::fmt::Display for ConfigError {
 
 /// Every key, with the default that is used where neither file nor environment says otherwise.
 /// The environment's name for `broker.listen` is `CLASSPULSE_BROKER_LISTEN`.
-pub const KEYS: [(&str, &str, &str); 29] = [
+pub const KEYS: [(&str, &str, &str); 30] = [
     (
         "time_zone",
         "Asia/Shanghai",
@@ -188,7 +190,12 @@ pub const KEYS: [(&str, &str, &str); 29] = [
     (
         "api.listen",
         "127.0.0.1:50051",
-        "address and port of gRPC, gRPC-Web and /metrics",
+        "address and port of the dashboard, gRPC, gRPC-Web and /metrics",
+    ),
+    (
+        "dashboard.actions",
+        "false",
+        "true lets whoever reaches the dashboard change things there; false only a browser on this machine, where api.listen is loopback",
     ),
     (
         "retention.days",
@@ -462,6 +469,7 @@ impl Values {
         }
         let store = self.store(mistakes);
         let api = self.parsed("api.listen", mistakes);
+        let dashboard_actions = self.parsed("dashboard.actions", mistakes);
         let broker = self.broker(mistakes);
         let keys_required = match self.get("broker.keys") {
             "enrolled" => Some(false),
@@ -493,6 +501,7 @@ impl Values {
             zone: zone?,
             store: store?,
             api: api?,
+            dashboard_actions: dashboard_actions?,
             broker: broker?,
             keys_required: keys_required?,
             linger: Duration::from_millis(linger?),

@@ -1,8 +1,8 @@
 //! Classpulse (课脉): how long each school really uses its classroom terminals, and the points this gives.
 //!
 //! # Layout
-//! Imports go one way: `proto ← domain ← store ← {enrolment, evaluation, ingest, query, registry} ← sheets ← api ← app ←
-//! cli ← main`; `ingest` and `api` never meet. `tests/it/layers.rs` holds this order.
+//! Imports go one way: `proto ← domain ← store ← {enrolment, evaluation, ingest, query, registry} ← sheets ← {api, dashboard}
+//! ← app ← cli ← main`; `ingest` and `api` never meet. `tests/it/layers.rs` holds this order.
 //!
 //! - [`domain`]: minutes, sessions, calendar, averages, points; pure and exact.
 //! - [`store`]: everything that is kept, in the domain's words, and the backends that keep it.
@@ -13,6 +13,7 @@
 //! - [`tables`]: files of rows as bureaus have them. [`sheets`]: evidence and results as workbooks, both ways.
 //! - [`backup`]: everything in a file, and back.
 //! - [`rollup`]: keeps school-days fresh. [`retention`]: lets old minutes go. [`api`]: gRPC and HTTP.
+//! - [`dashboard`]: the same figures as pages in Chinese and as JSON.
 //! - [`app`]: the composition root. [`cli`], [`demo`]: the ways to run it.
 //! - [`simulate`]: the whole in virtual time, with faults and a truth to compare with.
 //! - [`clock`], [`config`], [`observe`], [`tasks`], [`tls`]: the only homes of time, environment, logging, spawning and trust.
@@ -24,6 +25,7 @@ pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dashboard;
 pub mod demo;
 pub mod domain;
 pub mod enrolment;

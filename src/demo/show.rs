@@ -27,6 +27,7 @@ pub(super) fn say(text: &str) {
 pub(super) fn opening(app: &App, broker: SocketAddr, folder: &Path, cast: &Cast, seed: u64) {
     say("Classpulse 课脉 demo");
     say(&format!("  MQTT broker       {broker}"));
+    say(&format!("  dashboard         http://{}", app.api));
     say(&format!("  gRPC, gRPC-Web    {}", app.api));
     say(&format!("  metrics           http://{}/metrics", app.api));
     say(&format!("  data              {}", folder.display()));

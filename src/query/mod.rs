@@ -8,14 +8,24 @@ use crate::{
     store::{School, SchoolDay, Store, StoreError, StoredCalendar},
 };
 
+mod now;
 mod period;
+mod rhythm;
 mod schools;
 mod scores;
 mod terminals;
 
+pub use now::{
+    Count, DaySoFar, Moment, SILENT_AFTER, SchoolNow, State, TerminalNow, county_now, day_so_far,
+    school_now,
+};
 pub use period::{Asked, MAX_PERIOD_DAYS, Resolved, resolve, resolve_period};
+pub use rhythm::{
+    HistoryDay, LessonCell, LessonGrid, Week, earlier_terms, lesson_grid, monday, same_day_of,
+    school_weeks, terminal_history,
+};
 pub use schools::{SchoolFilter, SchoolUsage, school_usage};
-pub use scores::{CountyMonitoring, SchoolPoints, monitoring_scores};
+pub use scores::{CountyMonitoring, SchoolPoints, monitoring_scores, scored};
 pub use terminals::{TerminalDay, TerminalUsage, terminal_day, terminal_usage};
 
 /// School-days that one round of [`freshen`] brings up to date: bounds the length of one write transaction.

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::{QueryError, SchoolFilter, school_usage};
+use super::{QueryError, SchoolFilter, SchoolUsage, school_usage};
 use crate::{
     domain::{
         ids::{CountyCode, SchoolCode},
@@ -44,6 +44,12 @@ pub async fn monitoring_scores(
     period: Period,
 ) -> Result<CountyMonitoring, QueryError> {
     let usage = school_usage(store, county, period, &SchoolFilter::default()).await?;
+    Ok(scored(&usage))
+}
+
+/// The same for usage that is known: of all the county's schools, else the highest average is another.
+#[must_use]
+pub fn scored(usage: &[SchoolUsage]) -> CountyMonitoring {
     let candidates: Vec<Candidate> = usage
         .iter()
         .map(|one| Candidate {
@@ -54,17 +60,17 @@ pub async fn monitoring_scores(
         })
         .collect();
     let mut schools: HashMap<SchoolCode, School> = usage
-        .into_iter()
-        .map(|one| (one.school.code.clone(), one.school))
+        .iter()
+        .map(|one| (one.school.code.clone(), one.school.clone()))
         .collect();
     let scores = monitoring::score(&candidates);
     let named = scores.schools.into_iter().filter_map(|score| {
         let school = schools.remove(&score.school)?;
         Some(SchoolPoints { school, score })
     });
-    Ok(CountyMonitoring {
+    CountyMonitoring {
         highest: scores.highest,
         highest_schools: scores.highest_schools,
         schools: named.collect(),
-    })
+    }
 }

@@ -409,6 +409,20 @@ pub trait Store: EvaluationStore + Send + Sync + std::fmt::Debug {
         period: Period,
     ) -> Result<Vec<(TerminalId, Date, DayMinutes)>, StoreError>;
 
+    /// Sums of one school's days from the rollup, by day; days without a row are left out.
+    async fn school_days(
+        &self,
+        school: &SchoolCode,
+        period: Period,
+    ) -> Result<Vec<(Date, Minutes)>, StoreError>;
+
+    /// One day's minutes of every terminal that stood in a school of the county on it. By school and terminal.
+    async fn county_day(
+        &self,
+        county: &CountyCode,
+        day: Date,
+    ) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, StoreError>;
+
     /// One terminal's days in a period, wherever it stood, by day.
     async fn terminal_days(
         &self,

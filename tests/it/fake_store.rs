@@ -20,7 +20,7 @@ use classpulse::{
         ids::{CountyCode, SchoolCode, Stage, TerminalId},
         incident::Incident,
         minutes::{DayMinutes, MinuteSet},
-        usage::{self, Period},
+        usage::{self, Minutes, Period},
     },
     store::{
         Batch, Committed, ContentDigest, County, Enrolled, Enrolment, EnrolmentCode,
@@ -173,10 +173,10 @@ impl State {
     }
 
     pub(crate) fn change(&mut self, school: &str, counted: u64) -> SchoolDay {
-        let minutes = usage::Minutes {
+        let minutes = Minutes {
             counted,
             reporting: 1,
-            ..usage::Minutes::default()
+            ..Minutes::default()
         };
         let changed = SchoolDay {
             county: id(COUNTY),
@@ -451,6 +451,46 @@ impl Store for FakeStore {
         period: Period,
     ) -> Result<Vec<(TerminalId, Date, DayMinutes)>, StoreError> {
         Ok(self.read()?.school_days(school, period))
+    }
+
+    async fn school_days(
+        &self,
+        code: &SchoolCode,
+        period: Period,
+    ) -> Result<Vec<(Date, Minutes)>, StoreError> {
+        let known = self.read()?;
+        let calendar = known.calendar.clone().unwrap();
+        let stage = known
+            .schools
+            .iter()
+            .find(|school| school.code == *code)
+            .unwrap()
+            .stage;
+        let mut sums: BTreeMap<Date, Minutes> = BTreeMap::new();
+        for (_, day, minutes) in known.school_days(code, period) {
+            *sums.entry(day).or_default() += usage::terminal_day(&calendar, stage, day, &minutes);
+        }
+        Ok(sums.into_iter().collect())
+    }
+
+    async fn county_day(
+        &self,
+        _: &CountyCode,
+        day: Date,
+    ) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, StoreError> {
+        let state = self.read()?;
+        let one_day = Period {
+            first: day,
+            last: day,
+        };
+        let of_school = |school: &School| {
+            let days = state.school_days(&school.code, one_day).into_iter();
+            let code = school.code.clone();
+            days.map(move |(terminal, _, minutes)| (code.clone(), terminal, minutes))
+        };
+        let mut found: Vec<_> = state.schools.iter().flat_map(of_school).collect();
+        found.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        Ok(found)
     }
 
     async fn terminal_days(

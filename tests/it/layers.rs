@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 23] = [
+const ALLOWED: [(&str, &[&str]); 24] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
@@ -50,12 +50,17 @@ const ALLOWED: [(&str, &[&str]); 23] = [
         ],
     ),
     (
+        "dashboard",
+        &["clock", "domain", "enrolment", "query", "registry", "store"],
+    ),
+    (
         "app",
         &[
             "api",
             "broker",
             "clock",
             "config",
+            "dashboard",
             "enrolment",
             "ingest",
             "observe",

@@ -14,6 +14,7 @@ mod agent_windows;
 mod api;
 mod backpressure;
 mod backup;
+mod dashboard;
 mod demo;
 mod enrolment;
 mod evaluation;

@@ -122,7 +122,8 @@ laws! {
         a_new_stage_counts_anew,
         without_a_calendar_nothing_counts_but_all_is_summed,
         marks_are_taken_oldest_first,
-        all_may_be_marked_again;
+        all_may_be_marked_again,
+        days_are_told_by_school_and_by_county;
     quarantine:
         the_same_mistake_is_one_entry,
         a_full_day_refuses_more,

@@ -113,6 +113,7 @@ mod tests {
             heartbeat_seconds: 60,
             idle_seconds: 300,
             hardware_ms: None,
+            utc_offset_seconds: 8 * 3_600,
         };
         let core = Core::start([7; 16], SystemClock.now(), config, None);
         let options = Options {
@@ -125,6 +126,7 @@ mod tests {
             seed: 1,
             board: StatusBoard::default(),
             history: false,
+            utc_offset_seconds: 8 * 3_600,
             save_now: save_now.clone(),
         };
         let (stop, stopped) = watch::channel(false);

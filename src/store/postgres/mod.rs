@@ -48,7 +48,7 @@ use crate::{
         ids::{CountyCode, SchoolCode, TerminalId},
         incident::Incident,
         minutes::DayMinutes,
-        usage::Period,
+        usage::{Minutes, Period},
     },
     tls::TlsOptions,
 };
@@ -226,6 +226,26 @@ impl Store for PostgresStore {
         read!(self, "read a school's days", |on| {
             usage::school_terminal_days(&on, school, period)
         })
+    }
+
+    async fn school_days(
+        &self,
+        school: &SchoolCode,
+        period: Period,
+    ) -> Result<Vec<(Date, Minutes)>, StoreError> {
+        read!(self, "read a school's sums", |on| usage::school_days(
+            &on, school, period
+        ))
+    }
+
+    async fn county_day(
+        &self,
+        county: &CountyCode,
+        day: Date,
+    ) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, StoreError> {
+        read!(self, "read a county's day", |on| usage::county_day(
+            &on, county, day
+        ))
     }
 
     async fn terminal_days(

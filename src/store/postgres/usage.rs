@@ -141,6 +141,55 @@ pub(super) async fn school_terminal_days(
         .collect()
 }
 
+/// Sums of one school's days, by day.
+pub(super) async fn school_days(
+    on: &On<'_>,
+    school: &SchoolCode,
+    period: Period,
+) -> Result<Vec<(Date, Minutes)>, Failure> {
+    let rows = on
+        .rows(
+            "SELECT d.day, d.counted::int8, d.powered::int8, d.used::int8, d.lessons_taught::int8, d.reporting::int8
+             FROM school s JOIN school_day d ON d.school = s.id
+             WHERE s.code = $1 AND d.day BETWEEN $2 AND $3 ORDER BY d.day",
+            &[&school.as_str(), &Day(period.first), &Day(period.last)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let minutes = Minutes {
+                counted: unsigned(row, 1)?,
+                powered: unsigned(row, 2)?,
+                used: unsigned(row, 3)?,
+                lessons_taught: unsigned(row, 4)?,
+                reporting: unsigned(row, 5)?,
+            };
+            Ok((row.try_get::<_, Day>(0)?.0, minutes))
+        })
+        .collect()
+}
+
+/// One day's minutes of every terminal that stood in a school of the county, by school and terminal.
+pub(super) async fn county_day(
+    on: &On<'_>,
+    county: &CountyCode,
+    day: Date,
+) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, Failure> {
+    let rows = on
+        .rows(
+            "SELECT s.code, t.name, d.powered, d.used, d.last_seen
+             FROM county c JOIN school s ON s.county = c.id JOIN placement p ON p.school = s.id
+                JOIN terminal t ON t.id = p.terminal JOIN terminal_day d ON d.terminal = p.terminal
+             WHERE c.code = $1 AND d.day = $2 AND p.from_day <= $2 AND p.to_day >= $2
+             ORDER BY s.code, t.name",
+            &[&county.as_str(), &Day(day)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| Ok((text(row, 0)?, text(row, 1)?, day_minutes(row, 2)?)))
+        .collect()
+}
+
 /// One terminal's days, wherever it stood.
 pub(super) async fn terminal_days(
     on: &On<'_>,

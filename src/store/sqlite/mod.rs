@@ -53,7 +53,7 @@ use crate::domain::{
     ids::{CountyCode, SchoolCode, TerminalId},
     incident::Incident,
     minutes::DayMinutes,
-    usage::Period,
+    usage::{Minutes, Period},
 };
 
 /// A SQLite file.
@@ -239,6 +239,32 @@ impl Store for SqliteStore {
         self.readers
             .run("read a school's days", move |on| {
                 usage::school_terminal_days(on, &school, period)
+            })
+            .await
+    }
+
+    async fn school_days(
+        &self,
+        school: &SchoolCode,
+        period: Period,
+    ) -> Result<Vec<(Date, Minutes)>, StoreError> {
+        let school = school.clone();
+        self.readers
+            .run("read a school's sums", move |on| {
+                usage::school_days(on, &school, period)
+            })
+            .await
+    }
+
+    async fn county_day(
+        &self,
+        county: &CountyCode,
+        day: Date,
+    ) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, StoreError> {
+        let county = county.clone();
+        self.readers
+            .run("read a county's day", move |on| {
+                usage::county_day(on, &county, day)
             })
             .await
     }

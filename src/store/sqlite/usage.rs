@@ -123,6 +123,53 @@ pub(super) fn school_terminal_days(
         .collect())
 }
 
+/// Sums of one school's days, by day.
+pub(super) fn school_days(
+    connection: &Connection,
+    school: &SchoolCode,
+    period: Period,
+) -> Result<Vec<(Date, Minutes)>, Failure> {
+    let mut sums = connection.prepare(
+        "SELECT d.day, d.counted, d.powered, d.used, d.lessons_taught, d.reporting
+         FROM school s CROSS JOIN school_day d
+         WHERE s.code = ?1 AND d.school = s.id AND d.day BETWEEN ?2 AND ?3 ORDER BY d.day",
+    )?;
+    let mut rows = sums.query((school.as_str(), Day(period.first), Day(period.last)))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let minutes = Minutes {
+            counted: unsigned(row, 1)?,
+            powered: unsigned(row, 2)?,
+            used: unsigned(row, 3)?,
+            lessons_taught: unsigned(row, 4)?,
+            reporting: unsigned(row, 5)?,
+        };
+        found.push((row.get::<_, Day>(0)?.0, minutes));
+    }
+    Ok(found)
+}
+
+/// One day's minutes of every terminal that stood in a school of the county, by school and terminal.
+pub(super) fn county_day(
+    connection: &Connection,
+    county: &CountyCode,
+    day: Date,
+) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, Failure> {
+    // The day's rows lie together; where each terminal stood is one probe.
+    let mut minutes = connection.prepare(
+        "SELECT s.code, t.name, d.powered, d.used, d.last_seen
+         FROM terminal_day d CROSS JOIN placement p CROSS JOIN school s CROSS JOIN terminal t
+         WHERE d.day = ?2 AND p.terminal = d.terminal AND p.from_day <= ?2 AND p.to_day >= ?2
+            AND s.id = p.school AND s.county = (SELECT id FROM county WHERE code = ?1) AND t.id = d.terminal
+         ORDER BY s.code, t.name",
+    )?;
+    let rows = minutes.query_map((county.as_str(), Day(day)), |row| {
+        let (school, terminal): (Text<_>, Text<_>) = (row.get(0)?, row.get(1)?);
+        Ok((school.0, terminal.0, day_minutes(row, 2)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// One terminal's days, wherever it stood.
 pub(super) fn terminal_days(
     connection: &Connection,

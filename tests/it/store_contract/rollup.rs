@@ -364,3 +364,62 @@ pub(super) async fn all_may_be_marked_again(database: &Database) {
     assert_eq!(sums(&*store).await, [(school(1), times(3, HOUR), 1)]);
     store.close().await;
 }
+
+pub(super) async fn days_are_told_by_school_and_by_county(database: &Database) {
+    let store = small_county(database).await;
+    let wednesday = TUESDAY + 1.day();
+    store
+        .change_registry(placed(
+            2,
+            vec![between(1, TUESDAY, TUESDAY), since(2, wednesday)],
+        ))
+        .await
+        .unwrap();
+    for at in [TUESDAY, wednesday] {
+        store.commit(day(2, at, &powered(480, 490))).await.unwrap();
+    }
+    // Waits for approval: belongs to no county.
+    store
+        .commit(day(3, TUESDAY, &used(480, 490)))
+        .await
+        .unwrap();
+    roll_up_all(&*store).await;
+    let days = |number, period| {
+        let (store, school) = (&store, school(number));
+        async move { store.school_days(&school, period).await.unwrap() }
+    };
+    let both = Minutes {
+        powered: HOUR.powered + 10,
+        reporting: 2,
+        ..HOUR
+    };
+    let thursday = TUESDAY + 2.days();
+    assert_eq!(
+        days(1, ALWAYS).await,
+        [(TUESDAY, both), (wednesday, HOUR), (thursday, HOUR)]
+    );
+    let middle = Period {
+        first: wednesday,
+        last: wednesday,
+    };
+    assert_eq!(days(1, middle).await, [(wednesday, HOUR)]);
+    assert_eq!(days(9, ALWAYS).await, []);
+    let on = async |county, at| store.county_day(&county, at).await.unwrap();
+    assert_eq!(
+        on(county(), TUESDAY).await,
+        [
+            (school(1), terminal(1), used(480, 540)),
+            (school(1), terminal(2), powered(480, 490)),
+        ]
+    );
+    assert_eq!(
+        on(county(), wednesday).await,
+        [
+            (school(1), terminal(1), used(480, 540)),
+            (school(2), terminal(2), powered(480, 490)),
+        ]
+    );
+    assert_eq!(on(other_county(), TUESDAY).await, []);
+    assert_eq!(on(county(), thursday + 1.day()).await, []);
+    store.close().await;
+}

@@ -1,0 +1,190 @@
+//! Why a page or an answer could not be given, in words that help whoever asked.
+
+use axum::{
+    Json,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use maud::html;
+
+use super::layout;
+use crate::{query::QueryError, store::StoreError};
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// A field of the address or of a form is wrong.
+    #[error("{what}有误:{problem}")]
+    Field {
+        /// The field in Chinese.
+        what: &'static str,
+        /// What is wrong and what is allowed, in Chinese.
+        problem: String,
+    },
+    /// The question has no answer.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Changes are not allowed from there.
+    #[error("这里只能查看:请在运行本服务的电脑上操作,或由管理员在配置中打开 dashboard.actions")]
+    NotHere,
+    /// A form that is not one of these pages.
+    #[error("为安全起见,只接受本系统页面上提交的操作,请回到页面重试")]
+    OtherOrigin,
+    /// It took too long.
+    #[error("等待过久,请缩小时间范围后重试")]
+    Late,
+    /// No such page.
+    #[error("没有这个页面:请检查网址")]
+    Nowhere,
+    /// Too many live views are open.
+    #[error("实时画面已达上限,请关闭一些后重试")]
+    TooMany,
+}
+
+impl Failure {
+    pub(super) fn field(what: &'static str, problem: impl Into<String>) -> Self {
+        let problem = problem.into();
+        Self::Field { what, problem }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Field { .. } | Self::Query(QueryError::Field { .. }) => StatusCode::BAD_REQUEST,
+            Self::Query(QueryError::NotFound { .. }) | Self::Store(StoreError::NotFound { .. }) => {
+                StatusCode::NOT_FOUND
+            }
+            Self::Nowhere => StatusCode::NOT_FOUND,
+            Self::Query(
+                QueryError::NoCounty | QueryError::NoCalendar { .. } | QueryError::NoTerm { .. },
+            )
+            | Self::Store(StoreError::Conflict(_)) => StatusCode::CONFLICT,
+            Self::NotHere | Self::OtherOrigin => StatusCode::FORBIDDEN,
+            Self::Query(QueryError::Store(error)) | Self::Store(error) => match error {
+                StoreError::Driver { .. } | StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+            Self::Late => StatusCode::GATEWAY_TIMEOUT,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    /// In Chinese, with the mend.
+    pub(super) fn sentence(&self) -> String {
+        match self {
+            Self::Query(QueryError::Field { field, problem }) => {
+                let what = match *field {
+                    "period.from" => "开始日期",
+                    "period.to" => "结束日期",
+                    "county" => "区县",
+                    other => other,
+                };
+                format!("{what}有误({problem})")
+            }
+            Self::Query(QueryError::NotFound { what, id })
+            | Self::Store(StoreError::NotFound { what, id }) => {
+                let what = match *what {
+                    "county" => "区县",
+                    "school" => "学校",
+                    "terminal" => "终端",
+                    _ => "记录",
+                };
+                format!("没有登记编号为“{id}”的{what}")
+            }
+            Self::Query(QueryError::NoCounty) => {
+                "还没有登记学校:请先到“设置”导入学校表和终端表".to_owned()
+            }
+            Self::Query(QueryError::NoCalendar { county }) => {
+                format!("区县 {county} 还没有教学日历:请先到“设置”填写教学日历")
+            }
+            Self::Query(QueryError::NoTerm { .. }) => {
+                "教学日历中的学期都还没有开始:请选择日期,或到“设置”检查教学日历".to_owned()
+            }
+            Self::Query(QueryError::Store(error)) | Self::Store(error) => match error {
+                StoreError::Driver { .. } => "数据库暂时不可用,请稍后重试".to_owned(),
+                StoreError::Closed => "服务正在停止,请稍后重试".to_owned(),
+                StoreError::Conflict(said) => format!("与已有数据冲突:{said}"),
+                _ => "数据库中的数据有问题,详情见服务日志".to_owned(),
+            },
+            other => other.to_string(),
+        }
+    }
+
+    fn note(&self) {
+        if let Self::Query(QueryError::Store(error)) | Self::Store(error) = self
+            && !matches!(error, StoreError::NotFound { .. } | StoreError::Conflict(_))
+        {
+            let error: &(dyn std::error::Error + 'static) = error;
+            tracing::error!(error, "a page failed in the store");
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        self.note();
+        let status = self.status();
+        let page = layout::Page::plain(if status == StatusCode::NOT_FOUND {
+            "没有找到"
+        } else {
+            "暂时无法显示"
+        });
+        let content = html! {
+            section.card.notice role="alert" {
+                p { (self.sentence()) "。" }
+                p { a.button href="/" { "回到总览" } " " a.button href="/settings" { "打开设置" } }
+            }
+        };
+        (status, page.html(&content)).into_response()
+    }
+}
+
+/// An address that nothing stands at; a program that asks for no page gets none.
+pub(super) async fn nowhere(headers: HeaderMap) -> Response {
+    let accepts = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    if accepts.is_some_and(|accepts| accepts.contains("text/html")) {
+        return Failure::Nowhere.into_response();
+    }
+    StatusCode::NOT_FOUND.into_response()
+}
+
+/// The same for programs.
+#[derive(Debug)]
+pub(super) struct JsonFailure(pub(super) Failure);
+
+impl<E: Into<Failure>> From<E> for JsonFailure {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+/// What a program is told.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub(super) struct Problem {
+    /// What is wrong, in English where it is a field of the question.
+    error: String,
+    /// The same in Chinese, with the mend.
+    message: String,
+}
+
+impl IntoResponse for JsonFailure {
+    fn into_response(self) -> Response {
+        self.0.note();
+        let status = self.0.status();
+        let error = if status.is_server_error() {
+            // Causes are the operator's, in the log.
+            status.canonical_reason().unwrap_or_default().to_owned()
+        } else {
+            self.0.to_string()
+        };
+        let problem = Problem {
+            error,
+            message: self.0.sentence(),
+        };
+        (status, Json(problem)).into_response()
+    }
+}

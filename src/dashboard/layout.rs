@@ -1,0 +1,98 @@
+//! What every page shares: head, navigation, heading, foot.
+
+use axum::response::Html;
+use maud::{DOCTYPE, Markup, html};
+
+use super::assets::{ICON, SCRIPT, STYLE};
+
+/// Pages in the navigation.
+const PAGES: [(&str, &str); 4] = [
+    ("/", "总览"),
+    ("/quality", "数据质量"),
+    ("/wall", "大屏"),
+    ("/settings", "设置"),
+];
+
+/// What a page says of itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Page {
+    /// Its heading and the start of its title.
+    pub(super) title: String,
+    /// A line under the heading.
+    pub(super) lead: String,
+    /// Which page of the navigation it belongs to.
+    pub(super) current: &'static str,
+    /// The way here: addresses and names.
+    pub(super) crumbs: Vec<(String, String)>,
+    /// A class for the whole page.
+    pub(super) class: &'static str,
+    /// Seconds after which a browser without scripts loads it again.
+    pub(super) refresh: Option<u32>,
+}
+
+impl Page {
+    /// A page outside the navigation.
+    pub(super) fn plain(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The whole document.
+    pub(super) fn markup(&self, content: &Markup) -> Markup {
+        html! {
+            (DOCTYPE)
+            html lang="zh-CN" class=(self.class) {
+                head {
+                    meta charset="utf-8";
+                    title { (self.title) " · 课脉" }
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    link rel="stylesheet" href=(STYLE.path());
+                    link rel="icon" type="image/svg+xml" href=(ICON.path());
+                    script src=(SCRIPT.path()) defer {}
+                    @if let Some(seconds) = self.refresh {
+                        noscript { meta http-equiv="refresh" content=(seconds); }
+                    }
+                }
+                body {
+                    a.skip href="#main" { "跳到正文" }
+                    header.top {
+                        a.brand href="/" { img src=(ICON.path()) alt="" width="26" height="26"; "课脉" }
+                        nav aria-label="主导航" {
+                            @for (path, name) in PAGES {
+                                a href=(path) aria-current=[(path == self.current).then_some("page")] { (name) }
+                            }
+                        }
+                    }
+                    main id="main" tabindex="-1" {
+                        @if !self.crumbs.is_empty() {
+                            nav.crumbs aria-label="当前位置" {
+                                @for (path, name) in &self.crumbs {
+                                    a href=(path) { (name) } span aria-hidden="true" { " › " }
+                                }
+                                span { (self.title) }
+                            }
+                        }
+                        div.heading {
+                            h1 { (self.title) }
+                            @if !self.lead.is_empty() { p.lead { (self.lead) } }
+                        }
+                        (content)
+                    }
+                    footer.foot {
+                        "课脉 Classpulse " (env!("CARGO_PKG_VERSION"))
+                        " · 只统计时长,不采集任何内容"
+                        " · " a href="/api/v1/openapi.json" { "数据接口" }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The document as an answer.
+    pub(super) fn html(&self, content: &Markup) -> Html<String> {
+        Html(self.markup(content).into_string())
+    }
+}

@@ -1,0 +1,186 @@
+//! The bureau's dashboard: pages in Chinese, the same figures as CSV, and JSON over HTTP, on the port of gRPC.
+//!
+//! Pages are whole before any script runs; a small script adds what is live. Nothing is fetched from another host.
+//! Not responsible for figures (`query`), nor for changes of the registry (`registry`): it asks and shows.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post},
+};
+use jiff::{civil::Date, tz::TimeZone};
+use tokio::sync::{Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
+
+use crate::{
+    clock::SharedClock,
+    query::{self, Moment, QueryError},
+    store::{SchoolDay, SharedStore, Store, StoreError},
+};
+
+mod assets;
+mod chart;
+mod failure;
+mod filters;
+mod form;
+mod guard;
+mod json;
+mod layout;
+mod live;
+mod pages;
+mod table;
+mod text;
+
+/// Live views open at once; each costs a look at the county whenever something changes.
+const MAX_LIVE: usize = 64;
+
+/// Largest upload: a table of 8 MiB and its envelope.
+const MAX_UPLOAD: usize = 9 * 1024 * 1024;
+
+/// Who may change anything from a page, until there are users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actions {
+    /// A browser on this machine, by a loopback name. Only for a service that listens on loopback: elsewhere whoever
+    /// asks may say any name.
+    Here,
+    /// Whoever reaches the port: the operator said so.
+    Anyone,
+    /// Nobody.
+    Nobody,
+}
+
+/// What a replay of quarantine entries came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Replayed {
+    /// Entries tried.
+    pub tried: u64,
+    /// Entries that count now.
+    pub counted: u64,
+}
+
+/// Which quarantine entries to try again; `None` for any.
+#[derive(Debug, Clone, Default)]
+pub struct Again {
+    /// Only this entry.
+    pub id: Option<i64>,
+    /// Only those refused for this reason (its key).
+    pub reason: Option<String>,
+}
+
+/// Tries quarantine entries again; `ingest` and the dashboard meet only in the composition root.
+#[async_trait]
+pub trait Replayer: Send + Sync {
+    /// Tries the selected entries.
+    ///
+    /// # Errors
+    /// The store's.
+    async fn replay(&self, which: Again) -> Result<Replayed, StoreError>;
+}
+
+/// What the dashboard is made of; the caller wires it.
+#[derive(Clone)]
+pub struct Parts {
+    /// Answers come from here.
+    pub store: SharedStore,
+    /// Cuts days and shows times.
+    pub zone: TimeZone,
+    /// Says what moment it is.
+    pub clock: SharedClock,
+    /// Seconds between two reports of a terminal: tells which are on.
+    pub heartbeat: u32,
+    /// Changed school-days: live views listen, and whatever brings sums up to date tells of it here.
+    pub changes: broadcast::Sender<SchoolDay>,
+    /// Live views end with it.
+    pub drain: CancellationToken,
+    /// Tries quarantine entries again.
+    pub replayer: Arc<dyn Replayer>,
+    /// Who may change anything.
+    pub actions: Actions,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts")
+            .field("store", &self.store)
+            .field("actions", &self.actions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What every page needs to answer.
+#[derive(Clone)]
+struct Context {
+    parts: Parts,
+    /// Places for live views.
+    live: Arc<Semaphore>,
+}
+
+impl Context {
+    fn store(&self) -> &dyn Store {
+        self.parts.store.as_ref()
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            at: self.parts.clock.now(),
+            zone: self.parts.zone.clone(),
+            heartbeat: self.parts.heartbeat,
+        }
+    }
+
+    fn today(&self) -> Date {
+        self.moment().today()
+    }
+
+    /// Brings the sums up to date and tells whoever listens.
+    async fn freshen(&self) -> Result<(), QueryError> {
+        // Sending fails where nobody listens, which is no failure.
+        query::freshen(self.store(), |day| drop(self.parts.changes.send(day))).await?;
+        Ok(())
+    }
+}
+
+/// Every route of the dashboard.
+pub fn router(parts: Parts) -> Router {
+    let context = Context {
+        parts,
+        live: Arc::new(Semaphore::new(MAX_LIVE)),
+    };
+    let changes = Router::new()
+        .route("/quality/replay", post(pages::quality::forms::replay))
+        .route("/quality/approve", post(pages::quality::forms::approve))
+        .route("/settings/import", post(pages::settings::import))
+        .route("/settings/calendar", post(pages::settings::calendar))
+        .route("/settings/codes", post(pages::settings::codes::issue))
+        .route(
+            "/settings/codes/revoke",
+            post(pages::settings::codes::revoke),
+        )
+        .layer(DefaultBodyLimit::max(MAX_UPLOAD))
+        .layer(middleware::from_fn_with_state(
+            context.parts.actions,
+            guard::changes,
+        ));
+    let pages = Router::new()
+        .route("/", get(pages::overview::page))
+        .route("/schools/{code}", get(pages::school::page))
+        .route("/terminals/{id}", get(pages::terminal::page))
+        .route("/quality", get(pages::quality::page))
+        .route("/wall", get(pages::wall::page))
+        .route("/settings", get(pages::settings::page))
+        .merge(json::routes())
+        .merge(changes)
+        .layer(middleware::from_fn(guard::deadline))
+        .layer(CompressionLayer::new());
+    pages
+        .route("/live", get(live::stream))
+        .route("/assets/{name}", get(assets::serve))
+        .fallback(failure::nowhere)
+        .layer(middleware::from_fn(guard::headers))
+        .with_state(context)
+}

@@ -1,0 +1,255 @@
+//! Tables: one description gives the table on the page and the same as CSV.
+//!
+//! A cell's text is what both show; a page may draw something beside it.
+
+use axum::{
+    http::header,
+    response::{IntoResponse, Response},
+};
+use maud::{Markup, PreEscaped, html};
+
+use super::failure::Failure;
+
+/// How a column looks, and where it appears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column {
+    /// Text that names the row.
+    Head(&'static str),
+    /// Text in one line.
+    Text(&'static str),
+    /// Sentences, which may take several lines.
+    Long(&'static str),
+    /// Figures, aligned right.
+    Number(&'static str),
+    /// Only on the page: drawings and buttons.
+    Shown(&'static str),
+    /// Only in exports: what would crowd the page.
+    Exported(&'static str),
+}
+
+impl Column {
+    const fn heading(self) -> &'static str {
+        match self {
+            Self::Head(heading)
+            | Self::Text(heading)
+            | Self::Long(heading)
+            | Self::Number(heading)
+            | Self::Shown(heading)
+            | Self::Exported(heading) => heading,
+        }
+    }
+}
+
+/// One cell.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cell {
+    text: String,
+    shown: Option<PreEscaped<String>>,
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self {
+            text: text.into(),
+            shown: None,
+        }
+    }
+}
+
+impl Cell {
+    /// A count.
+    pub(super) fn count(number: impl Into<u64>) -> Self {
+        number.into().to_string().into()
+    }
+
+    /// Text that leads to a page.
+    pub(super) fn link(text: impl Into<String>, to: &str) -> Self {
+        let text = text.into();
+        let shown = html! { a href=(to) { (text) } };
+        Self::drawn(text, shown)
+    }
+
+    /// Text that a page shows its own way.
+    pub(super) fn drawn(text: impl Into<String>, shown: Markup) -> Self {
+        Self {
+            text: text.into(),
+            shown: Some(shown),
+        }
+    }
+
+    /// Something only a page shows.
+    pub(super) fn shown(shown: Markup) -> Self {
+        Self::drawn("", shown)
+    }
+}
+
+/// A table.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    /// What `?table=` asks for.
+    pub(super) key: &'static str,
+    /// What it shows; also the start of a file's name.
+    pub(super) caption: String,
+    /// From left to right.
+    pub(super) columns: Vec<Column>,
+    /// As many cells each as there are columns.
+    pub(super) rows: Vec<Vec<Cell>>,
+    /// What stands in place of no rows.
+    pub(super) empty: &'static str,
+}
+
+impl Table {
+    /// As a page shows it, with a link to its export; `query` is the page's own, without `?`.
+    pub(super) fn html(&self, query: &str) -> Markup {
+        let join = if query.is_empty() { "" } else { "&" };
+        let export = format!("?{query}{join}format=csv&table={}", self.key);
+        html! {
+            div.table-head {
+                h2 id=(self.key) { (self.caption) }
+                @if !self.rows.is_empty() {
+                    a.export href=(export) download="" { "下载 CSV" }
+                }
+            }
+            (self.bare())
+        }
+    }
+
+    /// The table alone.
+    pub(super) fn bare(&self) -> Markup {
+        if self.rows.is_empty() {
+            return html! { p.empty { (self.empty) } };
+        }
+        html! {
+            div.scroll tabindex="0" role="group" aria-label=(self.caption) {
+                table data-table=(self.key) {
+                    caption.unseen { (self.caption) }
+                    thead { tr {
+                        @for column in &self.columns {
+                            @match column {
+                                Column::Exported(_) => {}
+                                Column::Number(heading) => { th.num scope="col" { (heading) } }
+                                Column::Head(heading) | Column::Text(heading) | Column::Long(heading) => { th scope="col" { (heading) } }
+                                Column::Shown(heading) => { th.plain scope="col" { (heading) } }
+                            }
+                        }
+                    } }
+                    tbody {
+                        @for row in &self.rows {
+                            tr { @for (column, cell) in self.columns.iter().zip(row) { (one(*column, cell)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// As a file that Excel and WPS open rightly.
+    ///
+    /// # Errors
+    /// None in practice: writing to memory does not fail.
+    pub(super) fn csv(&self, scope: &str) -> Result<Response, Failure> {
+        let exported = |column: &Column| !matches!(column, Column::Shown(_));
+        let mut file = csv::WriterBuilder::new()
+            .terminator(csv::Terminator::CRLF)
+            // Excel takes UTF-8 for what it is only where the file begins so.
+            .from_writer(b"\xef\xbb\xbf".to_vec());
+        let headings = self.columns.iter().filter(|column| exported(column));
+        let failed = |_error: csv::Error| Failure::field("导出", "无法生成文件");
+        file.write_record(headings.map(|column| column.heading()))
+            .map_err(failed)?;
+        for row in &self.rows {
+            let cells = self.columns.iter().zip(row);
+            let cells = cells.filter(|(column, _)| exported(column));
+            file.write_record(cells.map(|(_, cell)| harmless(&cell.text)))
+                .map_err(failed)?;
+        }
+        let content = file
+            .into_inner()
+            .map_err(|_error| Failure::field("导出", "无法生成文件"))?;
+        let name = format!("{}_{scope}.csv", self.caption);
+        let encoded: String = form_urlencoded::byte_serialize(name.as_bytes())
+            .collect::<String>()
+            .replace('+', "%20");
+        let headers = [
+            (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
+            (
+                header::CONTENT_DISPOSITION,
+                format!(
+                    "attachment; filename=\"{}.csv\"; filename*=UTF-8''{encoded}",
+                    self.key
+                ),
+            ),
+        ];
+        Ok((headers, content).into_response())
+    }
+}
+
+fn one(column: Column, cell: &Cell) -> Markup {
+    let content = html! {
+        @match &cell.shown { Some(shown) => { (shown) }, None => { (cell.text) } }
+    };
+    match column {
+        Column::Exported(_) => html! {},
+        Column::Head(_) => html! { th scope="row" { (content) } },
+        Column::Number(_) => html! { td.num { (content) } },
+        Column::Text(_) => html! { td.line { (content) } },
+        Column::Long(_) => html! { td.long { (content) } },
+        Column::Shown(_) => html! { td { (content) } },
+    }
+}
+
+/// A text that a spreadsheet would take for a formula gets a mark before it; numbers stay numbers.
+fn harmless(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    if formula && text.parse::<i64>().is_err() {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// The export that a page was asked for, or the page.
+pub(super) fn answer(
+    asked: &super::filters::Filters,
+    tables: &[&Table],
+    scope: &str,
+    page: impl FnOnce() -> Markup,
+) -> Result<Response, Failure> {
+    match asked.format.as_str() {
+        "" => Ok(axum::response::Html(page().into_string()).into_response()),
+        "csv" => {
+            let wanted = |table: &&&Table| asked.table.is_empty() || table.key == asked.table;
+            let Some(table) = tables.iter().find(wanted) else {
+                let known: Vec<_> = tables.iter().map(|table| table.key).collect();
+                return Err(Failure::field(
+                    "表名",
+                    format!("本页可导出的表:{}", known.join("、")),
+                ));
+            };
+            table.csv(scope)
+        }
+        _ => Err(Failure::field("格式", "目前可用:csv")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_spreadsheet_would_run_is_marked() {
+        for (text, expected) in [
+            ("晨光小学", "晨光小学"),
+            ("-12", "-12"),
+            ("12.30", "12.30"),
+            ("=1+1", "'=1+1"),
+            ("-1+cmd|' /C calc'!A0", "'-1+cmd|' /C calc'!A0"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\t=1"),
+            ("＝1", "'＝1"),
+            ("", ""),
+        ] {
+            assert_eq!(harmless(text), expected);
+        }
+    }
+}

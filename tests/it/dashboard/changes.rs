@@ -1,0 +1,196 @@
+//! What changes on the dashboard: live, by forms, and never by a stranger.
+
+use serde_json::{Value, json};
+
+use super::{
+    BROWSERS,
+    browser::Browser,
+    county::{CODE, Morning},
+};
+use crate::support::{PRIMARY, school, terminal};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_appears_on_the_wall_without_a_reload() {
+    let _alone = BROWSERS.lock().await;
+    let morning = Morning::start().await;
+    let browser = Browser::start().await;
+    browser.open(&morning.address("/wall")).await;
+    let figures = browser.texts(".wall-figures dd").await;
+    assert_eq!(figures[..4], ["0", "2", "1", "1"], "{figures:?}");
+    browser
+        .until("return document.querySelector('[data-live]').dataset.state === 'live'")
+        .await;
+    browser.run("window.same = true", vec![]).await;
+    morning.heard("P-2", (600, 621)).await;
+    browser
+        .until("return document.querySelector('.wall-figures dd').textContent === '1'")
+        .await;
+    assert_eq!(browser.run("return window.same", vec![]).await, true);
+    let tiles = browser.texts(".tile").await;
+    let tile = tiles.iter().find(|tile| tile.contains("甲小学")).unwrap();
+    assert!(tile.contains("1/2"), "{tile}");
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    browser.stop().await;
+    // An open stream does not hold up the stop.
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(8), morning.stop()).await;
+    assert!(stopped.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bureau_sets_itself_up_and_sees_every_mistake() {
+    let _alone = BROWSERS.lock().await;
+    let morning = Morning::start_empty().await;
+    let browser = Browser::start().await;
+    browser.open(&morning.address("/")).await;
+    let said = browser.text("[role=alert]").await;
+    assert!(said.contains("还没有登记学校"), "{said}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("schools.csv");
+    let send = async |content: &str, button: &str| {
+        std::fs::write(&file, content).unwrap();
+        browser.open(&morning.address("/settings")).await;
+        let field = browser.find("input[type=file]").await;
+        field.send_keys(file.to_str().unwrap()).await.unwrap();
+        browser
+            .go_by(&format!(
+                "form[action='/settings/import'] button[value={button}]"
+            ))
+            .await;
+    };
+    let heading = "区县代码,区县名称,乡镇,学校标识码,学校名称,学段\n";
+    send(
+        &format!("{heading}231123,逊克县,奇克镇,12,甲小学,小学\n231123,逊克县,奇克镇,2123000001,乙小学,大学\n"),
+        "import",
+    )
+    .await;
+    let rows = browser.rows("[data-table=errors]").await;
+    let places: Vec<_> = rows.iter().map(|row| (&*row[0], &*row[2])).collect();
+    assert_eq!(places, [("2", "学校标识码"), ("3", "学段")]);
+    assert!(morning.app.store.counties().await.unwrap().is_empty());
+    let good = format!("{heading}231123,逊克县,奇克镇,2123000001,甲小学,小学\n");
+    send(&good, "check").await;
+    assert!(browser.text(".good").await.contains("检查通过"));
+    assert!(morning.app.store.counties().await.unwrap().is_empty());
+    send(&good, "import").await;
+    assert!(browser.text(".good").await.contains("新增 1 行"));
+
+    // The calendar: a mistake keeps what was typed, then it is checked and saved.
+    let write = async |text: &str, button: &str| {
+        let script = "document.querySelector('textarea').value = arguments[0]";
+        browser.run(script, vec![json!(text)]).await;
+        let form = "form[action='/settings/calendar']";
+        browser
+            .go_by(&format!("{form} button[value={button}]"))
+            .await;
+    };
+    write("name = \"试验\"\n[[term]]\nname = \"秋\"", "save").await;
+    assert!(browser.text(".bad").await.contains("没有保存"));
+    let kept = browser
+        .run("return document.querySelector('textarea').value", vec![])
+        .await;
+    assert_eq!(kept, "name = \"试验\"\n[[term]]\nname = \"秋\"");
+    let calendar = "name = \"试验\"\n[[term]]\nname = \"秋\"\nfirst = \"2026-09-01\"\nlast = \"2027-01-15\"\n\
+                    [[timetable]]\nlessons = [\"08:00-08:40\"]";
+    write(calendar, "check").await;
+    assert!(browser.text(".good").await.contains("还没有保存"));
+    write(calendar, "save").await;
+    assert!(browser.text(".good").await.contains("第 1 版"));
+    let stored = morning
+        .app
+        .store
+        .calendar(&CODE.parse().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(stored.unwrap().text, calendar);
+
+    // A code is shown once, works, and can be taken back.
+    browser
+        .find("form[action='/settings/codes'] option[value='2123000001']")
+        .await
+        .click()
+        .await
+        .unwrap();
+    browser.go_by("form[action='/settings/codes'] button").await;
+    assert_eq!(browser.text(".code").await.len(), 14);
+    browser
+        .go_by("form[action='/settings/codes/revoke'] button")
+        .await;
+    assert!(browser.rows("[data-table=codes]").await[0].contains(&"已收回".to_owned()));
+    // Of the page before any school, of the table and of the calendar with mistakes, and of nothing else.
+    let complaints = browser.complaints().await;
+    let told = |status: &str| complaints.iter().filter(|one| one.contains(status)).count();
+    assert_eq!((told(" 409 "), told(" 422 ")), (1, 2), "{complaints:?}");
+    assert_eq!(complaints.len(), 3, "{complaints:?}");
+    browser.stop().await;
+    morning.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_mended_on_the_page() {
+    let _alone = BROWSERS.lock().await;
+    let morning = Morning::start().await;
+    let browser = Browser::start().await;
+    browser.open(&morning.address("/quality")).await;
+    let first = async |table: &str| browser.rows(&format!("[data-table={table}]")).await[0].clone();
+    assert_eq!(first("silent").await[..2], ["S-1", "=丙小学"]);
+    assert_eq!(first("pending").await[0], "W-1");
+    assert_eq!(first("clocks").await[..3], ["J-1", "乙初中", "慢 6 分钟"]);
+    let incident = first("incidents").await;
+    assert!(incident[3].contains("主板电池"), "{incident:?}");
+    let refused = first("quarantine").await;
+    assert_eq!(refused[1..3], ["P-2", "早于启用日期"]);
+
+    browser.go_by("form[action='/quality/replay'] button").await;
+    let said = browser.text("[role=status]").await;
+    assert!(said.contains("已重放 1 条,其中 1 条现已计入"), "{said}");
+    let found = morning.app.store.quarantine(0, 9).await.unwrap();
+    assert!(found.is_empty());
+    let (_, _, day) = morning.get("/api/v1/terminals/P-2/days/2026-11-24").await;
+    let day: Value = serde_json::from_slice(&day).unwrap();
+    assert_eq!(day["counted_minutes"], 20);
+
+    let option = format!("form[action='/quality/approve'] option[value='{PRIMARY}']");
+    browser.find(&option).await.click().await.unwrap();
+    browser
+        .go_by("form[action='/quality/approve'] button")
+        .await;
+    let approved = morning.app.store.terminal(&terminal("W-1")).await.unwrap();
+    assert_eq!(approved.unwrap().placements[0].school, school(PRIMARY));
+    browser.stop().await;
+    morning.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_changes_nothing() {
+    let morning = Morning::start().await;
+    let host = morning.app.api.to_string();
+    let post = |host: &str, origin: &str| {
+        let body = "terminal=W-1&school=2123000001";
+        format!(
+            "POST /quality/approve HTTP/1.0\r\nHost: {host}\r\n{origin}Content-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let own = format!("Origin: http://{host}\r\n");
+    for (host, origin) in [
+        (host.as_str(), ""),
+        (host.as_str(), "Origin: null\r\n"),
+        (host.as_str(), "Origin: http://evil.example\r\n"),
+        ("evil.example", "Origin: http://evil.example\r\n"),
+    ] {
+        let (status, _, body) = morning.ask(post(host, origin)).await;
+        assert_eq!(status, 403, "{host} {origin}");
+        assert!(String::from_utf8(body).unwrap().contains("暂时无法显示"));
+    }
+    let waiting = morning.app.store.terminal(&terminal("W-1")).await.unwrap();
+    assert!(waiting.unwrap().placements.is_empty());
+    let (status, ..) = morning.ask(post(&host, &own)).await;
+    assert_eq!(status, 303);
+    // A page by another name offers no forms that would be refused.
+    let page = "GET /quality HTTP/1.0\r\nHost: evil.example\r\n\r\n".to_owned();
+    let (status, _, body) = morning.ask(page).await;
+    assert_eq!(status, 200);
+    assert!(!String::from_utf8(body).unwrap().contains("method=\"post\""));
+    morning.stop().await;
+}
