@@ -20,7 +20,7 @@ use crate::{run::chain, tls};
 
 /// The broker hears something at least so often. Reports come each minute and keep routers' tables awake; pings come all
 /// the same, at 160 bytes each, and should be rare. A connection that is dead is noticed by a report that is not answered:
-/// about one in five minutes asks, and every one where reports are rarer than that. Where no answer comes, the next one
+/// at least one in five minutes asks, and every one where reports are rarer than that. Where no answer comes, the next one
 /// asks for the broker's receipt, and its absence ends the connection.
 pub const KEEP_ALIVE: Duration = Duration::from_mins(15);
 /// The longest wait for TCP, TLS and the broker's welcome together, seconds. Village networks are slow.

@@ -17,7 +17,7 @@ const WINDOW: usize = 8;
 /// Most reports remembered: late acknowledgements of older ones teach nothing, and the sessions are said again.
 const REMEMBERED: usize = 32;
 
-/// A terminal asks for an answer so often, as nearly as its heartbeat lets, ms. In between, reports that only let open sessions
+/// Longest that a terminal goes on without asking for an answer, ms. In between, reports that only let open sessions
 /// grow are quiet: nothing is forgotten by their acknowledgement.
 const ANSWER_EVERY_MS: u64 = 300_000;
 
@@ -179,7 +179,7 @@ impl Outbox {
     ) -> Report {
         let sequence = boot.next_sequence(moment.now);
         let answered = self.answered_ms.is_some_and(|at| {
-            moment.now.mono_ms.saturating_sub(at) + moment.heartbeat_ms / 2 <= ANSWER_EVERY_MS
+            moment.now.mono_ms.saturating_sub(at) + moment.heartbeat_ms <= ANSWER_EVERY_MS
         });
         let only_grows = boot.synced
             && facts.is_none()
