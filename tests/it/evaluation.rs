@@ -240,7 +240,7 @@ async fn a_tampered_part_is_found() {
     let predecessor = draft(store, "before").await;
     freeze(store, predecessor, freezing()).await.unwrap();
     let all = everything(store).await;
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change<'_>); 8] = [
         ("rubric", &|record| {
             if let Record::Run(run) = record
                 && run.key == "k"

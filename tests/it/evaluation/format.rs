@@ -120,12 +120,15 @@ async fn a_run_that_was_frozen_once_is_sound_for_ever() {
     let kept = moved(&all.unwrap()).await;
     let found = verify(&kept.store, 1).await.unwrap();
     assert!(found.is_sound(), "{found:?}");
-    assert_eq!(found.digest.to_string(), "GOLDEN_DIGEST");
+    assert_eq!(
+        found.digest.to_string(),
+        "2588f61cda365b24e8dfa8d60fb7df390fb7124a6659de9fbd84381dc78b95bb"
+    );
     let results = load(&kept.store, 1).await.unwrap().results;
     let totals = [1, 2, 3].map(|number| total(&results, number).to_string());
-    assert_eq!(totals, ["GOLDEN1", "GOLDEN2", "GOLDEN3"]);
+    assert_eq!(totals, ["11.50", "13.25", "18.00"]);
     let highest = &results.school(&school(3)).unwrap().monitoring;
-    assert_eq!((highest.counted, highest.service_days), (0, 0));
+    assert_eq!((highest.counted, highest.service_days), (480, 8));
     assert_eq!(results.watch.sentences.len(), 3);
 }
 
