@@ -203,14 +203,17 @@ fn altered(all: &[Record], key: &str, from: &str, to: &str, hidden: bool) -> Vec
     all
 }
 
-type Change<'a> = &'a dyn Fn(&mut Record);
+async fn frozen_with_exclusion(store: &dyn Store) -> i64 {
+    let run = draft(store, "k").await;
+    store.add_exclusion(run, exclusion(5, 1, 2)).await.unwrap();
+    freeze(store, run, freezing()).await.unwrap();
+    run
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tampered_part_is_found() {
     let Kept { store, .. } = &filled().await;
-    let run = draft(store, "k").await;
-    store.add_exclusion(run, exclusion(5, 1, 2)).await.unwrap();
-    freeze(store, run, freezing()).await.unwrap();
+    let run = frozen_with_exclusion(store).await;
     let all = everything(store).await;
     let of = "minutes/2123000001";
     for (key, from, to, follows) in [
@@ -234,73 +237,109 @@ async fn a_tampered_part_is_found() {
             assert!(said(&found).contains(&follows), "{key}: {found:?}");
         }
     }
-    // The rows beside the parts.
+}
+
+/// Alters rows.
+type Change = Box<dyn Fn(&mut Record)>;
+
+/// Rows beside the parts, each altered by itself, and where that is found.
+fn row_changes(other: ContentDigest) -> Vec<(&'static str, Change)> {
+    vec![
+        (
+            "rubric",
+            Box::new(move |record| {
+                if let Record::Run(run) = record
+                    && run.key == "k"
+                {
+                    run.rubric = other;
+                }
+            }),
+        ),
+        (
+            "run",
+            Box::new(|record| {
+                if let Record::Run(run) = record
+                    && run.key == "k"
+                {
+                    run.supersedes = Some("before".to_owned());
+                }
+            }),
+        ),
+        (
+            "run",
+            Box::new(|record| {
+                if let Record::Run(run) = record
+                    && run.key == "k"
+                {
+                    run.minutes_from = Some("before".to_owned());
+                }
+            }),
+        ),
+        (
+            "evidence",
+            Box::new(|record| {
+                if let Record::RunEvidence(one) = record {
+                    one.content = one.content.replace("true", "false");
+                }
+            }),
+        ),
+        (
+            "evidence",
+            Box::new(|record| {
+                if let Record::RunEvidence(one) = record {
+                    "{}".clone_into(&mut one.content);
+                }
+            }),
+        ),
+        (
+            "evidence",
+            Box::new(|record| {
+                if let Record::RunEvidence(one) = record
+                    && one.item == "5.3"
+                {
+                    "5.4".clone_into(&mut one.item);
+                }
+            }),
+        ),
+        (
+            "exclusions",
+            Box::new(|record| {
+                if let Record::RunExclusion(one) = record {
+                    "没有理由".clone_into(&mut one.exclusion.reason);
+                }
+            }),
+        ),
+        (
+            "exclusions",
+            Box::new(|record| {
+                if let Record::RunExclusion(one) = record {
+                    one.number += 1;
+                }
+            }),
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tampered_row_is_found() {
+    let Kept { store, .. } = &filled().await;
+    let run = frozen_with_exclusion(store).await;
     let other = format!("{}\n# 另一份\n", rubric::DEFAULT);
     let other = store.put_rubric(&other, NOW).await.unwrap();
     let predecessor = draft(store, "before").await;
     freeze(store, predecessor, freezing()).await.unwrap();
     let all = everything(store).await;
-    let changes: [(&str, Change<'_>); 8] = [
-        ("rubric", &|record| {
-            if let Record::Run(run) = record
-                && run.key == "k"
-            {
-                run.rubric = other;
-            }
-        }),
-        ("run", &|record| {
-            if let Record::Run(run) = record
-                && run.key == "k"
-            {
-                run.supersedes = Some("before".to_owned());
-            }
-        }),
-        ("run", &|record| {
-            if let Record::Run(run) = record
-                && run.key == "k"
-            {
-                run.minutes_from = Some("before".to_owned());
-            }
-        }),
-        ("evidence", &|record| {
-            if let Record::RunEvidence(one) = record {
-                one.content = one.content.replace("true", "false");
-            }
-        }),
-        ("evidence", &|record| {
-            if let Record::RunEvidence(one) = record {
-                one.content = "{}".to_owned();
-            }
-        }),
-        ("evidence", &|record| {
-            if let Record::RunEvidence(one) = record
-                && one.item == "5.3"
-            {
-                one.item = "5.4".to_owned();
-            }
-        }),
-        ("exclusions", &|record| {
-            if let Record::RunExclusion(one) = record {
-                one.exclusion.reason = "没有理由".to_owned();
-            }
-        }),
-        ("exclusions", &|record| {
-            if let Record::RunExclusion(one) = record {
-                one.number += 1;
-            }
-        }),
-    ];
-    for (index, (expected, change)) in changes.into_iter().enumerate() {
-        let mut changed = all.clone();
-        changed.iter_mut().for_each(change);
-        assert_ne!(changed, all, "{index}");
+    for (index, (expected, change)) in row_changes(other).into_iter().enumerate() {
+        let mut altered = all.clone();
+        altered.iter_mut().for_each(change);
+        assert_ne!(altered, all, "{index}");
         // A run comes after those that it refers to.
-        changed.sort_by_key(|record| match record {
+        altered.sort_by_key(|record| match record {
             Record::Run(run) => 1 + u8::from(run.key == "k"),
             Record::RunEvidence(_) | Record::RunExclusion(_) | Record::RunPart(_) => 3,
             _ => 0,
         });
-        let other = moved(&changed).await;
+        let other = moved(&altered).await;
         let found = verify(&other.store, run).await.unwrap();
         assert_eq!(said(&found), [expected], "{index}: {found:?}");
         // What is listed is what was frozen, whatever the rows say.
@@ -314,7 +353,14 @@ async fn a_tampered_part_is_found() {
             store.exclusions(run).await.unwrap()
         );
     }
-    // Cut off, and gone.
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_is_cut_or_gone_is_found() {
+    let Kept { store, .. } = &filled().await;
+    let run = frozen_with_exclusion(store).await;
+    let all = everything(store).await;
+    let of = "minutes/2123000001";
     let mut cut = all.clone();
     for record in &mut cut {
         if let Record::RunPart(part) = record
