@@ -16,7 +16,7 @@ use crate::{
 
 pub use evaluation::{
     CreateRunArgs, EvidenceCommand, ExcludeArgs, ExplainArgs, ExportArgs, FreezeArgs,
-    ImportEvidenceArgs, RubricCommand, RunsCommand, SetEvidenceArgs, ShowRubricArgs, WhatIfArgs,
+    ImportEvidenceArgs, ListEvidenceArgs, RubricCommand, RunsCommand, SetEvidenceArgs, ShowRubricArgs, WhatIfArgs,
     WorkbookArgs,
 };
 

@@ -322,6 +322,13 @@ impl Checker<'_> {
                 &row.title,
                 false,
             );
+            // Who won twice in a contest is told by its title, so two that look alike may not differ.
+            if row.title.trim() != row.title || row.title.contains('\n') {
+                self.fault(
+                    LIST,
+                    format!("名单第 {number} 行的名称前后不能有空格,中间不能换行"),
+                );
+            }
             self.text(
                 LIST,
                 &format!("名单第 {number} 行的证书号"),
