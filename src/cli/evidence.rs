@@ -220,9 +220,8 @@ fn merged(
     }
     evidence.by.clone_from(&arguments.by);
     evidence.at = at;
-    let empty = evidence.values.is_empty()
-        && evidence.source.is_empty()
-        && evidence.attachments.is_empty();
+    let empty =
+        evidence.values.is_empty() && evidence.source.is_empty() && evidence.attachments.is_empty();
     Ok((!empty).then_some(evidence))
 }
 

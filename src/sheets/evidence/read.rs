@@ -7,9 +7,7 @@ use std::{
     fmt,
 };
 
-use super::{
-    ATTACHMENTS, CODE, Column, MARKER, Origin, SOURCE, known, list, origin, sheet_name,
-};
+use super::{ATTACHMENTS, CODE, Column, MARKER, Origin, SOURCE, known, list, origin, sheet_name};
 use crate::{
     domain::{
         ids::SchoolCode,
