@@ -83,20 +83,20 @@ impl Reading {
     /// What whoever imports should know, in Chinese; `None` where the workbook says all there is.
     #[must_use]
     pub fn note(&self) -> Option<String> {
-        let mut note = String::new();
-        if self.left_alone > 0 {
-            note = format!(
+        let alone = (self.left_alone > 0).then(|| {
+            format!(
                 "有 {} 项已有内容在本工作簿中是空的,因为它不是最新导出的材料表(或是空表、单独抄出的表),没有清除:\
                  要清除,请重新导出材料表,清空后再导入。",
                 self.left_alone
-            );
-        }
-        if !self.overwritten.is_empty() {
-            note += &format!(
+            )
+        });
+        let over = (!self.overwritten.is_empty()).then(|| {
+            format!(
                 "有 {} 格与已有内容不同,以本工作簿为准:可能有人在导出之后改过,请逐格核对。",
                 self.overwritten.len()
-            );
-        }
+            )
+        });
+        let note: String = alone.into_iter().chain(over).collect();
         (!note.is_empty()).then_some(note)
     }
 }
