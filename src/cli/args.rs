@@ -16,8 +16,8 @@ use crate::{
 
 pub use evaluation::{
     CreateRunArgs, EvidenceCommand, ExcludeArgs, ExplainArgs, ExportArgs, FreezeArgs,
-    ImportEvidenceArgs, RubricCommand, RunsCommand, SetEvidenceArgs, ShowRubricArgs, WhatIfArgs,
-    WorkbookArgs,
+    ImportEvidenceArgs, ListEvidenceArgs, RubricCommand, RunsCommand, SetEvidenceArgs,
+    ShowRubricArgs, WhatIfArgs, WorkbookArgs,
 };
 
 /// Classpulse (课脉): measures how long schools use their classroom terminals, and scores it.

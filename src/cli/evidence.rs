@@ -6,18 +6,28 @@ use serde_json::json;
 
 use super::{
     FAILED, Failure, Opened, REFUSED, USAGE,
-    args::{EvidenceCommand, ImportEvidenceArgs, SetEvidenceArgs, WorkbookArgs},
+    args::{EvidenceCommand, ImportEvidenceArgs, ListEvidenceArgs, SetEvidenceArgs, WorkbookArgs},
     output::{self, print, table},
 };
 use crate::{
-    domain::{
-        ids::SchoolCode,
-        rubric::{Decimal, Field, FieldKind, ItemEvidence, Value},
-    },
-    evaluation::{self, Entry, EvaluationError, Form},
+    domain::rubric::{Decimal, Field, FieldKind, Item, ItemEvidence, Value, score},
+    evaluation::{self, Entry, EvaluationError},
     observe::chain,
-    sheets::evidence as sheet,
+    sheets::evidence::{self as sheet, CellFault, Origin, Reading},
 };
+
+/// What `list` shows of an answer.
+const LIST_HEADINGS: [&str; 9] = [
+    "学校标识码",
+    "学校",
+    "条目",
+    "提问",
+    "回答",
+    "依据",
+    "附件",
+    "填报人",
+    "时间",
+];
 
 pub(super) async fn evidence(at: &Opened, command: &EvidenceCommand) -> Result<(), Failure> {
     match command {
@@ -25,16 +35,14 @@ pub(super) async fn evidence(at: &Opened, command: &EvidenceCommand) -> Result<(
         EvidenceCommand::Export(arguments) => workbook(at, arguments, false).await,
         EvidenceCommand::Import(arguments) => import(at, arguments).await,
         EvidenceCommand::Set(arguments) => set(at, arguments).await,
-        EvidenceCommand::List { run, school } => list(at, *run, school.as_ref()).await,
+        EvidenceCommand::List(arguments) => list(at, arguments).await,
     }
 }
 
 async fn workbook(at: &Opened, arguments: &WorkbookArgs, empty: bool) -> Result<(), Failure> {
-    let mut form = evaluation::form(at.store.as_ref(), arguments.run).await?;
-    if empty {
-        form.evidence.clear();
-    }
-    let content = sheet::workbook(&form.rubric, &form.schools, &form.evidence)
+    let form = evaluation::form(at.store.as_ref(), arguments.run).await?;
+    let origin = Origin::of(&form, empty);
+    let content = sheet::workbook(&form.rubric, &form.schools, &form.evidence, &origin)
         .map_err(|error| Failure::said(FAILED, chain(&error)))?;
     output::file(at, &arguments.out, &content).await
 }
@@ -45,53 +53,87 @@ async fn import(at: &Opened, arguments: &ImportEvidenceArgs) -> Result<(), Failu
         .await
         .map_err(|error| Failure::said(FAILED, format!("{name}: {error}")))?;
     let form = evaluation::form(at.store.as_ref(), arguments.run).await?;
-    let Form {
-        rubric,
-        schools,
-        evidence,
-        revision,
-    } = form;
-    let now = at.now.as_second();
-    let changes = match sheet::read(&rubric, &schools, &evidence, &arguments.by, now, &content) {
-        Ok(changes) => changes,
+    let reading = sheet::read(
+        &form.rubric,
+        &form.schools,
+        &form.evidence,
+        &Origin::of(&form, false),
+        &arguments.by,
+        at.now.as_second(),
+        &content,
+    );
+    let reading = match reading {
+        Ok(reading) => reading,
         Err(faults) => {
-            if at.json {
-                output::json(&json!({ "faults": faults }))?;
-            } else {
-                let mut rows = table(&["工作表", "行", "列", "问题"], 99);
-                for fault in &faults {
-                    rows.add_row([
-                        fault.sheet.clone(),
-                        fault.row.to_string(),
-                        format!("{} {}", fault.column, fault.heading),
-                        fault.problem.clone(),
-                    ]);
-                }
-                print(&rows.to_string());
-            }
+            show_faults(at, &faults)?;
             let message = format!("{name}: {} 处错误,未导入任何内容", faults.len());
             return Err(Failure::said(REFUSED, message));
         }
     };
-    let count = changes.len();
-    if !arguments.dry_run && count > 0 {
-        let entries = changes.into_iter().map(|one| Entry {
+    if !arguments.dry_run && !reading.changes.is_empty() {
+        let entries = reading.changes.iter().cloned().map(|one| Entry {
             school: one.school,
             item: one.item,
             evidence: one.evidence,
         });
-        let store = at.store.as_ref();
-        evaluation::enter(store, arguments.run, Some(revision), entries.collect()).await?;
+        let (store, revision) = (at.store.as_ref(), Some(form.revision));
+        evaluation::enter(store, arguments.run, revision, entries.collect()).await?;
     }
+    show_import(at, &reading, arguments.dry_run)
+}
+
+fn show_faults(at: &Opened, faults: &[CellFault]) -> Result<(), Failure> {
     if at.json {
-        return output::json(&json!({ "changed": count, "applied": !arguments.dry_run }));
+        return output::json(&json!({ "faults": faults }));
     }
-    let verb = if arguments.dry_run {
+    let mut rows = table(&["工作表", "行", "列", "问题"], 99);
+    for fault in faults {
+        rows.add_row([
+            fault.sheet.clone(),
+            fault.row.to_string(),
+            format!("{} {}", fault.column, fault.heading),
+            fault.problem.clone(),
+        ]);
+    }
+    print(&rows.to_string());
+    Ok(())
+}
+
+fn show_import(at: &Opened, reading: &Reading, dry_run: bool) -> Result<(), Failure> {
+    let (changed, removed) = (reading.changes.len(), reading.removed());
+    if at.json {
+        return output::json(&json!({
+            "changed": changed,
+            "removed": removed,
+            "left_alone": reading.left_alone,
+            "overwritten": reading.overwritten,
+            "note": reading.note(),
+            "applied": !dry_run,
+        }));
+    }
+    if !reading.overwritten.is_empty() {
+        let mut rows = table(&["工作表", "行", "列", "原有内容"], 99);
+        for cell in &reading.overwritten {
+            rows.add_row([
+                cell.sheet.clone(),
+                cell.row.to_string(),
+                format!("{} {}", cell.column, cell.heading),
+                cell.kept.clone(),
+            ]);
+        }
+        print(&rows.to_string());
+    }
+    let verb = if dry_run {
         "检查通过(未写入)"
     } else {
         "已导入"
     };
-    print(&format!("{verb}:{count} 条材料有变化"));
+    print(&format!(
+        "{verb}:{changed} 条材料有变化,其中删除 {removed} 条"
+    ));
+    if let Some(note) = reading.note() {
+        print(&note);
+    }
     Ok(())
 }
 
@@ -102,8 +144,54 @@ async fn set(at: &Opened, arguments: &SetEvidenceArgs) -> Result<(), Failure> {
         .rubric
         .item(&arguments.item)
         .ok_or_else(|| Failure::said(REFUSED, format!("细则没有条目 {}", arguments.item)))?;
+    let known = form.evidence.get(&arguments.school);
+    let known = known.and_then(|all| all.get(&arguments.item));
+    let evidence = if arguments.clear {
+        None
+    } else {
+        merged(item, known, arguments, at.now.as_second())?
+    };
+    let cleared = evidence.is_none();
+    let entry = Entry {
+        school: arguments.school.clone(),
+        item: arguments.item.clone(),
+        evidence,
+    };
+    // What was merged with is what it replaces.
+    let revision = Some(form.revision);
+    let entered = match evaluation::enter(store, arguments.run, revision, vec![entry]).await {
+        Ok(entered) => entered,
+        Err(EvaluationError::Unfit(unfit)) => {
+            let problems = unfit
+                .iter()
+                .map(|one| format!("{} {}:{}", one.item, one.key, one.problem));
+            let problems: Vec<String> = problems.collect();
+            return Err(Failure::said(REFUSED, problems.join("\n")));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if at.json {
+        return output::json(
+            &json!({ "revision": entered.revision, "changed": entered.changed, "cleared": cleared }),
+        );
+    }
+    let what = if cleared { "已清除" } else { "已记录" };
+    print(&format!(
+        "{what} {} 的 {}",
+        arguments.school, arguments.item
+    ));
+    Ok(())
+}
+
+/// What is known with what was typed put over it; `None` where nothing is left.
+fn merged(
+    item: &Item,
+    known: Option<&ItemEvidence>,
+    arguments: &SetEvidenceArgs,
+    at: i64,
+) -> Result<Option<ItemEvidence>, Failure> {
     let fields = item.fields();
-    let mut values = BTreeMap::new();
+    let mut evidence = known.cloned().unwrap_or_default();
     for answer in &arguments.answers {
         let (key, text) = answer
             .split_once('=')
@@ -116,44 +204,27 @@ async fn set(at: &Opened, arguments: &SetEvidenceArgs) -> Result<(), Failure> {
                 let problem = format!("{} 没有“{key}”,可填:{}", arguments.item, known.join("、"));
                 Failure::said(REFUSED, problem)
             })?;
+        if text.is_empty() {
+            evidence.values.remove(key);
+            continue;
+        }
         let value = value(field, text).map_err(|problem| {
             Failure::said(REFUSED, format!("{} {key}:{problem}", arguments.item))
         })?;
-        values.insert(key.to_owned(), value);
+        evidence.values.insert(key.to_owned(), value);
     }
-    let nothing =
-        values.is_empty() && arguments.source.is_empty() && arguments.attachment.is_empty();
-    let entry = Entry {
-        school: arguments.school.clone(),
-        item: arguments.item.clone(),
-        evidence: (!nothing).then(|| ItemEvidence {
-            values,
-            source: arguments.source.clone(),
-            attachments: arguments.attachment.clone(),
-            by: arguments.by.clone(),
-            at: at.now.as_second(),
-        }),
-    };
-    let revision = match evaluation::enter(store, arguments.run, None, vec![entry]).await {
-        Ok(entered) => entered.revision,
-        Err(EvaluationError::Unfit(unfit)) => {
-            let problems = unfit
-                .iter()
-                .map(|one| format!("{} {}:{}", one.item, one.key, one.problem));
-            let problems: Vec<String> = problems.collect();
-            return Err(Failure::said(REFUSED, problems.join("\n")));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    if at.json {
-        return output::json(&json!({ "revision": revision }));
+    if let Some(source) = &arguments.source {
+        evidence.source.clone_from(source);
     }
-    let what = if nothing { "已清除" } else { "已记录" };
-    print(&format!(
-        "{what} {} 的 {}",
-        arguments.school, arguments.item
-    ));
-    Ok(())
+    if !arguments.attachment.is_empty() {
+        let given = arguments.attachment.iter().filter(|one| !one.is_empty());
+        evidence.attachments = given.cloned().collect();
+    }
+    evidence.by.clone_from(&arguments.by);
+    evidence.at = at;
+    let empty =
+        evidence.values.is_empty() && evidence.source.is_empty() && evidence.attachments.is_empty();
+    Ok((!empty).then_some(evidence))
 }
 
 /// An answer as a person types it.
@@ -182,8 +253,9 @@ fn value(field: &Field, text: &str) -> Result<Value, String> {
     })
 }
 
-async fn list(at: &Opened, run: i64, school: Option<&SchoolCode>) -> Result<(), Failure> {
-    let form = evaluation::form(at.store.as_ref(), run).await?;
+async fn list(at: &Opened, arguments: &ListEvidenceArgs) -> Result<(), Failure> {
+    let form = evaluation::form(at.store.as_ref(), arguments.run).await?;
+    let school = arguments.school.as_ref();
     if let Some(school) = school
         && !form.schools.iter().any(|one| one.code == *school)
     {
@@ -194,42 +266,37 @@ async fn list(at: &Opened, run: i64, school: Option<&SchoolCode>) -> Result<(), 
         .iter()
         .filter(|one| school.is_none_or(|school| one.code == *school));
     let nothing = BTreeMap::new();
-    let (mut shown, mut rows) = (
-        Vec::new(),
-        table(
-            &[
-                "学校标识码",
-                "学校",
-                "条目",
-                "提问",
-                "回答",
-                "依据",
-                "填报人",
-                "时间",
-            ],
-            99,
-        ),
-    );
+    let (mut shown, mut rows) = (Vec::new(), table(&LIST_HEADINGS, 99));
     for one in wanted {
         let known = form.evidence.get(&one.code).unwrap_or(&nothing);
-        for item in form.rubric.items() {
-            let Some(evidence) = known.get(&item.id) else {
-                continue;
+        let sheet = score(&form.rubric, one.stage, known, None);
+        // 后台监测 asks nothing: nobody can fill it in.
+        for item in form.rubric.items().filter(|item| !item.fields().is_empty()) {
+            let evidence = known.get(&item.id);
+            let missing = sheet.item(&item.id).map_or(&[][..], |score| &score.missing);
+            let wanted = if arguments.missing {
+                !missing.is_empty()
+            } else {
+                evidence.is_some() || !missing.is_empty()
             };
-            shown.push(json!({ "school": one.code, "item": item.id, "evidence": evidence }));
-            for field in item.fields() {
-                let Some(value) = evidence.values.get(&field.key) else {
-                    continue;
-                };
+            if !wanted {
+                continue;
+            }
+            shown.push(json!({
+                "school": one.code, "item": item.id, "evidence": evidence, "missing": missing,
+            }));
+            for [question, answer] in lines(item, evidence, missing, arguments.missing) {
+                let of = |text: fn(&ItemEvidence) -> String| evidence.map(text).unwrap_or_default();
                 rows.add_row([
                     one.code.to_string(),
                     one.name.clone(),
                     item.id.clone(),
-                    field.key.clone(),
-                    said(value),
-                    evidence.source.clone(),
-                    evidence.by.clone(),
-                    at.local(evidence.at),
+                    question,
+                    answer,
+                    of(|evidence| evidence.source.clone()),
+                    of(|evidence| evidence.attachments.join("、")),
+                    of(|evidence| evidence.by.clone()),
+                    evidence.map_or_else(String::new, |evidence| at.local(evidence.at)),
                 ]);
             }
         }
@@ -239,6 +306,27 @@ async fn list(at: &Opened, run: i64, school: Option<&SchoolCode>) -> Result<(), 
     }
     print(&rows.to_string());
     Ok(())
+}
+
+/// Question and answer of an item, one a row: what is known, then what scoring lacks.
+fn lines(
+    item: &Item,
+    evidence: Option<&ItemEvidence>,
+    missing: &[String],
+    only_missing: bool,
+) -> Vec<[String; 2]> {
+    let answers = evidence.filter(|_| !only_missing);
+    let answers = answers.into_iter().flat_map(|evidence| {
+        let fields = item.fields().into_iter();
+        fields.filter_map(|field| Some([field.key.clone(), said(evidence.values.get(&field.key)?)]))
+    });
+    let missing = missing.iter().map(|key| [key.clone(), "未填".to_owned()]);
+    let mut lines: Vec<[String; 2]> = answers.chain(missing).collect();
+    if lines.is_empty() {
+        // Where answers come from, without any: still something that is kept.
+        lines.push([String::new(), "未填".to_owned()]);
+    }
+    lines
 }
 
 fn said(value: &Value) -> String {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::{EvaluationError, RubricText, load::inputs_of, load::known_evidence};
 use crate::{
     domain::{
-        ids::SchoolCode,
+        ids::{CountyCode, SchoolCode},
         rubric::{Rubric, SchoolEvidence},
     },
     store::{School, Store},
@@ -16,6 +16,10 @@ use crate::{
 /// What a form is made of.
 #[derive(Debug, Clone)]
 pub struct Form {
+    /// Whose run it is.
+    pub county: CountyCode,
+    /// The run's key among the county's.
+    pub key: String,
     /// What asks.
     pub rubric: Rubric,
     /// Who is asked, by code.
@@ -43,6 +47,8 @@ pub async fn form(store: &dyn Store, run: i64) -> Result<Form, EvaluationError> 
             county: county.clone(),
         });
         return Ok(Form {
+            county: run.county,
+            key: run.key,
             rubric: inputs.rubric.rubric,
             schools: schools.collect(),
             evidence: inputs.evidence,
@@ -54,6 +60,8 @@ pub async fn form(store: &dyn Store, run: i64) -> Result<Form, EvaluationError> 
     Ok(Form {
         rubric: RubricText::parse(text.text)?.rubric,
         schools: store.schools(&found.county).await?,
+        county: found.county,
+        key: found.key,
         evidence: known_evidence(store, run).await?,
         revision: found.revision,
     })

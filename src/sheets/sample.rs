@@ -70,7 +70,8 @@ fn list_rows(rng: &mut ChaCha8Rng, kind: ListKind, cells: &[rubric::rule::Cell])
     let row = |rng: &mut ChaCha8Rng| {
         let cell = cells.choose(rng).unwrap();
         ListRow {
-            title: text(rng),
+            // A title is one line.
+            title: text(rng).replace('\n', " "),
             level: cell.level.clone(),
             prize: cell.prize.clone(),
             person: (kind == ListKind::Persons).then(|| rng.random_range(1..40)),

@@ -7,7 +7,7 @@ use classpulse::{
         ids::{SchoolCode, Stage},
         rubric::{self, Rubric, SchoolEvidence, Value, score},
     },
-    sheets::evidence::{Change, read, workbook},
+    sheets::evidence::{Change, Origin, read, workbook},
     store::School,
 };
 
@@ -31,6 +31,16 @@ fn schools() -> Vec<School> {
     (1..=100).map(school).collect()
 }
 
+/// The run that it is all about.
+fn run(empty: bool) -> Origin {
+    Origin {
+        county: "231123".parse().unwrap(),
+        run_key: "2026".to_owned(),
+        revision: 1,
+        empty,
+    }
+}
+
 /// The template as the script leaves it.
 fn filled(folder: &Path, spoil: bool) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -41,7 +51,7 @@ fn filled(folder: &Path, spoil: bool) -> Vec<u8> {
         python.display()
     );
     let (template, out) = (folder.join("template.xlsx"), folder.join("filled.xlsx"));
-    let empty = workbook(&RUBRIC, &schools(), &BTreeMap::new()).unwrap();
+    let empty = workbook(&RUBRIC, &schools(), &BTreeMap::new(), &run(true)).unwrap();
     std::fs::write(&template, empty).unwrap();
     let mut command = Command::new(python);
     command
@@ -63,8 +73,11 @@ fn import(
     current: &BTreeMap<SchoolCode, SchoolEvidence>,
     bytes: &[u8],
 ) -> Result<Vec<Change>, Vec<String>> {
-    let result = read(&RUBRIC, &schools(), current, "信息办", 1_900_000_000, bytes);
-    result.map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    let (own, at) = (run(false), 1_900_000_000);
+    let result = read(&RUBRIC, &schools(), current, &own, "信息办", at, bytes);
+    result
+        .map(|reading| reading.changes)
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 
 #[test]
@@ -108,7 +121,7 @@ fn a_hundred_schools_filled_in_by_openpyxl_are_taken_as_they_are() {
 
     // Once more changes nothing, and neither does what goes out of it.
     assert_eq!(import(&kept, &bytes), Ok(vec![]));
-    let out = workbook(&RUBRIC, &schools(), &kept).unwrap();
+    let out = workbook(&RUBRIC, &schools(), &kept, &run(false)).unwrap();
     assert_eq!(import(&kept, &out), Ok(vec![]));
 }
 

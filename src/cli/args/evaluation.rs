@@ -234,16 +234,23 @@ pub enum EvidenceCommand {
     Export(WorkbookArgs),
     /// Take a filled workbook into a draft. All or nothing; every mistake is shown with its cell.
     Import(ImportEvidenceArgs),
-    /// Set one item of one school in a draft.
+    /// Set answers of one item of one school in a draft; what is not given stays.
     Set(SetEvidenceArgs),
-    /// What is known of schools, and what is missing.
-    List {
-        /// The run.
-        run: i64,
-        /// Only this school's.
-        #[arg(long)]
-        school: Option<SchoolCode>,
-    },
+    /// What is known of schools, and what is missing (未填).
+    List(ListEvidenceArgs),
+}
+
+/// Whose evidence, and which.
+#[derive(Debug, Clone, Args)]
+pub struct ListEvidenceArgs {
+    /// The run.
+    pub run: i64,
+    /// Only this school's.
+    #[arg(long)]
+    pub school: Option<SchoolCode>,
+    /// Only what is missing: what its items need to be scored.
+    #[arg(long)]
+    pub missing: bool,
 }
 
 /// Which workbook, and where to.
@@ -280,14 +287,18 @@ pub struct SetEvidenceArgs {
     pub school: SchoolCode,
     /// The item, such as 2.1.2.
     pub item: String,
-    /// Answers: QUESTION=ANSWER, such as 专任教师人数=40 or 有制度=是. All of the item's; none takes the item away.
+    /// Answers: QUESTION=ANSWER, such as 专任教师人数=40 or 有制度=是. The item's others stay; QUESTION= clears one.
+    #[arg(required_unless_present_any = ["source", "attachment", "clear"])]
     pub answers: Vec<String>,
-    /// Where it comes from (材料依据).
-    #[arg(long, default_value = "")]
-    pub source: String,
-    /// A reference to an attachment. May be repeated.
+    /// Where it comes from (材料依据); "" clears it.
+    #[arg(long)]
+    pub source: Option<String>,
+    /// A reference to an attachment. May be repeated; those given replace those kept, "" clears them.
     #[arg(long)]
     pub attachment: Vec<String>,
+    /// Take the whole item away.
+    #[arg(long, conflicts_with_all = ["answers", "source", "attachment"])]
+    pub clear: bool,
     /// Who enters it.
     #[arg(long, value_name = "NAME")]
     pub by: String,

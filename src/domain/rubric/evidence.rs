@@ -347,6 +347,10 @@ impl Checker<'_> {
             let most = list::MAX_ROW_TEXT;
             self.text_within(LIST, &what("名称"), &row.title, false, most);
             self.text_within(LIST, &what("证书号"), &row.proof, true, most);
+            // Who won twice in a contest is told by its title, so two that look alike may not differ.
+            if row.title.trim() != row.title || row.title.contains('\n') {
+                self.fault(LIST, what("名称前后不能有空格,中间不能换行"));
+            }
             if list::cell(cells, row).is_none() {
                 let known: Vec<&str> = cells.iter().map(|cell| cell.key.as_str()).collect();
                 self.fault(

@@ -88,6 +88,9 @@ impl Listed<'_> {
         if row.title.is_empty() {
             wrong.push((TITLE, "缺名称:写竞赛、通讯报道或称号的名称".to_owned()));
         }
+        if row.title.contains('\n') {
+            wrong.push((TITLE, "名称中不能换行".to_owned()));
+        }
         self.level(&row, &mut wrong);
         if wrong.is_empty() {
             Ok(row)

@@ -4,7 +4,7 @@
 //! One sheet a first-level indicator, one row a school; above each column the item's id and its question, which is all
 //! that reading goes by. Awards and reports stand in a sheet of their own, one a row ([`list`]).
 //! `write` makes it ([`workbook`]), `checks` are its drop-down lists and limits, `guide` is its first sheet, `read`
-//! takes it back ([`read`]()).
+//! takes it back ([`read`]()); `origin` says which run's it is and whether it is still the latest.
 //!
 //! A cell that reads as it would be written is no change. So who entered an answer and when stay with it for as long
 //! as nobody alters it, and a workbook that went out and comes back changes nothing.
@@ -13,10 +13,12 @@
 mod checks;
 mod guide;
 mod list;
+mod origin;
 mod read;
 mod write;
 
-pub use read::{CellFault, Change, read};
+pub use origin::Origin;
+pub use read::{CellFault, Change, Overwritten, Reading, read};
 pub use write::workbook;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,12 +42,12 @@ const ATTACHMENTS: &str = "附件";
 /// Where there is nothing to be measured by.
 const NOT_APPLICABLE: &str = "不适用";
 
-/// The hidden sheet by which a workbook of another rubric is told.
+/// The hidden sheet by which a workbook of another rubric or run is told, and whether it is the latest.
 const MARKER: &str = "_classpulse";
 /// Its first word.
 const KIND: &str = "classpulse-evidence";
 /// Its version of columns and texts.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::{
     fmt,
 };
 
-use super::{ATTACHMENTS, CODE, Column, FORMAT, KIND, MARKER, SOURCE, known, list, sheet_name};
+use super::{ATTACHMENTS, CODE, Column, MARKER, Origin, SOURCE, known, list, origin, sheet_name};
 use crate::{
     domain::{
         ids::SchoolCode,
@@ -46,6 +46,61 @@ pub struct Change {
     pub evidence: Option<ItemEvidence>,
 }
 
+/// A cell of a workbook that is not the latest, where something else was kept.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Overwritten {
+    /// Sheet.
+    pub sheet: String,
+    /// Row as a spreadsheet numbers it.
+    pub row: u32,
+    /// Column as a spreadsheet names it, such as `F`.
+    pub column: String,
+    /// The column's heading, such as `1.1.1 材料依据`.
+    pub heading: String,
+    /// What was kept before, as the workbook would show it.
+    pub kept: String,
+}
+
+/// What a workbook comes to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// What is to be kept from now on.
+    pub changes: Vec<Change>,
+    /// Kept answers and rows of lists that the workbook does not show, and that stay because it is not the latest.
+    pub left_alone: usize,
+    /// Cells that replace what is kept, of a workbook that is not the latest: somebody else may have entered it since.
+    pub overwritten: Vec<Overwritten>,
+}
+
+impl Reading {
+    /// How many items are taken away altogether.
+    #[must_use]
+    pub fn removed(&self) -> usize {
+        let gone = self.changes.iter().filter(|one| one.evidence.is_none());
+        gone.count()
+    }
+
+    /// What whoever imports should know, in Chinese; `None` where the workbook says all there is.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        let alone = (self.left_alone > 0).then(|| {
+            format!(
+                "有 {} 项已有内容在本工作簿中是空的,因为它不是最新导出的材料表(或是空表、单独抄出的表),没有清除:\
+                 要清除,请重新导出材料表,清空后再导入。",
+                self.left_alone
+            )
+        });
+        let over = (!self.overwritten.is_empty()).then(|| {
+            format!(
+                "有 {} 格与已有内容不同,以本工作簿为准:可能有人在导出之后改过,请逐格核对。",
+                self.overwritten.len()
+            )
+        });
+        let note: String = alone.into_iter().chain(over).collect();
+        (!note.is_empty()).then_some(note)
+    }
+}
+
 /// One mistake in a workbook.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct CellFault {
@@ -81,8 +136,10 @@ impl fmt::Display for CellFault {
     }
 }
 
-/// Reads a filled workbook against what is kept now.
+/// Reads a filled workbook against what is kept now; `own` is the run that it goes into.
 ///
+/// An empty cell clears only in the workbook of the run's present revision: in an older one, a template or one without
+/// a marker it is no change, and so is a row that its 名单 lacks.
 /// Only what differs becomes a change, in the order of codes and of the rubric; `by` (1 to 500 characters) and `at`
 /// (Unix seconds) are who entered it and when.
 ///
@@ -92,10 +149,11 @@ pub fn read(
     rubric: &Rubric,
     schools: &[School],
     current: &BTreeMap<SchoolCode, SchoolEvidence>,
+    own: &Origin,
     by: &str,
     at: i64,
     bytes: &[u8],
-) -> Result<Vec<Change>, Vec<CellFault>> {
+) -> Result<Reading, Vec<CellFault>> {
     let file = |problem: String| vec![place::file(problem)];
     if by.trim().is_empty() || by.chars().count() > MAX_TEXT || by.chars().any(char::is_control) {
         return Err(file(format!("填报人应为 1 至 {MAX_TEXT} 字")));
@@ -104,51 +162,41 @@ pub fn read(
     if sheets.iter().any(|sheet| sheet.name.is_empty()) {
         return Err(file("材料表应为 .xlsx 工作簿,不是 CSV".to_owned()));
     }
-    if let Some(problem) = foreign(rubric, &sheets) {
-        return Err(file(problem));
-    }
+    let latest = origin::latest(rubric, own, &sheets).map_err(file)?;
     let mut reader = Reader {
         rubric,
         schools: schools.iter().map(|one| (one.code.as_str(), one)).collect(),
         current,
+        latest,
         known: known(rubric),
         faults: Faults::default(),
         columns: BTreeMap::new(),
         there: BTreeSet::new(),
         edits: BTreeMap::new(),
+        reading: Reading::default(),
     };
     reader.sheets(sheets);
-    let changes = reader.changes(by, at);
-    reader.faults.none_or_all().map(|()| changes)
-}
-
-/// Why this is not the workbook of this rubric, where its hidden sheet says so.
-fn foreign(rubric: &Rubric, sheets: &[Sheet]) -> Option<String> {
-    let marker = sheets.iter().find(|sheet| sheet.name == MARKER)?;
-    let word = |at: usize| marker.headings.get(at).map_or("", String::as_str);
-    if word(0) != KIND || word(2) != FORMAT {
-        return Some(format!(
-            "工作簿的格式版本是“{}”,本程序读的是“{FORMAT}”:请重新导出材料表,把内容抄入后再导入",
-            word(2)
-        ));
-    }
-    (word(1) != rubric.id).then(|| {
-        format!(
-            "这是细则“{}”的材料表,本次考核用的是“{}”({}):请用本细则导出的材料表",
-            word(1),
-            rubric.id,
-            rubric.title
-        )
-    })
+    reader.changes(by, at);
+    reader.faults.none_or_all().map(|()| reader.reading)
 }
 
 /// What the cells of one item of one school alter, each with its place.
-type Edits = Vec<(Place, Edit)>;
+type Edits = Vec<Altered>;
+
+/// What a cell alters.
+struct Altered {
+    place: Place,
+    edit: Edit,
+    /// What it replaces, where somebody else may have entered it since the workbook was made.
+    over: Option<String>,
+}
 
 struct Reader<'a> {
     rubric: &'a Rubric,
     schools: BTreeMap<&'a str, &'a School>,
     current: &'a BTreeMap<SchoolCode, SchoolEvidence>,
+    /// Whether the workbook shows all that is kept, so that an empty cell clears.
+    latest: bool,
     known: BTreeMap<String, Column<'a>>,
     faults: Faults,
     /// Where each column was found first.
@@ -156,12 +204,14 @@ struct Reader<'a> {
     /// Schools and items whose sheet is in the workbook.
     there: BTreeSet<(&'a SchoolCode, &'a str)>,
     edits: BTreeMap<(&'a SchoolCode, &'a str), Edits>,
+    reading: Reading,
 }
 
 impl<'a> Reader<'a> {
     fn sheets(&mut self, sheets: Vec<Sheet>) {
         let own: Vec<String> = self.rubric.groups.iter().map(sheet_name).collect();
-        let (mut found, mut awards) = (false, Vec::new());
+        let mut found = false;
+        let mut awards: Option<(usize, Sheet)> = None;
         for sheet in sheets.into_iter().filter(|sheet| sheet.name != MARKER) {
             self.faults.next_sheet(&sheet.name);
             let (name, row) = (sheet.name.clone(), sheet.heading_row);
@@ -177,7 +227,17 @@ impl<'a> Reader<'a> {
             found = true;
             let has = |heading: &str| sheet.headings.iter().any(|cell| cell == heading);
             if has(list::HEADINGS[list::ITEM]) {
-                awards.push((self.faults.sheet(), sheet));
+                // Two are not put together: the second is often a copy, and its rows would count twice.
+                if let Some((_, first)) = &awards {
+                    let problem = format!(
+                        "“{}”表已是名单,一个工作簿只能有一张:请把“{name}”表的内容并入其中,再删去此表",
+                        first.name
+                    );
+                    let place = self.faults.row(row);
+                    self.faults.add(&place, problem);
+                } else {
+                    awards = Some((self.faults.sheet(), sheet));
+                }
             } else {
                 self.grid(&sheet);
             }
@@ -187,7 +247,7 @@ impl<'a> Reader<'a> {
             self.faults.add(&Place::default(), problem);
         }
         // Lists last: what they leave out depends on which items have their sheet here.
-        for (number, sheet) in awards {
+        if let Some((number, sheet)) = awards {
             self.faults.back_to(number);
             self.awards(&sheet);
         }
@@ -198,11 +258,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Puts the altered cells together with what is kept, item by item, and checks the whole.
-    fn changes(&mut self, by: &str, at: i64) -> Vec<Change> {
+    fn changes(&mut self, by: &str, at: i64) {
         let order: BTreeMap<&str, usize> = (self.rubric.items().enumerate())
             .map(|(number, item)| (item.id.as_str(), number))
             .collect();
-        let mut changes = Vec::new();
+        let (mut changes, mut over) = (Vec::new(), Vec::new());
         for ((school, id), edits) in std::mem::take(&mut self.edits) {
             let Some(item) = self.rubric.item(id) else {
                 continue;
@@ -210,14 +270,15 @@ impl<'a> Reader<'a> {
             let kept = self.kept(school, id);
             let mut evidence = kept.cloned().unwrap_or_default();
             let mut places = BTreeMap::new();
-            for (place, edit) in edits {
-                places.insert(apply(&mut evidence, edit), place);
+            for altered in edits {
+                let before = evidence.clone();
+                let key = apply(&mut evidence, altered.edit);
+                if let Some(kept) = altered.over.filter(|_| evidence != before) {
+                    over.push((altered.place.clone(), kept));
+                }
+                places.insert(key, altered.place);
             }
-            let same = kept.is_some_and(|kept| {
-                (&kept.values, &kept.source, &kept.attachments)
-                    == (&evidence.values, &evidence.source, &evidence.attachments)
-            });
-            if same {
+            if kept == Some(&evidence) {
                 continue;
             }
             by.clone_into(&mut evidence.by);
@@ -238,7 +299,23 @@ impl<'a> Reader<'a> {
             let key = |change: &Change| order.get(change.item.as_str()).copied();
             (&one.school, key(one)).cmp(&(&other.school, key(other)))
         });
-        changes
+        over.sort();
+        let over = over
+            .into_iter()
+            .map(|(place, kept)| self.overwritten(&place, kept));
+        self.reading.overwritten = over.collect();
+        self.reading.changes = changes;
+    }
+
+    fn overwritten(&self, place: &Place, kept: String) -> Overwritten {
+        let cell = self.faults.named(place, kept);
+        Overwritten {
+            sheet: cell.sheet,
+            row: cell.row,
+            column: cell.column,
+            heading: cell.heading,
+            kept: cell.problem,
+        }
     }
 
     fn check(

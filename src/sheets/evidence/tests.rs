@@ -10,8 +10,39 @@ use crate::{
     tables::{self, Limits},
 };
 
+mod stale;
+
+/// A run at this revision.
+fn run_at(revision: i64) -> Origin {
+    Origin {
+        county: "231123".parse().unwrap(),
+        run_key: "2026 年度".to_owned(),
+        revision,
+        empty: false,
+    }
+}
+
+/// Exports at revision 7.
+fn export(evidence: &Evidence) -> Vec<u8> {
+    workbook(&RUBRIC, &schools(), evidence, &run_at(7)).unwrap()
+}
+
+/// Imports while the run is at this revision.
+fn import_at(revision: i64, current: &Evidence, bytes: &[u8]) -> Result<Reading, Vec<CellFault>> {
+    let own = run_at(revision);
+    read(
+        &RUBRIC,
+        &schools(),
+        current,
+        &own,
+        "李",
+        1_900_000_000,
+        bytes,
+    )
+}
+
 fn import(current: &Evidence, bytes: &[u8]) -> Result<Vec<Change>, Vec<CellFault>> {
-    read(&RUBRIC, &schools(), current, "李", 1_900_000_000, bytes)
+    import_at(7, current, bytes).map(|reading| reading.changes)
 }
 
 fn applied(mut current: Evidence, changes: Vec<Change>) -> Evidence {
@@ -45,7 +76,7 @@ proptest! {
     #[test]
     fn what_goes_out_comes_back(seed in any::<u64>()) {
         let evidence = random_evidence(seed, &schools());
-        let book = workbook(&RUBRIC, &schools(), &evidence).unwrap();
+        let book = export(&evidence);
         prop_assert_eq!(import(&evidence, &book), Ok(vec![]), "seed {}", seed);
         let fresh = import(&Evidence::new(), &book).unwrap();
         let taken = applied(Evidence::new(), fresh);
@@ -59,7 +90,7 @@ proptest! {
 
 #[test]
 fn the_template_changes_nothing_where_nothing_is_known() {
-    let book = workbook(&RUBRIC, &schools(), &Evidence::new()).unwrap();
+    let book = export(&Evidence::new());
     assert_eq!(import(&Evidence::new(), &book), Ok(vec![]));
     let names: Vec<String> = tables::read(
         &book,
@@ -104,6 +135,13 @@ fn fill(sheet: &mut Worksheet, headings: &[&str], rows: &[&[&str]]) {
 
 /// A sheet's name, headings and rows.
 type Filled<'a> = (&'a str, &'a [&'a str], &'a [&'a [&'a str]]);
+
+/// The same as the run's latest workbook.
+fn latest(sheets: &[Filled<'_>]) -> Vec<u8> {
+    let words = run_at(7).words(&RUBRIC);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    book(&[&[(MARKER, words.as_slice(), [].as_slice())], sheets].concat())
+}
 
 fn book(sheets: &[Filled<'_>]) -> Vec<u8> {
     let mut book = Workbook::new();
@@ -165,10 +203,11 @@ fn only_what_differs_changes_and_an_emptied_cell_removes() {
     );
     assert_eq!(evidence.values.len(), 1, "the answer stays");
 
-    let emptied = sheet(&[CODE, MET, "1.1.1 附件"], &[&[ONE]]);
-    let changes = import(&current, &emptied).unwrap();
-    assert_eq!(changes.len(), 1);
-    assert_eq!(changes[0].evidence, None);
+    let emptied = latest(&[("材料", &[CODE, MET, "1.1.1 附件"], &[&[ONE]])]);
+    let reading = import_at(7, &current, &emptied).unwrap();
+    assert_eq!(reading.changes.len(), 1);
+    assert_eq!(reading.changes[0].evidence, None);
+    assert_eq!((reading.removed(), reading.note()), (1, None));
 }
 
 #[test]
@@ -338,7 +377,7 @@ fn the_order_of_a_list_says_nothing() {
         import(&current, &book(&[("名单", &AWARDS, &sorted)])),
         Ok(vec![])
     );
-    let fewer = import(&current, &book(&[("名单", &AWARDS, &sorted[1..])])).unwrap();
+    let fewer = import(&current, &latest(&[("名单", &AWARDS, &sorted[1..])])).unwrap();
     assert_eq!(fewer.len(), 1);
 }
 
@@ -365,13 +404,13 @@ fn a_list_goes_only_where_its_item_is_there_too() {
     };
     let current = of_first("5.1", known(&[(LIST, Value::List(vec![row]))]));
     let none: &[&[&str]] = &[];
-    let alone = book(&[
+    let alone = latest(&[
         ("名单", &AWARDS, none),
         ("组织", &[CODE, MET], &[&[ONE, "是"]]),
     ]);
     let changes = import(&current, &alone).unwrap();
     assert_eq!(changes.len(), 1, "only 1.1.1: {changes:?}");
-    let counted = book(&[
+    let counted = latest(&[
         ("名单", &AWARDS, none),
         ("奖", &[CODE, "5.1 省一等奖"], &[&[ONE, "2"]]),
     ]);
@@ -387,7 +426,7 @@ fn other_workbooks_are_refused_with_a_sentence() {
     let marker = |words: &[&str; 3]| book(&[(MARKER, words, &[]), ("材料", &[CODE, MET], &[])]);
     let found = faults(import(
         &Evidence::new(),
-        &marker(&[KIND, "other-2020", "1"]),
+        &marker(&[KIND, "other-2020", FORMAT]),
     ));
     assert!(
         found[0].contains("other-2020") && found[0].contains("xunke-2018"),
@@ -405,8 +444,16 @@ fn other_workbooks_are_refused_with_a_sentence() {
     let found = faults(import(&Evidence::new(), &book(&[("名单", &["条目"], &[])])));
     assert!(found[0].contains("缺少“学校标识码”列"), "{found:?}");
     let book = sheet(&[CODE, MET], &[&[ONE, "是"]]);
-    let nobody = read(&RUBRIC, &schools(), &Evidence::new(), " ", 0, &book);
-    assert!(faults(nobody)[0].contains("填报人"));
+    let nobody = read(
+        &RUBRIC,
+        &schools(),
+        &Evidence::new(),
+        &run_at(7),
+        " ",
+        0,
+        &book,
+    );
+    assert!(faults(nobody.map(|reading| reading.changes))[0].contains("填报人"));
 }
 
 #[test]
@@ -418,19 +465,31 @@ fn two_sheets_may_not_hold_the_same_column() {
 }
 
 #[test]
+fn a_second_list_is_refused_by_its_name() {
+    let one: &[&[&str]] = &[&[ONE, "5.2a", "甲", "县", "", "", ""]];
+    let two: &[&[&str]] = &[&[ONE, "5.2a", "乙", "县", "", "", ""]];
+    let twice = book(&[("名单", &AWARDS, one), ("名单 (2)", &AWARDS, two)]);
+    let found = faults(import(&Evidence::new(), &twice));
+    assert_eq!(
+        found,
+        [
+            "名单 (2)!1 “名单”表已是名单,一个工作簿只能有一张:请把“名单 (2)”表的内容并入其中,再删去此表"
+        ]
+    );
+}
+
+#[test]
 fn long_choices_and_strange_names_still_make_a_workbook() {
     let long = rubric::DEFAULT
         .replace("name = \"组织管理\"", "name = \"组织/管理[一]:*?\"")
         .replace("[\"好\", 5]", &format!("[\"{}\", 5]", "好,".repeat(150)));
     let rubric = Rubric::parse(&long).unwrap();
-    let book = workbook(&rubric, &schools(), &Evidence::new()).unwrap();
-    let none = read(&rubric, &schools(), &Evidence::new(), "李", 1, &book);
-    assert_eq!(none, Ok(vec![]));
-    let no_schools = workbook(&rubric, &[], &Evidence::new()).unwrap();
-    assert_eq!(
-        read(&rubric, &[], &Evidence::new(), "李", 1, &no_schools),
-        Ok(vec![])
-    );
+    let (nothing, own) = (Evidence::new(), run_at(7));
+    for schools in [schools(), Vec::new()] {
+        let book = workbook(&rubric, &schools, &nothing, &own).unwrap();
+        let none = read(&rubric, &schools, &nothing, &own, "李", 1, &book);
+        assert_eq!(none, Ok(Reading::default()));
+    }
 }
 
 #[test]

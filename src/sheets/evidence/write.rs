@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use rust_xlsxwriter::{Format, FormatAlign, ProtectionOptions, Workbook, Worksheet, XlsxError};
 
 use super::{
-    CODE, Column, FORMAT, KIND, MARKER, Part, SCHOOL, STAGE, Shown,
+    CODE, Column, MARKER, Part, SCHOOL, STAGE, Shown,
     checks::{self, Choices},
     columns, guide,
     list::{self, HEADINGS, Listed},
+    origin::{self, Origin},
     sheet_name, shown,
 };
 use crate::{
@@ -33,7 +34,9 @@ const PAGE: f64 = 200.0;
 /// Rows of 名单 that have drop-down lists.
 const LIST_ROWS: u32 = 20_000;
 
-/// The workbook of these schools, in this order, with what is known of them; empty `evidence` makes the template.
+/// The workbook of these schools, in this order, with what is known of them.
+///
+/// Where `origin` says that it is empty it is the template, and `evidence` is not looked at.
 ///
 /// # Errors
 /// [`WriteError`] where it does not fit into a workbook, such as a million schools.
@@ -41,20 +44,22 @@ pub fn workbook(
     rubric: &Rubric,
     schools: &[School],
     evidence: &BTreeMap<SchoolCode, SchoolEvidence>,
+    origin: &Origin,
 ) -> Result<Vec<u8>, WriteError> {
+    let nothing = BTreeMap::new();
     let mut book = Workbook::new();
     guide::write(book.add_worksheet(), rubric)?;
     let mut marker = Worksheet::new();
     marker.set_name(MARKER)?;
-    for (column, word) in (0..).zip([KIND, &rubric.id, FORMAT]) {
+    for (column, word) in (0..).zip(origin.words(rubric)) {
         marker.write_string(0, column, word)?;
     }
     marker.set_very_hidden(true);
-    let mut choices = Choices::of(&mut marker, 4);
+    let mut choices = Choices::of(&mut marker, origin::FREE);
     let known = Known {
         rubric,
         schools,
-        evidence,
+        evidence: if origin.empty { &nothing } else { evidence },
     };
     for group in &rubric.groups {
         let columns = columns(group);

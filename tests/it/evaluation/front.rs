@@ -31,6 +31,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, transport::Channel};
 
+mod clerks;
 mod mistakes;
 mod year;
 

@@ -1,7 +1,5 @@
 //! Workbooks and other files of `Evaluation`: in one request, out in pieces.
 
-use std::collections::BTreeMap;
-
 use classpulse_proto::v1;
 use jiff::tz::TimeZone;
 use tonic::Status;
@@ -12,7 +10,7 @@ use crate::{
     evaluation::{self, Entry, Loaded},
     sheets::{
         WriteError,
-        evidence::{self, CellFault},
+        evidence::{self, CellFault, Origin, Overwritten},
         run::{self, Export, UnknownExport},
     },
     store::Store,
@@ -20,6 +18,9 @@ use crate::{
 
 /// Largest workbook that is taken.
 const MAX_FILE: usize = 8 * 1024 * 1024;
+
+/// Most overwritten cells that are listed: as many as mistakes are.
+const MAX_OVERWRITTEN: usize = 1_000;
 
 /// Bytes in one piece.
 const PIECE: usize = 1024 * 1024;
@@ -61,12 +62,9 @@ fn unwritten(problem: WriteError) -> Status {
 pub(super) async fn workbook(store: &dyn Store, run: i64, empty: bool) -> Result<Vec<u8>, Status> {
     let entry = evaluation::form(store, run).await?;
     blocking(move || {
-        let known = if empty {
-            BTreeMap::new()
-        } else {
-            entry.evidence
-        };
-        evidence::workbook(&entry.rubric, &entry.schools, &known).map_err(unwritten)
+        let origin = Origin::of(&entry, empty);
+        evidence::workbook(&entry.rubric, &entry.schools, &entry.evidence, &origin)
+            .map_err(unwritten)
     })
     .await
 }
@@ -97,30 +95,36 @@ pub(super) async fn import(
             &form.rubric,
             &form.schools,
             &form.evidence,
+            &Origin::of(&form, false),
             &by,
             now,
             &content,
         ))
     })
     .await?;
-    let changes = match read {
-        Ok(changes) => changes,
+    let reading = match read {
+        Ok(reading) => reading,
         Err(faults) => {
             return Ok(v1::ImportEvidenceWorkbookResponse {
-                changed: 0,
                 faults: faults.into_iter().map(cell_fault).collect(),
                 revision,
+                ..Default::default()
             });
         }
     };
-    let count = convert::narrow("changes", changes.len())?;
+    let count = convert::narrow("changes", reading.changes.len())?;
     let mut answer = v1::ImportEvidenceWorkbookResponse {
         changed: count,
+        removed: convert::narrow("removed", reading.removed())?,
+        left_alone: convert::narrow("left_alone", reading.left_alone)?,
+        overwritten: convert::narrow("overwritten", reading.overwritten.len())?,
+        note: reading.note().unwrap_or_default(),
         faults: Vec::new(),
+        overwritten_cells: overwritten(reading.overwritten),
         revision,
     };
     if !dry_run && count > 0 {
-        let entries = changes.into_iter().map(|one| Entry {
+        let entries = reading.changes.into_iter().map(|one| Entry {
             school: one.school,
             item: one.item,
             evidence: one.evidence,
@@ -131,6 +135,17 @@ pub(super) async fn import(
         answer.revision = entered.revision;
     }
     Ok(answer)
+}
+
+fn overwritten(cells: Vec<Overwritten>) -> Vec<v1::OverwrittenCell> {
+    let cells = cells.into_iter().take(MAX_OVERWRITTEN);
+    let cells = cells.map(|cell| v1::OverwrittenCell {
+        sheet: cell.sheet,
+        row: cell.row,
+        column: format!("{} {}", cell.column, cell.heading),
+        kept: cell.kept,
+    });
+    cells.collect()
 }
 
 fn cell_fault(from: CellFault) -> v1::CellFault {

@@ -36,6 +36,13 @@ fn what_is_unfit_is_named_with_the_mend() {
         proof: String::new(),
     };
     let list = |rows: Vec<ListRow>| (LIST, Value::List(rows));
+    let titled = |title: &str| {
+        let title = title.to_owned();
+        list(vec![ListRow {
+            title,
+            ..row("省", Some(1))
+        }])
+    };
     let n = Value::Count;
     let points = |text: &str| Value::Points(text.parse().unwrap());
     let word = |text: &str| Value::Text(text.to_owned());
@@ -150,6 +157,15 @@ fn what_is_unfit_is_named_with_the_mend() {
             LIST,
             "国家一等奖",
         ),
+        ("5.1", vec![titled("省大赛 ")], LIST, "前后不能有空格"),
+        (
+            "5.1",
+            vec![titled("\u{3000}省大赛")],
+            LIST,
+            "前后不能有空格",
+        ),
+        ("5.1", vec![titled("省\n大赛")], LIST, "不能换行"),
+        ("5.1", vec![titled("省\t大赛")], LIST, "控制字符"),
         ("5.1", vec![list(Vec::new())], LIST, "1 至 500 行"),
         ("5.2a", vec![list(vec![row("省", Some(1))])], LIST, "省"),
     ];

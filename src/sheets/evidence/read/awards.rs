@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Place, Reader, edit::listed};
+use super::{Altered, Place, Reader, edit::listed};
 use crate::{
     domain::{
         ids::SchoolCode,
@@ -170,6 +170,15 @@ impl<'a> Reader<'a> {
         if rows.len() < found.len() {
             return;
         }
+        if !self.latest {
+            // Rows that somebody else may have added since stay, as what an empty cell does not show stays.
+            let missing = beside(kept, &rows);
+            self.reading.left_alone += missing.len();
+            rows.extend(missing);
+            if rows.len() == kept.len() {
+                return;
+            }
+        }
         let first = found.first().map(|(number, _)| *number);
         let place = first.map_or_else(Place::default, |row| self.award_place(columns, row, ITEM));
         if rows.len() > MAX_ROWS {
@@ -182,6 +191,24 @@ impl<'a> Reader<'a> {
         }
         let value = (!rows.is_empty()).then_some(Value::List(rows));
         let edits = self.edits.entry((school, id)).or_default();
-        edits.push((place, listed(value)));
+        edits.push(Altered {
+            place,
+            edit: listed(value),
+            over: None,
+        });
     }
+}
+
+/// The kept rows that are not among these; of equal ones, as many as are lacking.
+fn beside(kept: &[ListRow], rows: &[ListRow]) -> Vec<ListRow> {
+    let same = |one: &ListRow, other: &ListRow| list::texts("", one) == list::texts("", other);
+    let mut rows: Vec<&ListRow> = rows.iter().collect();
+    let mut missing = Vec::new();
+    for one in kept {
+        match rows.iter().position(|row| same(row, one)) {
+            Some(at) => drop(rows.swap_remove(at)),
+            None => missing.push(one.clone()),
+        }
+    }
+    missing
 }

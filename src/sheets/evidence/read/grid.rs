@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Place, Reader, edit::edit};
+use super::{Altered, Place, Reader, edit::edit};
 use crate::{
     domain::rubric::Rubric,
     sheets::evidence::{CODE, Column, SCHOOL, SOURCE, STAGE, item_columns, plain_heading, shown},
@@ -159,8 +159,17 @@ impl<'a> Reader<'a> {
         if kept.read_back() == text {
             return;
         }
+        let over = Some(kept.read_back()).filter(|kept| !self.latest && !kept.is_empty());
+        if over.is_some() && text.is_empty() {
+            self.reading.left_alone += 1;
+            return;
+        }
+        let over = over.map(str::to_owned);
         match edit(&column.part, &text) {
-            Ok(edit) => self.edits.entry(key).or_default().push((place, edit)),
+            Ok(edit) => {
+                let altered = Altered { place, edit, over };
+                self.edits.entry(key).or_default().push(altered);
+            }
             Err(problem) => self.faults.add(&place, problem),
         }
     }

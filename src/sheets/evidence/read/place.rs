@@ -70,6 +70,21 @@ impl Faults {
         self.found.push((place.clone(), problem.into()));
     }
 
+    /// A place as somebody finds it in the workbook, with what is said of it.
+    pub(super) fn named(&self, place: &Place, problem: String) -> CellFault {
+        let sheet = (place.sheet.checked_sub(1)).and_then(|at| self.names.get(at));
+        CellFault {
+            sheet: sheet.cloned().unwrap_or_default(),
+            row: place.row,
+            column: match u16::try_from(place.column) {
+                Ok(0) | Err(_) => String::new(),
+                Ok(column) => rust_xlsxwriter::utility::column_number_to_name(column - 1),
+            },
+            heading: place.heading.clone(),
+            problem,
+        }
+    }
+
     /// All mistakes by sheet, row and column.
     pub(super) fn none_or_all(mut self) -> Result<(), Vec<CellFault>> {
         if self.found.is_empty() {
@@ -78,18 +93,8 @@ impl Faults {
         self.found.sort();
         let more = self.found.len().saturating_sub(MAX_FAULTS);
         self.found.truncate(MAX_FAULTS);
-        let named = |place: &Place| place.sheet.checked_sub(1).and_then(|at| self.names.get(at));
-        let letter = |column: usize| match u16::try_from(column) {
-            Ok(0) | Err(_) => String::new(),
-            Ok(column) => rust_xlsxwriter::utility::column_number_to_name(column - 1),
-        };
-        let found = self.found.iter().map(|(place, problem)| CellFault {
-            sheet: named(place).cloned().unwrap_or_default(),
-            row: place.row,
-            column: letter(place.column),
-            heading: place.heading.clone(),
-            problem: problem.clone(),
-        });
+        let found = self.found.iter();
+        let found = found.map(|(place, problem)| self.named(place, problem.clone()));
         let mut all: Vec<CellFault> = found.collect();
         if more > 0 {
             all.push(file(format!("……另有 {more} 处错误未列出")));

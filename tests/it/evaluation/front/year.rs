@@ -198,7 +198,16 @@ async fn freezes(program: &Program, front: &Front, number: i64) {
     let digest = frozen.freeze.unwrap().digest;
     assert!(program.done(&["runs", "verify", &run]).contains(&digest));
     program.refused(
-        &["evidence", "set", &run, "2123000001", "5.6", "--by", "李"],
+        &[
+            "evidence",
+            "set",
+            &run,
+            "2123000001",
+            "5.6",
+            "--clear",
+            "--by",
+            "李",
+        ],
         "frozen",
     );
     let put = v1::PutEvidenceRequest {
