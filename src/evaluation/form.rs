@@ -9,6 +9,7 @@ use crate::{
     domain::{
         ids::{CountyCode, SchoolCode},
         rubric::{Rubric, SchoolEvidence},
+        usage::Period,
     },
     store::{School, Store},
 };
@@ -20,6 +21,10 @@ pub struct Form {
     pub county: CountyCode,
     /// The run's key among the county's.
     pub key: String,
+    /// Its name.
+    pub name: String,
+    /// The days that count.
+    pub period: Period,
     /// What asks.
     pub rubric: Rubric,
     /// Who is asked, by code.
@@ -49,6 +54,8 @@ pub async fn form(store: &dyn Store, run: i64) -> Result<Form, EvaluationError> 
         return Ok(Form {
             county: run.county,
             key: run.key,
+            name: run.name,
+            period: run.period,
             rubric: inputs.rubric.rubric,
             schools: schools.collect(),
             evidence: inputs.evidence,
@@ -62,6 +69,8 @@ pub async fn form(store: &dyn Store, run: i64) -> Result<Form, EvaluationError> 
         schools: store.schools(&found.county).await?,
         county: found.county,
         key: found.key,
+        name: found.name,
+        period: found.period,
         evidence: known_evidence(store, run).await?,
         revision: found.revision,
     })

@@ -36,6 +36,7 @@ fn run(empty: bool) -> Origin {
     Origin {
         county: "231123".parse().unwrap(),
         run_key: "2026".to_owned(),
+        run_name: "2026 年度".to_owned(),
         revision: 1,
         empty,
     }

@@ -10,13 +10,14 @@ use crate::{
     tables::Sheet,
 };
 
-/// Where [`Origin`] stands in the marker: county, run, revision, template or not.
+/// Where [`Origin`] stands in the marker: county, run, revision, template or not, the run's name.
 const COUNTY: usize = 3;
 const RUN: usize = 4;
 const REVISION: usize = 5;
 const CONTENT: usize = 6;
+const NAME: usize = 7;
 /// The first column of the marker sheet that [`Origin::words`] leave free.
-pub(super) const FREE: u16 = 8;
+pub(super) const FREE: u16 = 9;
 /// That a workbook was made without what was known.
 const TEMPLATE: &str = "template";
 /// That it was made with all of it.
@@ -29,6 +30,8 @@ pub struct Origin {
     pub county: CountyCode,
     /// The run's key among the county's.
     pub run_key: String,
+    /// How people call the run: its name and days. Keys may be digests, which say nothing to them.
+    pub run_name: String,
     /// The run's revision.
     pub revision: i64,
     /// Whether what is known was left out.
@@ -42,13 +45,17 @@ impl Origin {
         Self {
             county: form.county.clone(),
             run_key: form.key.clone(),
+            run_name: format!(
+                "{}({} 至 {})",
+                form.name, form.period.first, form.period.last
+            ),
             revision: form.revision,
             empty,
         }
     }
 
     /// The marker's words.
-    pub(super) fn words(&self, rubric: &Rubric) -> [String; 7] {
+    pub(super) fn words(&self, rubric: &Rubric) -> [String; 8] {
         let content = if self.empty { TEMPLATE } else { FILLED };
         [
             KIND.to_owned(),
@@ -58,6 +65,7 @@ impl Origin {
             self.run_key.clone(),
             self.revision.to_string(),
             content.to_owned(),
+            self.run_name.clone(),
         ]
     }
 }
@@ -90,9 +98,9 @@ pub(super) fn latest(rubric: &Rubric, own: &Origin, sheets: &[Sheet]) -> Result<
         return Err(format!(
             "这是 {} 的考核“{}”的材料表,要导入的是 {} 的考核“{}”:请用本次考核导出的材料表",
             word(COUNTY),
-            word(RUN),
+            word(NAME),
             own.county,
-            own.run_key
+            own.run_name
         ));
     }
     // A newer revision than the run's comes from another copy of the store; it knows no better.

@@ -16,7 +16,8 @@ mod stale;
 fn run_at(revision: i64) -> Origin {
     Origin {
         county: "231123".parse().unwrap(),
-        run_key: "2026 年度".to_owned(),
+        run_key: "k26".to_owned(),
+        run_name: "2026 年度".to_owned(),
         revision,
         empty: false,
     }

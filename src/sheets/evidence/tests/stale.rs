@@ -136,7 +136,8 @@ fn another_run_s_workbook_is_refused_by_both_names() {
         faults(import(&Evidence::new(), &book))
     };
     let last_year = Origin {
-        run_key: "2025 年度".to_owned(),
+        run_key: "k25".to_owned(),
+        run_name: "2025 年度".to_owned(),
         ..run_at(7)
     };
     assert_eq!(

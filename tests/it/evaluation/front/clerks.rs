@@ -108,7 +108,7 @@ async fn what_is_set_joins_what_is_there() {
     assert_eq!(known().0, Json::Null);
     let first = [
         "2.1.2",
-        "办公电脑台数=9",
+        "办公电脑台数=40",
         "--source",
         "台账",
         "--attachment",
@@ -153,7 +153,7 @@ async fn what_is_missing_is_listed() {
     has_set(
         &program,
         &run,
-        &["2.1.2", "办公电脑台数=9", "专任教师人数=40"],
+        &["2.1.2", "办公电脑台数=40", "专任教师人数=40"],
     );
     let list = ["evidence", "list", &run, "--school", ONE];
     let out = program.done(&list);
