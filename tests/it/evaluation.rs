@@ -3,6 +3,7 @@
 mod county;
 mod format;
 mod front;
+mod rows;
 
 use std::io::Write as _;
 
@@ -15,8 +16,7 @@ use classpulse::{
     },
     evaluation::{
         Changes, Entry, EvaluationError, Excluded, Freezing, InputDifference, Results,
-        Verification, compare, enter, explain, freeze, inputs_of, list_evidence, list_exclusions,
-        load, verify, what_if,
+        Verification, compare, enter, explain, freeze, inputs_of, load, verify, what_if,
     },
     query,
     retention::expire,
@@ -203,8 +203,6 @@ fn altered(all: &[Record], key: &str, from: &str, to: &str, hidden: bool) -> Vec
     all
 }
 
-type Change<'a> = &'a dyn Fn(&mut Record);
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tampered_part_is_found() {
     let Kept { store, .. } = &filled().await;
@@ -233,86 +231,6 @@ async fn a_tampered_part_is_found() {
         if !follows.is_empty() {
             assert!(said(&found).contains(&follows), "{key}: {found:?}");
         }
-    }
-    // The rows beside the parts.
-    let other = format!("{}\n# 另一份\n", rubric::DEFAULT);
-    let other = store.put_rubric(&other, NOW).await.unwrap();
-    let predecessor = draft(store, "before").await;
-    freeze(store, predecessor, freezing()).await.unwrap();
-    let all = everything(store).await;
-    let changes: [(&str, Change<'_>); 8] = [
-        ("rubric", &|record| {
-            if let Record::Run(run) = record
-                && run.key == "k"
-            {
-                run.rubric = other;
-            }
-        }),
-        ("run", &|record| {
-            if let Record::Run(run) = record
-                && run.key == "k"
-            {
-                run.supersedes = Some("before".to_owned());
-            }
-        }),
-        ("run", &|record| {
-            if let Record::Run(run) = record
-                && run.key == "k"
-            {
-                run.minutes_from = Some("before".to_owned());
-            }
-        }),
-        ("evidence", &|record| {
-            if let Record::RunEvidence(one) = record {
-                one.content = one.content.replace("true", "false");
-            }
-        }),
-        ("evidence", &|record| {
-            if let Record::RunEvidence(one) = record {
-                one.content = "{}".to_owned();
-            }
-        }),
-        ("evidence", &|record| {
-            if let Record::RunEvidence(one) = record
-                && one.item == "5.3"
-            {
-                one.item = "5.4".to_owned();
-            }
-        }),
-        ("exclusions", &|record| {
-            if let Record::RunExclusion(one) = record {
-                one.exclusion.reason = "没有理由".to_owned();
-            }
-        }),
-        ("exclusions", &|record| {
-            if let Record::RunExclusion(one) = record {
-                one.number += 1;
-            }
-        }),
-    ];
-    for (index, (expected, change)) in changes.into_iter().enumerate() {
-        let mut changed = all.clone();
-        changed.iter_mut().for_each(change);
-        assert_ne!(changed, all, "{index}");
-        // A run comes after those that it refers to.
-        changed.sort_by_key(|record| match record {
-            Record::Run(run) => 1 + u8::from(run.key == "k"),
-            Record::RunEvidence(_) | Record::RunExclusion(_) | Record::RunPart(_) => 3,
-            _ => 0,
-        });
-        let other = moved(&changed).await;
-        let found = verify(&other.store, run).await.unwrap();
-        assert_eq!(said(&found), [expected], "{index}: {found:?}");
-        // What is listed is what was frozen, whatever the rows say.
-        let (here, there) = (store, &other.store);
-        assert_eq!(
-            list_evidence(there, run, None).await.unwrap(),
-            list_evidence(here, run, None).await.unwrap()
-        );
-        assert_eq!(
-            list_exclusions(there, run).await.unwrap(),
-            store.exclusions(run).await.unwrap()
-        );
     }
     // Cut off, and gone.
     let mut cut = all.clone();

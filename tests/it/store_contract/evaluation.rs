@@ -385,7 +385,7 @@ pub(super) async fn exclusions_are_a_persons_word(database: &Database) {
     assert_eq!(kept, MAX_EXCLUSIONS);
     let new = || {
         let mut new = exclusion(1);
-        new.reason = "另一天".to_owned();
+        "另一天".clone_into(&mut new.reason);
         new
     };
     is_conflict(&store.add_exclusion(id, new()).await, "10000 exclusions");
