@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! One sheet a first-level indicator, one row a school; above each column the item's id and its question, which is all
-//! that reading goes by. Awards and reports stand in a sheet of their own, one a row ([`list`]).
+//! that reading goes by. Awards and reports stand in a sheet of their own, one a row (`list`).
 //! `write` makes it ([`workbook`]), `checks` are its drop-down lists and limits, `guide` is its first sheet, `read`
 //! takes it back ([`read`]()); `origin` says which run's it is and whether it is still the latest.
 //!
