@@ -1,5 +1,6 @@
 //! Evaluation runs, through the store: frozen figures stay, follow from their parts, and can be appealed against.
 
+mod bounds;
 mod county;
 mod format;
 mod front;

@@ -251,37 +251,3 @@ fn answers_survive_their_json() {
             .is_err()
     );
 }
-
-/// The store keeps no more than 1 MiB of one item.
-#[test]
-fn the_fullest_list_fits_what_is_kept_of_an_item() {
-    let rubric = Rubric::parse(DEFAULT).unwrap();
-    let item = rubric.item("5.1").unwrap();
-    let text = |length| "𠀀".repeat(length);
-    let row = |length| ListRow {
-        title: text(length),
-        level: "省".to_owned(),
-        prize: "一等奖".to_owned(),
-        person: Some(u32::MAX),
-        proof: text(length),
-    };
-    let with = |rows| ItemEvidence {
-        values: [(LIST.to_owned(), Value::List(rows))].into(),
-        source: text(MAX_TEXT),
-        attachments: vec![text(MAX_TEXT); MAX_ATTACHMENTS],
-        by: text(MAX_TEXT),
-        at: i64::MIN,
-    };
-    let fullest = with(vec![row(list::MAX_ROW_TEXT); list::MAX_ROWS]);
-    assert_eq!(check(&rubric, Stage::Primary, item, &fullest), []);
-    assert!(serde_json::to_string(&fullest).unwrap().len() < crate::store::MAX_EVIDENCE_BYTES);
-    let longer = with(vec![row(list::MAX_ROW_TEXT + 1)]);
-    let faults = check(&rubric, Stage::Primary, item, &longer);
-    assert_eq!(faults.len(), 2, "{faults:?}");
-    assert!(
-        faults
-            .iter()
-            .all(|fault| fault.problem.contains("1 至 200 字")),
-        "{faults:?}"
-    );
-}
