@@ -16,7 +16,7 @@ async fn draft(key: &str) -> (Program, Arc<SqliteStore>, String) {
 fn create(program: &Program, name: &str) -> String {
     let from_to = ["--from", "2026-09-07", "--to", "2026-09-20", "--by", "王科"];
     let run = program.json(&[&["runs", "create", name], from_to.as_slice()].concat());
-    run["id"].to_string()
+    run["run"]["id"].to_string()
 }
 
 const ONE: &str = "2123000001";

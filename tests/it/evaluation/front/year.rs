@@ -144,7 +144,7 @@ async fn measures_and_explains(front: &Front, number: i64) {
     assert_eq!(why.terminals[0].days[0].used, "08:00-09:20");
     assert_eq!(why.terminals[1].counted_minutes, 0);
     assert_eq!((why.counted_minutes, why.service_days), (700, 20));
-    assert_eq!(why.highest_average, "60.00");
+    assert_eq!(why.highest_average, "50.00");
 }
 
 async fn tries_otherwise(program: &Program, front: &Front, number: i64) {
