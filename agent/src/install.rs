@@ -202,5 +202,18 @@ fn read(text: &str) -> Result<toml::Table, InstallError> {
     })
 }
 
+/// The text of the county's authority, which must hold a certificate.
+fn read_authority(path: &Path) -> Result<String, InstallError> {
+    let text = fs::read_to_string(path).map_err(InstallError::file(path, "read"))?;
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(text)
+    } else {
+        Err(InstallError::Option {
+            key: "ca",
+            problem: format!("{} holds no certificate in PEM", path.display()),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -146,6 +146,13 @@ impl Feed {
             }
         }
     }
+
+    /// What was said to be missing so far.
+    #[cfg(all(test, windows))]
+    pub(crate) fn told(&self) -> Vec<&'static str> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.clone()
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use axum::extract::{Multipart, multipart::MultipartError};
 
 use super::failure::Failure;
+use crate::domain::ids::SchoolCode;
 
 /// An upload: the file and the button that sent it.
 #[derive(Debug, Default)]
@@ -13,6 +14,16 @@ pub(super) struct Upload {
     pub(super) content: Vec<u8>,
     /// The value of the button `do`.
     pub(super) action: String,
+}
+
+/// The school that was chosen in a form.
+///
+/// # Errors
+/// A field that names none.
+pub(super) fn school(chosen: &str) -> Result<SchoolCode, Failure> {
+    chosen
+        .parse()
+        .map_err(|_error| Failure::field("学校", "请选择学校"))
 }
 
 fn unreadable(error: &MultipartError) -> Failure {

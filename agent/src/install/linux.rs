@@ -12,7 +12,7 @@ use std::{
 
 mod files;
 
-use super::{InstallError, InstallOptions, UninstallOptions, configuration};
+use super::{InstallError, InstallOptions, UninstallOptions, configuration, read_authority};
 use crate::config::Config;
 use files::{Owner, Wanted, put, remove, take_over};
 
@@ -166,18 +166,6 @@ impl Done {
 
     fn note(&mut self, line: impl Into<String>) {
         self.lines.push(line.into());
-    }
-}
-
-fn read_authority(path: &Path) -> Result<String, InstallError> {
-    let text = fs::read_to_string(path).map_err(InstallError::file(path, "read"))?;
-    if text.contains("-----BEGIN CERTIFICATE-----") {
-        Ok(text)
-    } else {
-        Err(InstallError::Option {
-            key: "ca",
-            problem: format!("{} holds no certificate in PEM", path.display()),
-        })
     }
 }
 

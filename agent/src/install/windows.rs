@@ -19,7 +19,7 @@ mod closed;
 mod files;
 mod service;
 
-use super::{InstallError, InstallOptions, UninstallOptions, configuration};
+use super::{InstallError, InstallOptions, UninstallOptions, configuration, read_authority};
 use crate::{
     config::Config,
     folders::{Folders, PROGRAM},
@@ -177,18 +177,6 @@ fn read_configuration(folders: &Folders) -> Result<String, InstallError> {
     match fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         read => read.map_err(InstallError::file(&path, "read")),
-    }
-}
-
-fn read_authority(path: &Path) -> Result<String, InstallError> {
-    let text = fs::read_to_string(path).map_err(InstallError::file(path, "read"))?;
-    if text.contains("-----BEGIN CERTIFICATE-----") {
-        Ok(text)
-    } else {
-        Err(InstallError::Option {
-            key: "ca",
-            problem: format!("{} holds no certificate in PEM", path.display()),
-        })
     }
 }
 

@@ -57,8 +57,6 @@ pub struct WindowsSense {
     last_input_ms: Option<u64>,
     /// Of the last look, in the order of `sources`.
     sights: Vec<Sight>,
-    /// What sessions lack and was said in the log.
-    told: Vec<&'static str>,
 }
 
 impl WindowsSense {
@@ -69,7 +67,6 @@ impl WindowsSense {
             demands,
             last_input_ms: None,
             sights: Vec::new(),
-            told: Vec::new(),
         }
     }
 
@@ -93,16 +90,6 @@ impl WindowsSense {
             count,
         }
     }
-
-    /// Says once what sessions do not have.
-    fn tell_missing(&mut self, mono_ms: u64) {
-        for source in self.feed.missing(mono_ms) {
-            if !self.told.contains(&source) {
-                tracing::warn!(source, "a session does not have this source");
-                self.told.push(source);
-            }
-        }
-    }
 }
 
 impl Sense for WindowsSense {
@@ -112,7 +99,7 @@ impl Sense for WindowsSense {
             .iter()
             .map(|source| self.look(*source, mono_ms));
         self.sights = looks.collect();
-        self.tell_missing(mono_ms);
+        self.feed.tell_missing(mono_ms);
         let sights = self.sights.iter().filter_map(|sight| sight.seen);
         let all = sights.fold(Observation::default(), both);
         // A session that ends takes its word with it, but not its input.
@@ -239,7 +226,7 @@ mod tests {
         feed.hear(1, 1_000, signs);
         assert_eq!(sense.observe(1_000, 0), Observation::default());
         assert_eq!(words(&sense, 1_000), ["nothing (1)", "missing"]);
-        assert_eq!(sense.told, [lack::SOUND]);
+        assert_eq!(feed.told(), [lack::SOUND]);
         let unwanted = open(&[], Feed::default());
         assert!(unwanted.missing().is_empty() && unwanted.sources.is_empty());
     }

@@ -4,8 +4,8 @@ use axum::{Form, extract::State, response::Redirect};
 use serde::Deserialize;
 
 use crate::{
-    dashboard::{Again, Context, failure::Failure},
-    domain::ids::{SchoolCode, TerminalId},
+    dashboard::{Again, Context, failure::Failure, form},
+    domain::ids::TerminalId,
     registry::{self, Approval, ApproveError},
 };
 
@@ -55,10 +55,7 @@ pub(in crate::dashboard) async fn approve(
         .terminal
         .parse()
         .map_err(|_error| Failure::field("终端", "编号不合规"))?;
-    let school: SchoolCode = form
-        .school
-        .parse()
-        .map_err(|_error| Failure::field("学校", "请选择学校"))?;
+    let school = form::school(&form.school)?;
     let approval = Approval {
         terminal,
         school,

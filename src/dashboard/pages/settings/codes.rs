@@ -15,10 +15,10 @@ use crate::{
         Context,
         failure::Failure,
         filters::Filters,
+        form,
         table::{Cell, Column, Table},
         text,
     },
-    domain::ids::SchoolCode,
     enrolment::{self, MAX_DAYS, MAX_USES, Terms},
     store::{EnrolmentCode, School},
 };
@@ -103,10 +103,7 @@ pub(in crate::dashboard) async fn issue(
     State(at): State<Context>,
     Form(form): Form<IssueForm>,
 ) -> Result<Response, Failure> {
-    let school: SchoolCode = form
-        .school
-        .parse()
-        .map_err(|_error| Failure::field("学校", "请选择学校"))?;
+    let school = form::school(&form.school)?;
     if !(1..=MAX_USES).contains(&form.uses) || !(1..=MAX_DAYS).contains(&form.days) {
         let allowed = format!("台数 1 到 {MAX_USES},天数 1 到 {MAX_DAYS}");
         return Err(Failure::field("注册码", allowed));

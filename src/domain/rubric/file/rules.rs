@@ -321,60 +321,40 @@ impl Rules<'_, '_> {
 
     fn condition(&mut self, raw: Spanned<RawCondition>) -> Option<Condition> {
         let at = Spanned::new(raw.span(), ());
-        match raw.into_inner() {
-            RawCondition {
-                met: Some(met),
-                due: None,
-                done: None,
-                number: None,
-                part: None,
-                whole: None,
-                at_least: None,
-                bound: None,
-                not_applicable: None,
-            } => Some(Condition::Met(self.ask(&met))),
-            RawCondition {
-                met: None,
-                due: Some(due),
-                done: Some(done),
-                number: None,
-                part: None,
-                whole: None,
-                at_least: None,
-                bound: None,
-                not_applicable: None,
-            } => Some(Condition::AllDone {
-                due: self.ask(&due),
-                done: self.ask(&done),
-            }),
-            RawCondition {
-                met: None,
-                due: None,
-                done: None,
-                number: Some(number),
-                part: None,
-                whole: None,
-                at_least: Some(bound),
-                bound: None,
-                not_applicable: None,
-            } => self.at_least(&number, &bound),
-            RawCondition {
-                met: None,
-                due: None,
-                done: None,
-                number: None,
-                part: Some(part),
-                whole: Some(whole),
-                at_least: Some(at_least),
-                bound,
-                not_applicable,
-            } => Some(Condition::Share(self.share(&RawShare {
-                part,
-                whole,
-                at_least,
-                bound,
-                not_applicable,
-            }))),
+        let RawCondition {
+            met,
+            due,
+            done,
+            number,
+            part,
+            whole,
+            at_least,
+            bound,
+            not_applicable,
+        } = raw.into_inner();
+        let readings = bound.is_some() || not_applicable.is_some();
+        match (met, due, done, number, part, whole, at_least) {
+            (Some(met), None, None, None, None, None, None) if !readings => {
+                Some(Condition::Met(self.ask(&met)))
+            }
+            (None, Some(due), Some(done), None, None, None, None) if !readings => {
+                Some(Condition::AllDone {
+                    due: self.ask(&due),
+                    done: self.ask(&done),
+                })
+            }
+            (None, None, None, Some(number), None, None, Some(bound)) if !readings => {
+                self.at_least(&number, &bound)
+            }
+            (None, None, None, None, Some(part), Some(whole), Some(at_least)) => {
+                Some(Condition::Share(self.share(&RawShare {
+                    part,
+                    whole,
+                    at_least,
+                    bound,
+                    not_applicable,
+                })))
+            }
             _ => {
                 self.checker.fault(
                     &at,
