@@ -31,7 +31,10 @@ const ALLOWED: [(&str, &[&str]); 24] = [
         ],
     ),
     ("observe", &[]),
-    ("broker", &["enrolment", "ingest", "observe", "tasks"]),
+    (
+        "broker",
+        &["enrolment", "ingest", "observe", "store", "tasks", "tls"],
+    ),
     ("backup", &["store"]),
     ("retention", &["clock", "domain", "observe", "store"]),
     ("rollup", &["observe", "store"]),
@@ -83,6 +86,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
         &[
             "app",
             "backup",
+            "broker",
             "clock",
             "config",
             "demo",
@@ -97,6 +101,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             "simulate",
             "store",
             "tasks",
+            "tls",
         ],
     ),
 ];

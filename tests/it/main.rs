@@ -28,6 +28,7 @@ mod pipeline;
 mod postgres;
 mod query;
 mod rubric;
+mod security;
 mod servers;
 mod sheets;
 mod simulation;
