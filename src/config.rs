@@ -364,6 +364,12 @@ impl Config {
             _ => Err(mistakes),
         }
     }
+
+    /// Whether browsers reach the pages over our own TLS: then cookies can be `Secure`.
+    #[must_use]
+    pub const fn https(&self) -> bool {
+        self.tls.is_some()
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one home of the environment")]

@@ -84,7 +84,7 @@ fn certificates_are_made_once_and_keys_are_closed() {
 async fn secured(more: &str) -> (Service, TempDir) {
     let folder = TempDir::new().unwrap();
     certificates(folder.path());
-    let file = |name: &str| folder.path().join(name);
+    let file = |name: &str| folder.path().join(name).display().to_string();
     let text = format!(
         "{EMBEDDED}\n{more}\n[tls]\ncertificate_file = {:?}\nkey_file = {:?}\n",
         file("server.pem"),
