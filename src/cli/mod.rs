@@ -167,6 +167,7 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
             let now = SystemClock.now().as_second();
             return backup::backup(config, arguments, now, cli.json).await;
         }
+        Command::Privacy => return service::privacy(&config, cli.json),
         Command::Restore(arguments) => {
             return backup::restore(config, arguments, cli.json).await;
         }
@@ -200,6 +201,7 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
         | Command::Demo(_)
         | Command::Backup(_)
         | Command::Restore(_)
+        | Command::Privacy
         | Command::Simulate(_)
         | Command::Config { .. } => Ok(()),
     };
