@@ -161,10 +161,7 @@ fn write_the_first_inputs() {
         ),
     ] {
         let folder = target.replace("::", "__");
-        let folder = format!(
-            "{}/tests/fuzz/__fuzz__/{folder}/corpus",
-            env!("CARGO_MANIFEST_DIR")
-        );
+        let folder = format!("{}/__fuzz__/{folder}/corpus", env!("CARGO_MANIFEST_DIR"));
         std::fs::create_dir_all(&folder).unwrap();
         for (number, input) in inputs.iter().enumerate() {
             std::fs::write(format!("{folder}/first-{number}"), input).unwrap();
