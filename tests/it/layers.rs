@@ -51,7 +51,17 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     ),
     (
         "dashboard",
-        &["clock", "domain", "enrolment", "query", "registry", "store"],
+        &[
+            "clock",
+            "domain",
+            "enrolment",
+            "evaluation",
+            "observe",
+            "query",
+            "registry",
+            "sheets",
+            "store",
+        ],
     ),
     (
         "app",
