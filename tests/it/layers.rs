@@ -52,7 +52,17 @@ const ALLOWED: [(&str, &[&str]); 25] = [
     ),
     (
         "dashboard",
-        &["clock", "domain", "enrolment", "query", "registry", "store"],
+        &[
+            "clock",
+            "domain",
+            "enrolment",
+            "evaluation",
+            "observe",
+            "query",
+            "registry",
+            "sheets",
+            "store",
+        ],
     ),
     (
         "app",
