@@ -6,6 +6,7 @@
 pub mod args;
 mod backup;
 mod evidence;
+mod keys;
 mod output;
 mod quarantine;
 mod registry;
@@ -195,6 +196,7 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
             TerminalsCommand::Pending => registry::pending(&at).await,
             TerminalsCommand::Approve(arguments) => registry::approve(&at, arguments).await,
             TerminalsCommand::Codes { command } => terminals::codes(&at, command).await,
+            TerminalsCommand::Keys { command } => keys::keys(&at, command).await,
             TerminalsCommand::Incidents(arguments) => terminals::incidents(&at, arguments).await,
         },
         Command::Serve
