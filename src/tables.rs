@@ -148,7 +148,9 @@ fn xlsx(content: &[u8], limits: Limits) -> Result<Vec<Sheet>, String> {
     let read = AssertUnwindSafe(|| taken_apart(content, limits));
     std::panic::catch_unwind(read).unwrap_or_else(|_panic| {
         tracing::warn!("a workbook contradicts itself and was refused");
-        Err(broken(&"文件内部的说明自相矛盾,请用 WPS 或 Excel 打开后另存"))
+        Err(broken(
+            &"文件内部的说明自相矛盾,请用 WPS 或 Excel 打开后另存",
+        ))
     })
 }
 

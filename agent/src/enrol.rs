@@ -168,11 +168,13 @@ impl Road {
             topic::of(&self.name, Channel::Enrolled),
         );
         let client = &self.client;
-        let say = || {
+        let said = || {
             let payload = request.encode_to_vec();
-            client.try_publish(question.clone(), QoS::AtLeastOnce, false, payload)
+            client
+                .try_publish(question.clone(), QoS::AtLeastOnce, false, payload)
+                .is_ok()
         };
-        if self.listens && say().is_err() {
+        if self.listens && !said() {
             return Err(EnrolError::Silence);
         }
         loop {
@@ -188,12 +190,14 @@ impl Road {
                 }
             };
             let queued = match packet {
-                Packet::ConnAck(_) => client.try_subscribe(answer.clone(), QoS::AtLeastOnce),
+                Packet::ConnAck(_) => client
+                    .try_subscribe(answer.clone(), QoS::AtLeastOnce)
+                    .is_ok(),
                 // Heard from now on.
                 Packet::SubAck(ack) => match ack.return_codes.first() {
                     Some(SubscribeReasonCode::Success(_)) => {
                         self.listens = true;
-                        say()
+                        said()
                     }
                     _ => return Err(EnrolError::Code),
                 },
@@ -202,9 +206,9 @@ impl Road {
                         .ok()
                         .map_or(Err(EnrolError::Garbled), read);
                 }
-                _ => Ok(()),
+                _ => true,
             };
-            if queued.is_err() {
+            if !queued {
                 return Err(EnrolError::Silence);
             }
         }

@@ -68,7 +68,7 @@ pub(super) fn columns() -> impl Iterator<Item = (Option<&'static str>, &'static 
     COLUMNS.iter().map(|(of, name, _)| (*of, *name))
 }
 
-const MESSAGES: [(&str, &str); 7] = [
+const MESSAGES: &[(&str, &str)] = &[
     ("Report", "使用情况报告"),
     ("AgentFacts", "终端程序自身情况"),
     ("Session", "一段开机或使用时间"),
@@ -76,6 +76,7 @@ const MESSAGES: [(&str, &str); 7] = [
     ("State", "在线状态"),
     ("EnrolRequest", "注册申请(安装时一次)"),
     ("Hardware", "机器识别摘要"),
+    ("Renewal", "更换密钥的申请"),
 ];
 
 const FIELDS: &[(&str, &str)] = &[
@@ -112,6 +113,9 @@ const FIELDS: &[(&str, &str)] = &[
     ("EnrolRequest.hardware", "机器识别摘要,见下"),
     ("EnrolRequest.facts", "终端程序自身情况"),
     ("EnrolRequest.room", "教室名称,由安装人员填写,可不填"),
+    ("EnrolRequest.renew", "更换密钥的申请,见下"),
+    ("Renewal.terminal", "终端编号"),
+    ("Renewal.key", "终端现用的密钥"),
     ("Hardware.board", "主板序列号的摘要,不含序列号本身"),
     ("Hardware.disk", "系统硬盘序列号的摘要,不含序列号本身"),
     ("Hardware.macs", "网卡地址的摘要,不含地址本身"),
