@@ -101,6 +101,9 @@ pub enum Command {
         #[command(subcommand)]
         command: TlsCommand,
     },
+    /// What is collected of a classroom and how long it is kept (隐私说明), as Markdown: drawn from the contract and the
+    /// schema of this very program.
+    Privacy,
     /// Keep everything in a file: a copy of the SQLite file, also while the service runs, or a portable export.
     Backup(BackupArgs),
     /// Put a backup into the configured store, which must be empty. A portable export goes into any kind of store.

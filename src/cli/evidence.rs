@@ -10,7 +10,7 @@ use super::{
     output::{self, print, table},
 };
 use crate::{
-    domain::rubric::{Decimal, Field, FieldKind, Item, ItemEvidence, Value, score},
+    domain::rubric::{Field, FieldKind, Item, ItemEvidence, Value, score},
     evaluation::{self, Entry, EvaluationError},
     observe::chain,
     sheets::evidence::{self as sheet, CellFault, Origin, Reading},
@@ -229,28 +229,10 @@ fn merged(
 
 /// An answer as a person types it.
 fn value(field: &Field, text: &str) -> Result<Value, String> {
-    if text == "不适用" {
-        return Ok(Value::NotApplicable);
+    if matches!(field.kind, FieldKind::List { .. }) {
+        return Err("名单请用工作簿导入(classpulse evidence import)".to_owned());
     }
-    let decimal = |text: &str| text.parse::<Decimal>().map_err(|error| error.to_string());
-    Ok(match &field.kind {
-        FieldKind::YesNo => match text {
-            "是" => Value::YesNo(true),
-            "否" => Value::YesNo(false),
-            _ => return Err("应为“是”或“否”".to_owned()),
-        },
-        FieldKind::Count => Value::Count(
-            text.parse()
-                .map_err(|_no_count| "应为不小于 0 的整数".to_owned())?,
-        ),
-        FieldKind::Number => Value::Number(decimal(text)?),
-        FieldKind::Choice(_) => Value::Choice(text.to_owned()),
-        FieldKind::Points { .. } => Value::Points(decimal(text)?),
-        FieldKind::Text => Value::Text(text.to_owned()),
-        FieldKind::List { .. } => {
-            return Err("名单请用工作簿导入(classpulse evidence import)".to_owned());
-        }
-    })
+    field.read(text)
 }
 
 async fn list(at: &Opened, arguments: &ListEvidenceArgs) -> Result<(), Failure> {
@@ -318,7 +300,12 @@ fn lines(
     let answers = evidence.filter(|_| !only_missing);
     let answers = answers.into_iter().flat_map(|evidence| {
         let fields = item.fields().into_iter();
-        fields.filter_map(|field| Some([field.key.clone(), said(evidence.values.get(&field.key)?)]))
+        fields.filter_map(|field| {
+            Some([
+                field.key.clone(),
+                evidence.values.get(&field.key)?.to_string(),
+            ])
+        })
     });
     let missing = missing.iter().map(|key| [key.clone(), "未填".to_owned()]);
     let mut lines: Vec<[String; 2]> = answers.chain(missing).collect();
@@ -327,16 +314,4 @@ fn lines(
         lines.push([String::new(), "未填".to_owned()]);
     }
     lines
-}
-
-fn said(value: &Value) -> String {
-    match value {
-        Value::YesNo(true) => "是".to_owned(),
-        Value::YesNo(false) => "否".to_owned(),
-        Value::Count(count) => count.to_string(),
-        Value::Number(number) | Value::Points(number) => number.to_string(),
-        Value::Choice(text) | Value::Text(text) => text.clone(),
-        Value::NotApplicable => "不适用".to_owned(),
-        Value::List(rows) => format!("名单 {} 行", rows.len()),
-    }
 }

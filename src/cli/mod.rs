@@ -179,6 +179,7 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
             let now = SystemClock.now().as_second();
             return backup::backup(config, arguments, now, cli.json).await;
         }
+        Command::Privacy => return service::privacy(&config, cli.json),
         Command::Restore(arguments) => {
             return backup::restore(config, arguments, cli.json).await;
         }
@@ -216,6 +217,7 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
         | Command::Demo(_)
         | Command::Backup(_)
         | Command::Restore(_)
+        | Command::Privacy
         | Command::Simulate(_)
         | Command::Tls { .. }
         | Command::Config { .. } => Ok(()),

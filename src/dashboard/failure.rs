@@ -8,7 +8,9 @@ use axum::{
 use maud::html;
 
 use super::layout;
-use crate::{query::QueryError, store::StoreError};
+use crate::{evaluation::EvaluationError, query::QueryError, store::StoreError};
+
+mod evaluation;
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,15 @@ pub(super) enum Failure {
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An evaluation run can't do it.
+    #[error(transparent)]
+    Evaluation(EvaluationError),
+    /// A file could not be made; the log says why.
+    #[error("文件没有生成,请稍后重试;原因见服务日志")]
+    Unwritten,
+    /// It can't be done now; says why and the mend, in Chinese.
+    #[error("{0}")]
+    Refused(String),
     /// Changes are not allowed from there.
     #[error("这里只能查看:请在运行本服务的电脑上操作,或由管理员在配置中打开 dashboard.actions")]
     NotHere,
@@ -42,6 +53,15 @@ pub(super) enum Failure {
     /// Too many live views are open.
     #[error("实时画面已达上限,请关闭一些后重试")]
     TooMany,
+}
+
+impl From<EvaluationError> for Failure {
+    fn from(error: EvaluationError) -> Self {
+        match error {
+            EvaluationError::Store(error) => Self::Store(error),
+            other => Self::Evaluation(other),
+        }
+    }
 }
 
 impl Failure {
@@ -60,12 +80,15 @@ impl Failure {
             Self::Query(
                 QueryError::NoCounty | QueryError::NoCalendar { .. } | QueryError::NoTerm { .. },
             )
-            | Self::Store(StoreError::Conflict(_)) => StatusCode::CONFLICT,
+            | Self::Store(StoreError::Conflict(_))
+            | Self::Refused(_) => StatusCode::CONFLICT,
             Self::NotHere | Self::OtherOrigin => StatusCode::FORBIDDEN,
             Self::Query(QueryError::Store(error)) | Self::Store(error) => match error {
                 StoreError::Driver { .. } | StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             },
+            Self::Evaluation(error) => evaluation::status(error),
+            Self::Unwritten => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
         }
@@ -85,13 +108,17 @@ impl Failure {
             }
             Self::Query(QueryError::NotFound { what, id })
             | Self::Store(StoreError::NotFound { what, id }) => {
-                let what = match *what {
-                    "county" => "区县",
-                    "school" => "学校",
-                    "terminal" => "终端",
-                    _ => "记录",
+                let (verb, what) = match *what {
+                    "county" => ("登记", "区县"),
+                    "school" => ("登记", "学校"),
+                    "terminal" => ("登记", "终端"),
+                    "run" | "evaluation run" => ("", "考核"),
+                    "exclusion" => ("", "排除"),
+                    "enrolment code" => ("", "注册码"),
+                    "rubric" => ("", "细则"),
+                    _ => ("", "记录"),
                 };
-                format!("没有登记编号为“{id}”的{what}")
+                format!("没有{verb}编号为“{id}”的{what}")
             }
             Self::Query(QueryError::NoCounty) => {
                 "还没有登记学校:请先到“设置”导入学校表和终端表".to_owned()
@@ -105,9 +132,10 @@ impl Failure {
             Self::Query(QueryError::Store(error)) | Self::Store(error) => match error {
                 StoreError::Driver { .. } => "数据库暂时不可用,请稍后重试".to_owned(),
                 StoreError::Closed => "服务正在停止,请稍后重试".to_owned(),
-                StoreError::Conflict(said) => format!("与已有数据冲突:{said}"),
+                StoreError::Conflict(said) => evaluation::conflict(said),
                 _ => "数据库中的数据有问题,详情见服务日志".to_owned(),
             },
+            Self::Evaluation(error) => evaluation::sentence(error),
             other => other.to_string(),
         }
     }

@@ -36,7 +36,7 @@ pub(super) struct Filters {
     pub(super) township: String,
     /// One day, where a page shows one.
     pub(super) date: String,
-    /// `csv`, or empty for the page.
+    /// `csv` or `xlsx`; empty for the page.
     pub(super) format: String,
     /// Which table to export.
     pub(super) table: String,

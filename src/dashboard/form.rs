@@ -1,6 +1,10 @@
 //! Forms as they come in: a file with its fields, and the names of fields.
 
+use std::collections::HashMap;
+
 use axum::extract::{Multipart, multipart::MultipartError};
+use jiff::civil::Date;
+use maud::{Markup, html};
 
 use super::failure::Failure;
 use crate::domain::ids::SchoolCode;
@@ -14,6 +18,40 @@ pub(super) struct Upload {
     pub(super) content: Vec<u8>,
     /// The value of the button `do`.
     pub(super) action: String,
+    /// Its other fields.
+    pub(super) fields: HashMap<String, String>,
+}
+
+/// The field that says who acts.
+pub(super) fn who_field() -> Markup {
+    html! {
+        label { "经办人" input type="text" name="by" required maxlength="60" size="12" autocomplete="name"; }
+    }
+}
+
+/// Who acts, as the form says.
+///
+/// # Errors
+/// A field that is empty or too long.
+pub(super) fn who(by: &str) -> Result<String, Failure> {
+    let by = by.trim();
+    if by.is_empty() || by.chars().count() > 60 || by.chars().any(char::is_control) {
+        return Err(Failure::field("经办人", "请写 1 至 60 字"));
+    }
+    Ok(by.to_owned())
+}
+
+/// A day of a form; `None` where it is empty.
+///
+/// # Errors
+/// A field that is no day.
+pub(super) fn day(what: &'static str, text: &str) -> Result<Option<Date>, Failure> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |_error| Failure::field(what, "请写成 2026-09-01 这样的日期");
+    text.parse().map(Some).map_err(wrong)
 }
 
 /// The school that was chosen in a form.
@@ -51,7 +89,12 @@ pub(super) async fn upload(mut form: Multipart) -> Result<Upload, Failure> {
             Some("do") => {
                 found.action = field.text().await.map_err(|error| unreadable(&error))?;
             }
-            _ => {}
+            Some(name) => {
+                let name = name.to_owned();
+                let text = field.text().await.map_err(|error| unreadable(&error))?;
+                found.fields.insert(name, text);
+            }
+            None => {}
         }
     }
     Ok(found)

@@ -6,8 +6,9 @@ use maud::{DOCTYPE, Markup, html};
 use super::assets::{ICON, SCRIPT, STYLE};
 
 /// Pages in the navigation.
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 5] = [
     ("/", "总览"),
+    ("/runs", "考核"),
     ("/quality", "数据质量"),
     ("/wall", "大屏"),
     ("/settings", "设置"),

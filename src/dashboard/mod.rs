@@ -33,8 +33,12 @@ mod json;
 mod layout;
 mod live;
 mod pages;
+mod recent;
 mod table;
 mod text;
+mod translate;
+
+use pages::runs;
 
 /// Live views open at once; each costs a look at the county whenever something changes.
 const MAX_LIVE: usize = 64;
@@ -118,6 +122,8 @@ struct Context {
     parts: Parts,
     /// Places for live views.
     live: Arc<Semaphore>,
+    /// Runs that were just looked at.
+    runs: Arc<recent::Runs>,
 }
 
 impl Context {
@@ -150,17 +156,34 @@ pub fn router(parts: Parts) -> Router {
     let context = Context {
         parts,
         live: Arc::new(Semaphore::new(MAX_LIVE)),
+        runs: Arc::default(),
     };
     let changes = Router::new()
         .route("/quality/replay", post(pages::quality::forms::replay))
         .route("/quality/approve", post(pages::quality::forms::approve))
         .route("/settings/import", post(pages::settings::import))
         .route("/settings/calendar", post(pages::settings::calendar))
+        .route("/settings/move", post(pages::settings::moves::relocate))
+        .route("/settings/retire", post(pages::settings::moves::retire))
         .route("/settings/codes", post(pages::settings::codes::issue))
         .route(
             "/settings/codes/revoke",
             post(pages::settings::codes::revoke),
         )
+        .route("/runs", post(runs::list::create))
+        .route("/runs/{run}/discard", post(runs::list::discard))
+        .route("/runs/{run}/workbook", post(runs::workbook::upload))
+        .route(
+            "/runs/{run}/schools/{code}/evidence",
+            post(runs::entry::save),
+        )
+        .route("/runs/{run}/exclusions", post(runs::exclusions::add))
+        .route(
+            "/runs/{run}/exclusions/remove",
+            post(runs::exclusions::remove),
+        )
+        .route("/runs/{run}/freeze", post(runs::freeze::freeze))
+        .route("/rubric", post(runs::rubric::upload))
         .layer(DefaultBodyLimit::max(MAX_UPLOAD))
         .layer(middleware::from_fn_with_state(
             context.parts.actions,
@@ -173,6 +196,27 @@ pub fn router(parts: Parts) -> Router {
         .route("/quality", get(pages::quality::page))
         .route("/wall", get(pages::wall::page))
         .route("/settings", get(pages::settings::page))
+        .route("/runs", get(runs::list::page))
+        .route("/runs/compare", get(runs::compare::page))
+        .route("/runs/{run}", get(runs::summary::page))
+        .route("/runs/{run}/schools/{code}", get(runs::school::page))
+        .route(
+            "/runs/{run}/schools/{code}/items/{item}",
+            get(runs::item::page),
+        )
+        .route(
+            "/runs/{run}/schools/{code}/evidence",
+            get(runs::entry::page),
+        )
+        .route("/runs/{run}/evidence", get(runs::evidence::page))
+        .route("/runs/{run}/workbook", get(runs::workbook::download))
+        .route("/runs/{run}/exclusions", get(runs::exclusions::page))
+        .route("/runs/{run}/what-if", get(runs::what_if::page))
+        .route("/runs/{run}/freeze", get(runs::freeze::page))
+        .route("/runs/{run}/verify", get(runs::verify::page))
+        .route("/runs/{run}/files/{kind}", get(runs::files::file))
+        .route("/rubric", get(runs::rubric::page))
+        .route("/rubric/file", get(runs::rubric::download))
         .merge(json::routes())
         .merge(changes)
         .layer(middleware::from_fn(guard::deadline))

@@ -1,4 +1,4 @@
-//! Tables: one description gives the table on the page and the same as CSV.
+//! Tables: one description gives the table on the page and the same as CSV and XLSX.
 //!
 //! A cell's text is what both show; a page may draw something beside it.
 
@@ -9,9 +9,10 @@ use axum::{
 use maud::{Markup, PreEscaped, html};
 
 use super::failure::Failure;
+use crate::{observe::chain, sheets::table as sheet};
 
 /// How a column looks, and where it appears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Column {
     /// Text that names the row.
     Head(&'static str),
@@ -21,6 +22,8 @@ pub(super) enum Column {
     Long(&'static str),
     /// Figures, aligned right.
     Number(&'static str),
+    /// Figures under a heading that comes from data.
+    Figure(String),
     /// Only on the page: drawings and buttons.
     Shown(&'static str),
     /// Only in exports: what would crowd the page.
@@ -28,8 +31,13 @@ pub(super) enum Column {
 }
 
 impl Column {
-    const fn heading(self) -> &'static str {
+    const fn is_exported(&self) -> bool {
+        !matches!(self, Self::Shown(_))
+    }
+
+    fn heading(&self) -> &str {
         match self {
+            Self::Figure(heading) => heading,
             Self::Head(heading)
             | Self::Text(heading)
             | Self::Long(heading)
@@ -102,12 +110,16 @@ impl Table {
     /// As a page shows it, with a link to its export; `query` is the page's own, without `?`.
     pub(super) fn html(&self, query: &str) -> Markup {
         let join = if query.is_empty() { "" } else { "&" };
-        let export = format!("?{query}{join}format=csv&table={}", self.key);
+        let export = |format| format!("?{query}{join}format={format}&table={}", self.key);
         html! {
             div.table-head {
                 h2 id=(self.key) { (self.caption) }
                 @if !self.rows.is_empty() {
-                    a.export href=(export) download="" { "下载 CSV" }
+                    span.exports {
+                        @for (format, name) in [("csv", "CSV"), ("xlsx", "XLSX")] {
+                            a.export href=(export(format)) download="" { "下载 " (name) span.unseen { ":" (self.caption) } }
+                        }
+                    }
                 }
             }
             (self.bare())
@@ -127,7 +139,7 @@ impl Table {
                         @for column in &self.columns {
                             @match column {
                                 Column::Exported(_) => {}
-                                Column::Number(heading) => { th.num scope="col" { (heading) } }
+                                Column::Number(_) | Column::Figure(_) => { th.num scope="col" { (column.heading()) } }
                                 Column::Head(heading) | Column::Text(heading) | Column::Long(heading) => { th scope="col" { (heading) } }
                                 Column::Shown(heading) => { th.plain scope="col" { (heading) } }
                             }
@@ -135,7 +147,7 @@ impl Table {
                     } }
                     tbody {
                         @for row in &self.rows {
-                            tr { @for (column, cell) in self.columns.iter().zip(row) { (one(*column, cell)) } }
+                            tr { @for (column, cell) in self.columns.iter().zip(row) { (one(column, cell)) } }
                         }
                     }
                 }
@@ -148,50 +160,104 @@ impl Table {
     /// # Errors
     /// None in practice: writing to memory does not fail.
     pub(super) fn csv(&self, scope: &str) -> Result<Response, Failure> {
-        let exported = |column: &Column| !matches!(column, Column::Shown(_));
         let mut file = csv::WriterBuilder::new()
             .terminator(csv::Terminator::CRLF)
             // Excel takes UTF-8 for what it is only where the file begins so.
             .from_writer(b"\xef\xbb\xbf".to_vec());
-        let headings = self.columns.iter().filter(|column| exported(column));
+        let headings = self.columns.iter().filter(|column| column.is_exported());
         let failed = |_error: csv::Error| Failure::field("导出", "无法生成文件");
-        file.write_record(headings.map(|column| column.heading()))
+        file.write_record(headings.map(Column::heading))
             .map_err(failed)?;
         for row in &self.rows {
-            let cells = self.columns.iter().zip(row);
-            let cells = cells.filter(|(column, _)| exported(column));
-            file.write_record(cells.map(|(_, cell)| harmless(&cell.text)))
-                .map_err(failed)?;
+            let cells = self.exported(row).map(|cell| harmless(&cell.text));
+            file.write_record(cells).map_err(failed)?;
         }
         let content = file
             .into_inner()
             .map_err(|_error| Failure::field("导出", "无法生成文件"))?;
         let name = format!("{}_{scope}.csv", self.caption);
-        let encoded: String = form_urlencoded::byte_serialize(name.as_bytes())
-            .collect::<String>()
-            .replace('+', "%20");
-        let headers = [
-            (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-            (
-                header::CONTENT_DISPOSITION,
-                format!(
-                    "attachment; filename=\"{}.csv\"; filename*=UTF-8''{encoded}",
-                    self.key
-                ),
-            ),
-        ];
-        Ok((headers, content).into_response())
+        Ok(attachment(self.key, &name, content))
+    }
+
+    /// The same as a workbook.
+    ///
+    /// # Errors
+    /// `Unwritten`, for more rows than a sheet has.
+    pub(super) fn xlsx(&self, scope: &str) -> Result<Response, Failure> {
+        let columns: Vec<_> = self
+            .columns
+            .iter()
+            .filter(|column| column.is_exported())
+            .map(|column| sheet::Column {
+                heading: column.heading(),
+                figures: matches!(column, Column::Number(_) | Column::Figure(_)),
+            })
+            .collect();
+        let row = |row: &'_ Vec<Cell>| -> Vec<String> {
+            self.exported(row).map(|cell| cell.text.clone()).collect()
+        };
+        let texts: Vec<Vec<String>> = self.rows.iter().map(row).collect();
+        let rows: Vec<Vec<&str>> = texts
+            .iter()
+            .map(|row| row.iter().map(String::as_str).collect())
+            .collect();
+        let about = scope.replace('_', " ");
+        let content = sheet::xlsx(&self.caption, &about, &columns, &rows);
+        let content = content.map_err(|error| {
+            tracing::error!(error = chain(&error), "a table could not be written");
+            Failure::Unwritten
+        })?;
+        let name = format!("{}_{scope}.xlsx", self.caption);
+        Ok(attachment(self.key, &name, content))
+    }
+
+    /// The cells of a row that exports have.
+    fn exported<'a>(&'a self, row: &'a [Cell]) -> impl Iterator<Item = &'a Cell> {
+        let cells = self.columns.iter().zip(row);
+        let cells = cells.filter(|(column, _)| column.is_exported());
+        cells.map(|(_, cell)| cell)
+    }
+
+    /// Only the first rows, for a page that must stay small; exports have all.
+    pub(super) fn first(&self, most: usize) -> Self {
+        let rows = self.rows.iter().take(most).cloned().collect();
+        Self {
+            rows,
+            ..self.clone()
+        }
     }
 }
 
-fn one(column: Column, cell: &Cell) -> Markup {
+/// A file to keep; `plain` is its name for browsers that can't read the Chinese one.
+pub(super) fn attachment(plain: &str, name: &str, content: Vec<u8>) -> Response {
+    let (ending, kind) = match name.rsplit_once('.') {
+        Some((_, "xlsx")) => (
+            "xlsx",
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        ),
+        Some((_, "csv")) => ("csv", "text/csv; charset=utf-8"),
+        _ => ("json", "application/json"),
+    };
+    let encoded: String = form_urlencoded::byte_serialize(name.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20");
+    let disposition =
+        format!("attachment; filename=\"{plain}.{ending}\"; filename*=UTF-8''{encoded}");
+    let headers = [
+        (header::CONTENT_TYPE, kind.to_owned()),
+        (header::CONTENT_DISPOSITION, disposition),
+    ];
+    (headers, content).into_response()
+}
+
+fn one(column: &Column, cell: &Cell) -> Markup {
     let content = html! {
         @match &cell.shown { Some(shown) => { (shown) }, None => { (cell.text) } }
     };
     match column {
         Column::Exported(_) => html! {},
         Column::Head(_) => html! { th scope="row" { (content) } },
-        Column::Number(_) => html! { td.num { (content) } },
+        Column::Number(_) | Column::Figure(_) => html! { td.num { (content) } },
         Column::Text(_) => html! { td.line { (content) } },
         Column::Long(_) => html! { td.long { (content) } },
         Column::Shown(_) => html! { td { (content) } },
@@ -217,7 +283,7 @@ pub(super) fn answer(
 ) -> Result<Response, Failure> {
     match asked.format.as_str() {
         "" => Ok(axum::response::Html(page().into_string()).into_response()),
-        "csv" => {
+        format @ ("csv" | "xlsx") => {
             let wanted = |table: &&&Table| asked.table.is_empty() || table.key == asked.table;
             let Some(table) = tables.iter().find(wanted) else {
                 let known: Vec<_> = tables.iter().map(|table| table.key).collect();
@@ -226,9 +292,13 @@ pub(super) fn answer(
                     format!("本页可导出的表:{}", known.join("、")),
                 ));
             };
-            table.csv(scope)
+            if format == "csv" {
+                table.csv(scope)
+            } else {
+                table.xlsx(scope)
+            }
         }
-        _ => Err(Failure::field("格式", "目前可用:csv")),
+        _ => Err(Failure::field("格式", "可用:csv、xlsx")),
     }
 }
 

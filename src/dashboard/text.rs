@@ -4,6 +4,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
     domain::{
+        doubt::DoubtKind,
         incident::Kind,
         usage::{self, Due, Fraction, Minutes},
     },
@@ -193,6 +194,19 @@ pub(super) fn incident_mend(kind: Kind) -> &'static str {
         Kind::TwoMachines => "复制过系统盘:在其中一台上重新注册",
         Kind::EnrolledElsewhere => "核对机器现在所在学校,在终端表中登记调拨",
         Kind::MixedHardware => "核对更换过的部件,必要时重新注册",
+    }
+}
+
+/// What to do about a doubt.
+pub(super) fn doubt_mend(kind: DoubtKind) -> &'static str {
+    match kind {
+        DoubtKind::Night => "向学校了解夜间是否有人使用;无人使用的,写明理由后排除这些天",
+        DoubtKind::AllDay => "不可能有人全天使用:检查是否循环播放,写明理由后排除这些天",
+        DoubtKind::SameDays => "查看是否有定时脚本或循环播放,属实的排除这些天",
+        DoubtKind::SharedDays => "查看两台是否复制了系统盘或由同一程序操作,属实的排除其中一台",
+        DoubtKind::Full => "向学校核对课表与实际使用;核实无误的不用处理",
+        DoubtKind::OverCap => "超出每日上限的部分不计入,核对是否长时间无人值守",
+        DoubtKind::TwoMachines => "在其中一台上重新注册;重叠的日子核实后排除",
     }
 }
 

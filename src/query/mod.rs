@@ -8,6 +8,7 @@ use crate::{
     store::{School, SchoolDay, Store, StoreError, StoredCalendar},
 };
 
+mod doubts;
 mod now;
 mod period;
 mod rhythm;
@@ -15,6 +16,7 @@ mod schools;
 mod scores;
 mod terminals;
 
+pub use doubts::{county_doubts, school_doubts};
 pub use now::{
     Count, DaySoFar, Moment, SILENT_AFTER, SchoolNow, State, TerminalNow, county_now, day_so_far,
     school_now,
@@ -26,7 +28,9 @@ pub use rhythm::{
 };
 pub use schools::{SchoolFilter, SchoolUsage, school_usage};
 pub use scores::{CountyMonitoring, SchoolPoints, monitoring_scores, scored};
-pub use terminals::{TerminalDay, TerminalUsage, terminal_day, terminal_usage};
+pub use terminals::{
+    SchoolPeriod, TerminalDay, TerminalUsage, school_period, terminal_day, terminal_usage,
+};
 
 /// School-days that one round of [`freshen`] brings up to date: bounds the length of one write transaction.
 pub const ROLL_UP_ROUND: u32 = 1_000;

@@ -14,7 +14,7 @@ use crate::{
         minutes::DayMinutes,
         usage::{self, Due, Fraction, Minutes, Period},
     },
-    store::{Placement, Store, TerminalFilter},
+    store::{Placement, Store},
 };
 
 /// One week of a school.
@@ -128,39 +128,7 @@ pub async fn lesson_grid(
     code: &SchoolCode,
     period: Period,
 ) -> Result<LessonGrid, QueryError> {
-    let school = school(store, code).await?;
-    let calendar = calendar(store, &school.county).await?.calendar;
-    let filter = TerminalFilter {
-        school: Some(code.clone()),
-        ..TerminalFilter::default()
-    };
-    let terminals = store.terminals(&filter).await?;
-    let stays: Vec<Period> = terminals
-        .iter()
-        .flat_map(|terminal| super::terminals::stays(terminal, code, period))
-        .map(|(_, stay)| stay)
-        .collect();
-    let mut grid = LessonGrid::new();
-    for (day, teaching) in calendar.teaching_days(school.stage, period.first, period.last) {
-        let here = stays.iter().filter(|stay| stay.contains(day)).count() as u64;
-        let weekday = day.weekday().to_monday_zero_offset();
-        for number in 0..teaching.lessons.len() {
-            grid.entry((weekday, number)).or_default().due += here;
-        }
-    }
-    for (_, day, minutes) in store.school_terminal_days(code, period).await? {
-        let Some(teaching) = calendar.teaching(school.stage, day) else {
-            continue;
-        };
-        let weekday = day.weekday().to_monday_zero_offset();
-        for (number, lesson) in teaching.lessons.iter().enumerate() {
-            if (minutes.used & *lesson).count() >= calendar.lesson_minutes() {
-                grid.entry((weekday, number)).or_default().taught += 1;
-            }
-        }
-    }
-    grid.retain(|_, cell| cell.due != 0);
-    Ok(grid)
+    Ok(super::school_period(store, code, period).await?.lessons())
 }
 
 /// One day of a terminal's history.

@@ -2,14 +2,15 @@
 //!
 //! Not responsible for a county's schools (`schools`), nor for who approves terminals (`registry`).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::civil::Date;
 
-use super::{QueryError, calendar, school};
+use super::{LessonGrid, QueryError, calendar, school};
 use crate::{
     domain::{
-        ids::{SchoolCode, TerminalId},
+        calendar::Calendar,
+        ids::{SchoolCode, Stage, TerminalId},
         minutes::{DayMinutes, MinuteSet},
         usage::{self, Due, Minutes, Period},
     },
@@ -80,6 +81,42 @@ pub(super) fn stays<'a>(
     })
 }
 
+/// What is known of a school over a period, read once for all that is asked of it.
+#[derive(Debug)]
+pub struct SchoolPeriod {
+    code: SchoolCode,
+    stage: Stage,
+    calendar: Arc<Calendar>,
+    period: Period,
+    terminals: Vec<Terminal>,
+    days: Vec<(TerminalId, Date, DayMinutes)>,
+}
+
+/// Reads a school's period.
+///
+/// # Errors
+/// `NotFound` for an unknown school, `NoCalendar`, `Store`.
+pub async fn school_period(
+    store: &dyn Store,
+    code: &SchoolCode,
+    period: Period,
+) -> Result<SchoolPeriod, QueryError> {
+    let school = school(store, code).await?;
+    let calendar = calendar(store, &school.county).await?.calendar;
+    let filter = TerminalFilter {
+        school: Some(code.clone()),
+        ..TerminalFilter::default()
+    };
+    Ok(SchoolPeriod {
+        code: code.clone(),
+        stage: school.stage,
+        calendar,
+        period,
+        days: store.school_terminal_days(code, period).await?,
+        terminals: store.terminals(&filter).await?,
+    })
+}
+
 /// The terminals that stood in a school on any day of the period: silent ones first, then by counted minutes
 /// ascending, then by id.
 ///
@@ -90,43 +127,79 @@ pub async fn terminal_usage(
     code: &SchoolCode,
     period: Period,
 ) -> Result<Vec<TerminalUsage>, QueryError> {
-    let school = school(store, code).await?;
-    let calendar = calendar(store, &school.county).await?.calendar;
-    let mut done: HashMap<TerminalId, (Minutes, i64)> = HashMap::new();
-    for (terminal, day, minutes) in store.school_terminal_days(code, period).await? {
-        let (sum, last_seen) = done.entry(terminal).or_default();
-        *sum += usage::terminal_day(&calendar, school.stage, day, &minutes);
-        *last_seen = minutes.last_seen.max(*last_seen);
-    }
-    let filter = TerminalFilter {
-        school: Some(code.clone()),
-        ..TerminalFilter::default()
-    };
-    // Most terminals of a school stood there over the same days.
-    let mut dues: HashMap<Period, Due> = HashMap::new();
-    let mut found = Vec::new();
-    for terminal in store.terminals(&filter).await? {
-        let Some((latest, _)) = stays(&terminal, code, period).last() else {
-            continue;
-        };
-        let mut due = Due::default();
-        for (_, stay) in stays(&terminal, code, period) {
-            due += *dues
-                .entry(stay)
-                .or_insert_with(|| usage::due(&calendar, school.stage, period, stay, 1));
+    Ok(school_period(store, code, period).await?.usage())
+}
+
+impl SchoolPeriod {
+    /// The terminals that stood there on any of the days, in the order of [`terminal_usage`].
+    #[must_use]
+    pub fn usage(&self) -> Vec<TerminalUsage> {
+        let mut done: HashMap<&TerminalId, (Minutes, i64)> = HashMap::new();
+        for (terminal, day, minutes) in &self.days {
+            let (sum, last_seen) = done.entry(terminal).or_default();
+            *sum += usage::terminal_day(&self.calendar, self.stage, *day, minutes);
+            *last_seen = minutes.last_seen.max(*last_seen);
         }
-        let (minutes, last_seen) = done.remove(&terminal.id).unwrap_or_default();
-        let room = latest.room.clone();
-        found.push(TerminalUsage {
-            terminal: terminal.id,
-            room,
-            minutes,
-            due,
-            last_seen,
-        });
+        // Most terminals of a school stood there over the same days.
+        let mut dues: HashMap<Period, Due> = HashMap::new();
+        let mut found = Vec::new();
+        for terminal in &self.terminals {
+            let mut stays = stays(terminal, &self.code, self.period).peekable();
+            if stays.peek().is_none() {
+                continue;
+            }
+            let (mut due, mut room) = (Due::default(), "");
+            for (placement, stay) in stays {
+                due += *dues.entry(stay).or_insert_with(|| {
+                    usage::due(&self.calendar, self.stage, self.period, stay, 1)
+                });
+                room = &placement.room;
+            }
+            let (minutes, last_seen) = done.remove(&terminal.id).unwrap_or_default();
+            found.push(TerminalUsage {
+                terminal: terminal.id.clone(),
+                room: room.to_owned(),
+                minutes,
+                due,
+                last_seen,
+            });
+        }
+        found.sort_by(|a, b| a.rank().cmp(&b.rank()));
+        found
     }
-    found.sort_by(|a, b| a.rank().cmp(&b.rank()));
-    Ok(found)
+
+    /// When in the week its terminals are used: every lesson of the period, by weekday and number.
+    #[must_use]
+    pub fn lessons(&self) -> LessonGrid {
+        let stays: Vec<Period> = self
+            .terminals
+            .iter()
+            .flat_map(|terminal| stays(terminal, &self.code, self.period))
+            .map(|(_, stay)| stay)
+            .collect();
+        let mut grid = LessonGrid::new();
+        let Period { first, last } = self.period;
+        for (day, teaching) in self.calendar.teaching_days(self.stage, first, last) {
+            let here = stays.iter().filter(|stay| stay.contains(day)).count() as u64;
+            let weekday = day.weekday().to_monday_zero_offset();
+            for number in 0..teaching.lessons.len() {
+                grid.entry((weekday, number)).or_default().due += here;
+            }
+        }
+        for (_, day, minutes) in &self.days {
+            let Some(teaching) = self.calendar.teaching(self.stage, *day) else {
+                continue;
+            };
+            let weekday = day.weekday().to_monday_zero_offset();
+            for (number, lesson) in teaching.lessons.iter().enumerate() {
+                if (minutes.used & *lesson).count() >= self.calendar.lesson_minutes() {
+                    grid.entry((weekday, number)).or_default().taught += 1;
+                }
+            }
+        }
+        grid.retain(|_, cell| cell.due != 0);
+        grid
+    }
 }
 
 /// One terminal's day. A day without reports is an answer without minutes; a day on which it stood in no school

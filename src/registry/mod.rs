@@ -1,16 +1,18 @@
-//! Changes of the registry: tables of schools and terminals, and approvals of waiting terminals.
+//! Changes of the registry: tables of schools and terminals, approvals of waiting terminals, moves.
 //!
-//! The work is pure (`plan`: a table and what is known → a change, or every mistake); only [`import`] and [`approve`]
-//! touch the store. Not responsible for reading the registry (`store`) or for files (callers).
+//! The work is pure (`plan`: a table and what is known → a change, or every mistake); only [`import`], [`approve`] and
+//! [`relocate`] touch the store. Not responsible for reading the registry (`store`) or for files (callers).
 
 mod approve;
 mod plan;
+mod relocate;
 mod row;
 mod schools;
 mod terminals;
 
 pub use crate::tables::Format;
 pub use approve::{Approval, ApproveError, approve};
+pub use relocate::{Goes, RelocateError, relocate, relocate_school};
 pub use row::{ImportReport, RowError};
 
 use crate::{

@@ -2,11 +2,15 @@
 //!
 //! Chromium comes from Debian (`deploy/test`). Nothing here waits for the clock: it stands still on a Tuesday morning.
 
+mod access;
 mod browser;
 mod changes;
 mod county;
 mod figures;
+mod runs;
 
+use classpulse::domain::usage::Period;
+use jiff::civil::date;
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -16,19 +20,34 @@ use county::Morning;
 /// One browser at a time: each takes as much memory as a small service.
 static BROWSERS: Mutex<()> = Mutex::const_new(());
 
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 17] = [
     ("/", "逊克县总览"),
     ("/schools/2123000001", "甲小学"),
     ("/terminals/P-1", "终端 P-1"),
     ("/quality", "数据质量"),
     ("/wall", "逊克县班班通使用实况"),
     ("/settings", "设置"),
+    ("/runs", "考核"),
+    ("/runs/1", "春季考核"),
+    ("/runs/1/schools/2123000001", "甲小学"),
+    ("/runs/1/schools/2123000001/items/4.3.1", "条目 4.3.1"),
+    ("/runs/1/schools/2123000001/evidence", "甲小学的材料"),
+    ("/runs/1/evidence", "材料"),
+    ("/runs/1/exclusions", "排除"),
+    ("/runs/1/what-if?exclude=P-1", "假设试算"),
+    ("/runs/1/freeze", "冻结"),
+    ("/runs/compare?before=1&after=1", "比较两次考核"),
+    (
+        "/rubric",
+        "逊克县中小学教育信息化管理与应用工作考核评估细则(试行)",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_loads_fits_and_asks_no_other_host() {
     let _alone = BROWSERS.lock().await;
     let morning = Morning::start().await;
+    morning.run().await;
     let browser = Browser::start().await;
     for (width, height) in [(1_366, 768), (1_920, 1_080), (390, 844)] {
         browser.size(width, height).await;
@@ -163,6 +182,11 @@ async fn a_keyboard_reaches_the_content_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_schools_fit_an_old_line() {
     let morning = Morning::start_large().await;
+    let autumn = Period {
+        first: date(2026, 9, 1),
+        last: date(2026, 11, 30),
+    };
+    morning.run_over(autumn).await;
     for path in [
         "/",
         "/schools/2123100001",
@@ -171,6 +195,14 @@ async fn a_hundred_schools_fit_an_old_line() {
         "/wall",
         "/settings",
         "/api/v1/schools",
+        "/runs",
+        "/runs/1",
+        "/runs/1/schools/2123100001",
+        "/runs/1/schools/2123100001/evidence",
+        "/runs/1/evidence",
+        "/runs/1/what-if?exclude=L-001-01",
+        "/runs/1/freeze",
+        "/rubric",
     ] {
         let host = morning.app.api;
         let request =

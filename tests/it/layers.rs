@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 24] = [
+const ALLOWED: [(&str, &[&str]); 25] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
@@ -36,6 +36,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
         &["enrolment", "ingest", "observe", "store", "tasks", "tls"],
     ),
     ("backup", &["store"]),
+    ("privacy", &["store"]),
     ("retention", &["clock", "domain", "observe", "store"]),
     ("rollup", &["observe", "store"]),
     ("config", &["observe", "tls"]),
@@ -54,7 +55,17 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     ),
     (
         "dashboard",
-        &["clock", "domain", "enrolment", "query", "registry", "store"],
+        &[
+            "clock",
+            "domain",
+            "enrolment",
+            "evaluation",
+            "observe",
+            "query",
+            "registry",
+            "sheets",
+            "store",
+        ],
     ),
     (
         "app",
@@ -95,6 +106,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             "evaluation",
             "ingest",
             "observe",
+            "privacy",
             "query",
             "registry",
             "sheets",

@@ -20,6 +20,7 @@ mod enrolment;
 mod evaluation;
 mod fake_store;
 mod faults;
+mod grafana;
 mod install_windows;
 mod layers;
 mod outside;

@@ -50,12 +50,12 @@ fn options(url: &str) -> PostgresOptions {
     }
 }
 
-async fn open(url: &str) -> SharedStore {
+pub(crate) async fn open(url: &str) -> SharedStore {
     Arc::new(PostgresStore::open(&options(url)).await.unwrap())
 }
 
 /// A session beside the store's.
-async fn session(url: &str) -> tokio_postgres::Client {
+pub(crate) async fn session(url: &str) -> tokio_postgres::Client {
     let connected = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
     let (client, connection) = connected.unwrap();
     #[expect(clippy::disallowed_methods, reason = "a test's own task")]

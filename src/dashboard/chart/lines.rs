@@ -65,7 +65,7 @@ pub(in crate::dashboard) fn trend(lines: &[Line], label: &str) -> Markup {
     let marks = (0..=scale.top / scale.step).map(|mark| mark * scale.step);
     let every = (scale.weeks / 10).max(1);
     html! {
-        div.scroll {
+        div.scroll tabindex="0" role="group" aria-label="每周平均的折线图" {
             svg.trend viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(label) {
                 @for mark in marks {
                     @let y = scale.y(mark * 100);

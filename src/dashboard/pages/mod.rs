@@ -2,6 +2,7 @@
 
 pub(super) mod overview;
 pub(super) mod quality;
+pub(super) mod runs;
 pub(super) mod school;
 pub(super) mod settings;
 pub(super) mod terminal;

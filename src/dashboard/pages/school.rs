@@ -46,14 +46,15 @@ pub(in crate::dashboard) async fn page(
     filters.county.clear();
     at.freshen().await?;
     let now = query::school_now(at.store(), &code, &at.moment()).await?;
-    let usage = query::terminal_usage(at.store(), &code, scope.period).await?;
+    let period = query::school_period(at.store(), &code, scope.period).await?;
+    let usage = period.usage();
     let teaching = scope.calendar.teaching(school.stage, at.today());
     let teaching = teaching.map(|day| day.mask).unwrap_or_default();
     let terminals = terminals(&now, &usage, &teaching, &at);
     let lines = lines(&at, &code, &scope).await?;
     let weeks = weeks_table(&lines);
     let standing = standing(&at, &code, &scope).await?;
-    let grid = query::lesson_grid(at.store(), &code, scope.period).await?;
+    let grid = period.lessons();
     answer(&filters, &[&terminals, &weeks], &scope.days(), || {
         let page = Page {
             title: school.name.clone(),

@@ -7,7 +7,11 @@ use axum::{
 use jiff::{ToSpan as _, civil::Date};
 use maud::{Markup, html};
 
-use super::school::strip_legend;
+use super::{
+    quality::{doubt_columns, doubt_row},
+    runs::exclusions,
+    school::strip_legend,
+};
 use crate::{
     dashboard::{
         Context,
@@ -53,7 +57,10 @@ pub(in crate::dashboard) async fn page(
     let history = query::terminal_history(at.store(), &id, period).await?;
     let (runs, days) = (runs_table(&day), days_table(&history));
     let incidents = incidents(&at, &id).await?;
-    let tables = [&runs, &days, &incidents];
+    let doubts = doubts(&at, &id, school.as_ref(), period).await?;
+    let county = school.as_ref().map(|school| &school.county);
+    let exclusions = exclusions::everywhere(&at, county, Some(&id)).await?;
+    let tables = [&runs, &days, &incidents, &doubts, &exclusions];
     answer(&filters, &tables, &format!("{id}_{date}"), || {
         let room = place.map(|place| place.room.clone()).unwrap_or_default();
         let page = Page {
@@ -71,6 +78,13 @@ pub(in crate::dashboard) async fn page(
             section.card aria-labelledby="day" {
                 (day_part(&id, &day, today))
                 details { summary { "各时段" } (runs.html(&filters.query())) }
+            }
+            section.card aria-labelledby="doubts" {
+                (doubts.html(&filters.query()))
+                @if !doubts.rows.is_empty() { p.note { "要在考核中不计这些日子,请到该次“考核”的“排除”写明理由。" } }
+            }
+            @if !exclusions.rows.is_empty() {
+                section.card aria-labelledby="exclusions" { (exclusions.html(&filters.query())) }
             }
             div.columns {
                 section.card aria-labelledby="calendar" {
@@ -150,7 +164,7 @@ fn day_part(id: &TerminalId, day: &TerminalDay, today: Date) -> Markup {
                 @if tomorrow <= today { a.button.quiet href=(link(tomorrow)) { "后一天 ›" } }
             }
         }
-        div.big-strip {
+        div.big-strip tabindex="0" role="group" aria-label="全天时间线" {
             (chart::timeline(span, &day.teaching, &minutes.powered, &minutes.used, &label))
             (chart::hours(span))
         }
@@ -256,6 +270,33 @@ fn facts(terminal: &Terminal, at: &Context) -> Markup {
             }
         }
     }
+}
+
+/// What looks doubtful of its use in these days, with the reason and the mend.
+async fn doubts(
+    at: &Context,
+    id: &TerminalId,
+    school: Option<&School>,
+    period: Period,
+) -> Result<Table, Failure> {
+    let found = match school {
+        Some(school) => {
+            query::school_doubts(at.store(), &school.code, period, &at.parts.zone).await
+        }
+        None => Ok(Vec::new()),
+    };
+    let found = match found {
+        Err(query::QueryError::NoCalendar { .. }) => Vec::new(),
+        other => other?,
+    };
+    let own = found.iter().filter(|doubt| doubt.terminal == *id);
+    Ok(Table {
+        key: "doubts",
+        caption: "可疑的使用".to_owned(),
+        columns: doubt_columns(false),
+        rows: own.map(|doubt| doubt_row(doubt, None)).collect(),
+        empty: "本学期没有发现可疑的使用。",
+    })
 }
 
 async fn incidents(at: &Context, id: &TerminalId) -> Result<Table, Failure> {

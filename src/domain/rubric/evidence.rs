@@ -2,7 +2,7 @@
 //!
 //! Not responsible for what it gives (`scoring`), nor for files it comes in (workbooks).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,24 @@ pub enum Value {
     Text(String),
     /// One row an award or report.
     List(Vec<ListRow>),
+}
+
+/// What stands where there is nothing to be measured by.
+pub const NOT_APPLICABLE: &str = "不适用";
+
+/// As people write it, and as [`Field::read`] takes it back; a list as how many rows it has.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::YesNo(true) => f.pad("是"),
+            Self::YesNo(false) => f.pad("否"),
+            Self::Count(count) => count.fmt(f),
+            Self::Number(number) | Self::Points(number) => number.fmt(f),
+            Self::Choice(text) | Self::Text(text) => f.pad(text),
+            Self::NotApplicable => f.pad(NOT_APPLICABLE),
+            Self::List(rows) => write!(f, "名单 {} 行", rows.len()),
+        }
+    }
 }
 
 /// What kind of answer a question takes.
@@ -109,6 +127,15 @@ pub struct ItemEvidence {
     pub at: i64,
 }
 
+/// References to attachments as people write them: one a line, or after semicolons.
+#[must_use]
+pub fn attachments(text: &str) -> Vec<String> {
+    let all = text.split(['\n', ';', '\u{ff1b}']).map(str::trim);
+    all.filter(|one| !one.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
 /// What is known of a school, by item id.
 pub type SchoolEvidence = BTreeMap<String, ItemEvidence>;
 
@@ -145,6 +172,43 @@ fn condition(condition: &Condition) -> Vec<Field> {
         }
         Condition::AtLeast { ask: figure, .. } => vec![ask(figure, FieldKind::Number)],
         Condition::Share(one) => share(one).to_vec(),
+    }
+}
+
+impl Field {
+    /// An answer as a person writes it, trimmed and not empty. Whether it fits the others is [`check`]'s to say.
+    ///
+    /// # Errors
+    /// A Chinese sentence that says what is expected. A list is not one text.
+    pub fn read(&self, text: &str) -> Result<Value, String> {
+        if text == NOT_APPLICABLE && self.may_not_apply {
+            return Ok(Value::NotApplicable);
+        }
+        let value = match &self.kind {
+            FieldKind::YesNo => match text {
+                "是" => Some(Value::YesNo(true)),
+                "否" => Some(Value::YesNo(false)),
+                _ => None,
+            },
+            FieldKind::Count => text.parse().ok().map(Value::Count),
+            FieldKind::Number => text.parse().ok().map(Value::Number),
+            FieldKind::Points { .. } => text.parse().ok().map(Value::Points),
+            FieldKind::Choice(names) => {
+                let name = names.iter().find(|name| name.trim() == text);
+                name.cloned().map(Value::Choice)
+            }
+            FieldKind::Text => Some(Value::Text(text.to_owned())),
+            FieldKind::List { .. } => None,
+        };
+        value.ok_or_else(|| {
+            let found: String = text.chars().take(40).collect();
+            let or = if self.may_not_apply {
+                "或“不适用”"
+            } else {
+                ""
+            };
+            format!("“{found}”不对,应为{}{or}", expected(&self.kind))
+        })
     }
 }
 

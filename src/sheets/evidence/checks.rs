@@ -6,13 +6,13 @@ use rust_xlsxwriter::{
     DataValidation, DataValidationErrorStyle, DataValidationRule, Formula, Worksheet, XlsxError,
 };
 
-use super::{Column, NOT_APPLICABLE, Part, shares};
+use super::{Column, Part, shares};
 use crate::{
     domain::{
         ids::Stage,
         rubric::{
             FieldKind, Rubric,
-            evidence::{GIVEN, MAX_ATTACHMENTS, MAX_COUNT, MAX_TEXT, expected},
+            evidence::{GIVEN, MAX_ATTACHMENTS, MAX_COUNT, MAX_TEXT, NOT_APPLICABLE, expected},
         },
     },
     sheets::style,

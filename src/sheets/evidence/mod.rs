@@ -39,9 +39,6 @@ const STAGE: &str = "学段";
 const SOURCE: &str = "材料依据";
 /// Heading of references to attachments.
 const ATTACHMENTS: &str = "附件";
-/// Where there is nothing to be measured by.
-const NOT_APPLICABLE: &str = "不适用";
-
 /// The hidden sheet by which a workbook of another rubric or run is told, and whether it is the latest.
 const MARKER: &str = "_classpulse";
 /// Its first word.
@@ -174,14 +171,10 @@ fn shown(part: &Part, evidence: Option<&ItemEvidence>) -> Shown {
 
 fn answer(value: &Value) -> Shown {
     match value {
-        Value::YesNo(true) => Shown::text("是"),
-        Value::YesNo(false) => Shown::text("否"),
-        Value::Count(count) => Shown::Number(count.to_string()),
-        Value::Number(figure) | Value::Points(figure) => Shown::Number(figure.to_string()),
-        Value::Choice(text) | Value::Text(text) => Shown::text(text),
-        Value::NotApplicable => Shown::text(NOT_APPLICABLE),
+        Value::Count(_) | Value::Number(_) | Value::Points(_) => Shown::Number(value.to_string()),
         // Lists have a sheet of their own.
         Value::List(_) => Shown::Empty,
+        word => Shown::text(&word.to_string()),
     }
 }
 

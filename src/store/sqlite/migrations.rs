@@ -66,6 +66,42 @@ pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), Failur
     Ok(transaction.commit()?)
 }
 
+/// A table as this program lays it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Its columns, in order.
+    pub columns: Vec<String>,
+}
+
+/// The tables of this program's schema, laid out in memory: for whoever must say what is kept.
+///
+/// # Errors
+/// `Driver`, where there is no memory for it.
+pub fn schema() -> Result<Vec<Table>, StoreError> {
+    laid_out().map_err(|error| error.while_doing("lay out its schema"))
+}
+
+fn laid_out() -> Result<Vec<Table>, Failure> {
+    let mut connection = Connection::open_in_memory()?;
+    run(&mut connection, Path::new(":memory:"))?;
+    let mut names = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid",
+    )?;
+    let mut columns = connection.prepare("SELECT name FROM pragma_table_info(?1) ORDER BY cid")?;
+    let names: Vec<String> = names
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut tables = Vec::new();
+    for name in names {
+        let of = columns.query_map([&name], |row| row.get(0))?;
+        let columns = of.collect::<Result<_, _>>()?;
+        tables.push(Table { name, columns });
+    }
+    Ok(tables)
+}
+
 /// Refuses what is not for this program before anything touches it. True if steps are missing.
 pub(super) fn needed(connection: &mut Connection, path: &Path) -> Result<bool, Failure> {
     let transaction = connection.transaction()?;

@@ -42,7 +42,10 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use tokio::sync::mpsc;
 
-pub use self::copy::copy;
+pub use self::{
+    copy::copy,
+    migrations::{Table, schema},
+};
 use self::{readers::Readers, writer::Writer};
 use super::{
     Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, KeyChange,

@@ -88,7 +88,14 @@ impl Browser {
     /// Gives pages a window of this size, a phone's too: windows themselves are never so narrow.
     pub(crate) async fn size(&self, width: u32, height: u32) {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
-        self.client.issue_cmd(Resize(metrics)).await.unwrap();
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics)
+            .await;
+    }
+
+    /// One of Chromium's own commands.
+    pub(crate) async fn devtools(&self, command: &'static str, parameters: Value) {
+        let command = DevTools(command, parameters);
+        self.client.issue_cmd(command).await.unwrap();
     }
 
     pub(crate) async fn open(&self, address: &str) {
@@ -149,11 +156,11 @@ impl Browser {
     }
 }
 
-/// Chromium's own word for another size of window.
+/// Chromium's own word for another size of window, and the like.
 #[derive(Debug)]
-struct Resize(Value);
+struct DevTools(&'static str, Value);
 
-impl WebDriverCompatibleCommand for Resize {
+impl WebDriverCompatibleCommand for DevTools {
     fn endpoint(
         &self,
         base: &url::Url,
@@ -164,7 +171,7 @@ impl WebDriverCompatibleCommand for Resize {
     }
 
     fn method_and_body(&self, _: &url::Url) -> (axum::http::Method, Option<String>) {
-        let body = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": self.0 });
+        let body = json!({ "cmd": self.0, "params": self.1 });
         (axum::http::Method::POST, Some(body.to_string()))
     }
 }

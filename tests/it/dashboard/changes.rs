@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::{
     BROWSERS,
     browser::Browser,
-    county::{CODE, Morning},
+    county::{CODE, Morning, SILENT},
 };
-use crate::support::{PRIMARY, school, terminal};
+use crate::support::{JUNIOR, PRIMARY, school, terminal};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_appears_on_the_wall_without_a_reload() {
@@ -156,6 +156,69 @@ async fn what_waits_is_mended_on_the_page() {
         .await;
     let approved = morning.app.store.terminal(&terminal("W-1")).await.unwrap();
     assert_eq!(approved.unwrap().placements[0].school, school(PRIMARY));
+    browser.stop().await;
+    morning.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terminals_move_and_leave_and_doubts_are_told() {
+    let _alone = BROWSERS.lock().await;
+    let morning = Morning::start().await;
+    let browser = Browser::start().await;
+    let set = async |form: &str, fields: &[(&str, &str)]| {
+        browser.open(&morning.address("/settings")).await;
+        for (name, value) in fields {
+            let script = "document.querySelector(arguments[0]).value = arguments[1]";
+            let field = format!("{form} [name={name}]");
+            browser.run(script, vec![json!(field), json!(value)]).await;
+        }
+        browser.go_by(&format!("{form} button")).await;
+    };
+    let history = async |name: &str| {
+        let found = morning.app.store.terminal(&terminal(name)).await.unwrap();
+        let places = found.unwrap().placements.into_iter();
+        let told = places.map(|one| {
+            let to = one.to.map_or_else(String::new, |to| to.to_string());
+            (one.school.to_string(), one.room, one.from.to_string(), to)
+        });
+        told.collect::<Vec<_>>()
+    };
+    let place = |code: &str, room: &str, from: &str, to: &str| {
+        let [code, room, from, to] = [code, room, from, to].map(ToOwned::to_owned);
+        (code, room, from, to)
+    };
+    let moving = "form[action='/settings/move']";
+    let to = ("school", SILENT);
+    set(moving, &[("terminal", "P-2"), to, ("day", "2026-11-25")]).await;
+    assert!(browser.text("[role=status]").await.contains("1 台终端"));
+    let there = [
+        place(PRIMARY, "一年二班", "2025-09-01", "2026-11-24"),
+        place(SILENT, "一年二班", "2026-11-25", ""),
+    ];
+    assert_eq!(history("P-2").await, there);
+    set(moving, &[("terminal", "P-2"), to, ("day", "2026-11-25")]).await;
+    assert!(browser.text("[role=alert]").await.contains("日期要更晚"));
+    assert_eq!(history("P-2").await, there);
+    let retire = "form[action='/settings/retire']";
+    set(retire, &[("terminal", "J-1"), ("day", "2026-11-20")]).await;
+    let left = [place(JUNIOR, "七年一班", "2025-09-01", "2026-11-20")];
+    assert_eq!(history("J-1").await, left);
+    set(retire, &[("terminal", "X-9"), ("day", "2026-11-20")]).await;
+    assert!(
+        browser
+            .text("[role=alert]")
+            .await
+            .contains("没有登记编号为“X-9”的终端")
+    );
+
+    // P-1 is used in the very same minutes every day, which a person should look at.
+    browser.open(&morning.address("/terminals/P-1")).await;
+    let doubts = browser.rows("[data-table=doubts]").await;
+    let same = doubts.iter().find(|row| row[4].contains("完全相同"));
+    assert!(same.unwrap()[5].contains("定时脚本"), "{doubts:?}");
+    browser.open(&morning.address("/quality")).await;
+    let doubts = browser.rows("[data-table=doubts]").await;
+    assert_eq!(doubts[0][..2], ["P-1", "甲小学"], "{doubts:?}");
     browser.stop().await;
     morning.stop().await;
 }

@@ -14,9 +14,12 @@ use classpulse::{
         ids::Stage,
         incident::{Incident, Kind},
         minutes::{DayMinutes, MinuteSet},
+        rubric::{ItemEvidence, Value},
+        usage::Period,
     },
+    evaluation::{self, NewEvaluation},
     store::{
-        Batch, Contact, County, Placement, Refusal, RegistryChange, School, SharedStore,
+        Batch, Contact, County, Placement, Refusal, RegistryChange, Run, School, SharedStore,
         sqlite::SqliteStore,
     },
 };
@@ -30,6 +33,12 @@ use crate::support::{self, COUNTY, EMBEDDED, JUNIOR, PRIMARY, county, school, te
 
 /// The school whose name a spreadsheet would take for a formula, and whose terminal was never heard.
 pub(crate) const SILENT: &str = "2123000003";
+
+/// A term that is over, with use in April and May.
+pub(crate) const SPRING: Period = Period {
+    first: date(2026, 3, 2),
+    last: date(2026, 7, 10),
+};
 
 /// In the third lesson of a Tuesday.
 pub(crate) const TODAY: Date = date(2026, 11, 24);
@@ -111,6 +120,27 @@ impl Morning {
         format!("http://{}{path}", self.app.api)
     }
 
+    /// A draft over the spring.
+    pub(crate) async fn run(&self) -> Run {
+        self.run_over(SPRING).await
+    }
+
+    pub(crate) async fn run_over(&self, period: Period) -> Run {
+        let new = NewEvaluation {
+            key: "spring".to_owned(),
+            county: county(),
+            name: "春季考核".to_owned(),
+            period,
+            rubric: None,
+            supersedes: None,
+            minutes_from: None,
+            by: "王科".to_owned(),
+            at: NOW,
+        };
+        let made = evaluation::create(self.app.store.as_ref(), new).await;
+        made.unwrap().run
+    }
+
     /// A terminal is heard now, and was used over these minutes today.
     pub(crate) async fn heard(&self, name: &str, used: (u16, u16)) {
         let batch = Batch {
@@ -153,6 +183,16 @@ fn exchange(address: SocketAddr, request: &str) -> (u16, String, Vec<u8>) {
     let head = String::from_utf8(answer).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, head, body)
+}
+
+/// Evidence that says yes to one question.
+pub(crate) fn yes(question: &str) -> ItemEvidence {
+    ItemEvidence {
+        values: [(question.to_owned(), Value::YesNo(true))].into(),
+        by: "李老师".to_owned(),
+        at: NOW,
+        ..ItemEvidence::default()
+    }
 }
 
 fn minutes(used: &[(u16, u16)]) -> DayMinutes {

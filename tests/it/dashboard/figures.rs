@@ -1,8 +1,13 @@
 //! The same figures on screen, in files, in JSON and over gRPC, and those of the minutes behind them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, io::Cursor};
 
-use classpulse_proto::v1::{self, scoring_client::ScoringClient, usage_client::UsageClient};
+use calamine::{Data, Reader as _, Xlsx};
+use classpulse::evaluation;
+use classpulse_proto::v1::{
+    self, evaluation_client::EvaluationClient, scoring_client::ScoringClient,
+    usage_client::UsageClient,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -10,7 +15,7 @@ use super::{
     browser::Browser,
     county::{Morning, SILENT},
 };
-use crate::support::{JUNIOR, PRIMARY};
+use crate::support::{JUNIOR, PRIMARY, school};
 
 /// Usage and points of 2026-09-01 to 2026-11-24, as gRPC says them.
 async fn contract(morning: &Morning) -> (v1::ListSchoolUsageResponse, v1::MonitoringScores) {
@@ -111,7 +116,39 @@ async fn screen_file_and_programs_say_the_same() {
     let mut harmless = told.clone();
     harmless[2][0] = "'=丙小学".to_owned();
     assert_eq!(file, harmless);
+    // The workbook needs no mark: its texts are texts.
+    let (status, head, file) = morning
+        .get(&path.replace("format=csv", "format=xlsx"))
+        .await;
+    assert_eq!(status, 200);
+    assert!(head.contains("filename=\"schools.xlsx\""), "{head}");
+    let file: Vec<_> = sheet(file)[3..]
+        .iter()
+        .map(|row| pick(row, [1, 5, 7, 8, 9, 10]))
+        .collect();
+    let mut counts = told.clone();
+    for row in &mut counts {
+        // Whole numbers are shown without places, which a cell's format says.
+        row[4] += ".00";
+        row[5] += ".00";
+    }
+    assert_eq!(file, counts);
 
+    json_says_the_same(&morning, query, &listed, &scores).await;
+    morning.stop().await;
+}
+
+async fn json_says_the_same(
+    morning: &Morning,
+    query: &str,
+    listed: &v1::ListSchoolUsageResponse,
+    scores: &v1::MonitoringScores,
+) {
+    let points: HashMap<_, _> = scores
+        .schools
+        .iter()
+        .map(|one| (one.school_code.clone(), one.points_display.clone()))
+        .collect();
     let answer = async |path: &str| -> Value {
         let (status, _, body) = morning.get(&format!("{path}?{query}")).await;
         assert_eq!(status, 200);
@@ -134,7 +171,6 @@ async fn screen_file_and_programs_say_the_same() {
         assert_eq!(found["points_display"], points[&one.school_code]);
         assert_eq!(found["reason"], scores.schools[at].reason);
     }
-    morning.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,5 +278,120 @@ async fn the_document_describes_what_is_there() {
     assert_eq!(status, 404);
     let problem: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(problem["message"], "没有登记编号为“9999999999”的学校");
+    morning.stop().await;
+}
+
+/// The rows of a file's first sheet as texts; figures as a page writes them.
+fn sheet(content: Vec<u8>) -> Vec<Vec<String>> {
+    let mut book: Xlsx<_> = Xlsx::new(Cursor::new(content)).unwrap();
+    let sheet = book.worksheet_range_at(0).unwrap().unwrap();
+    let text = |cell: &Data| match cell {
+        Data::Empty => String::new(),
+        Data::Float(figure) => format!("{figure:.2}"),
+        other => other.to_string(),
+    };
+    sheet
+        .rows()
+        .map(|row| row.iter().map(text).collect())
+        .collect()
+}
+
+/// A run's schools: name, points of each first-level indicator, total.
+type Points = Vec<Vec<String>>;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runs_points_are_the_same_on_screen_in_every_file_and_over_grpc() {
+    let _alone = BROWSERS.lock().await;
+    let morning = Morning::start().await;
+    let run = morning.run().await;
+    let question = "已成立信息化工作领导小组,职责明确";
+    let entered = evaluation::Entry {
+        school: school(JUNIOR),
+        item: "1.1.1".to_owned(),
+        evidence: Some(super::county::yes(question)),
+    };
+    let store = morning.app.store.as_ref();
+    evaluation::enter(store, run.id, None, vec![entered])
+        .await
+        .unwrap();
+    let browser = Browser::start().await;
+    let page = format!("/runs/{}", run.id);
+    browser.open(&morning.address(&page)).await;
+    let pick = |row: &[String], name: usize, first: usize| -> Vec<String> {
+        let figures = row[first..=first + 6].iter().cloned();
+        std::iter::once(row[name].trim_start_matches('\'').to_owned())
+            .chain(figures)
+            .collect()
+    };
+    let rows = browser.rows("[data-table=ranking]").await;
+    let screen: Points = rows.iter().map(|row| pick(row, 1, 3)).collect();
+    assert_eq!(screen.len(), 3);
+    let junior = screen.iter().find(|row| row[0] == "乙初中").unwrap();
+    assert_eq!(junior[1], "1.00");
+    browser.stop().await;
+
+    let file = async |path: String| {
+        let (status, _, body) = morning.get(&path).await;
+        assert_eq!(status, 200, "{path}");
+        body
+    };
+    let table = file(format!("{page}?format=csv&table=ranking")).await;
+    let mut reader = csv::Reader::from_reader(table.strip_prefix(b"\xef\xbb\xbf").unwrap());
+    let records = reader.records().map(|row| {
+        let row: Vec<String> = row.unwrap().iter().map(ToOwned::to_owned).collect();
+        pick(&row, 1, 4)
+    });
+    assert_eq!(records.collect::<Points>(), screen);
+    let table = sheet(file(format!("{page}?format=xlsx&table=ranking")).await);
+    let table: Points = table[3..].iter().map(|row| pick(row, 1, 4)).collect();
+    assert_eq!(table, screen);
+
+    // The bureau's own sheet has second-level indicators; its totals are the same.
+    let totals: Vec<[&str; 2]> = screen.iter().map(|row| [&*row[0], &*row[7]]).collect();
+    let book = sheet(file(format!("{page}/files/summary.xlsx")).await);
+    let heading = book
+        .iter()
+        .find(|row| row.iter().any(|cell| cell == "总分"));
+    let total = heading
+        .unwrap()
+        .iter()
+        .position(|cell| cell == "总分")
+        .unwrap();
+    for [name, points] in &totals {
+        let row = book.iter().find(|row| row.iter().any(|cell| cell == name));
+        assert_eq!(row.unwrap()[total], *points, "{name}");
+    }
+    let json: Value = serde_json::from_slice(&file(format!("{page}/files/json")).await).unwrap();
+    let told: Points = json["schools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let groups = one["groups"].as_array().unwrap().iter();
+            std::iter::once(text(&one["name"]))
+                .chain(groups.map(|group| text(&group["score"]["points"])))
+                .chain([text(&one["score"]["points"])])
+                .collect()
+        })
+        .collect();
+    assert_eq!(told, screen);
+
+    let mut client = EvaluationClient::connect(morning.address(""))
+        .await
+        .unwrap();
+    let asked = v1::ListScoreSheetsRequest {
+        run: run.id,
+        ..v1::ListScoreSheetsRequest::default()
+    };
+    let mut sheets = client.list_score_sheets(asked).await.unwrap().into_inner();
+    let mut told = Points::new();
+    while let Some(one) = sheets.message().await.unwrap() {
+        let display = |points: Option<v1::PointsValue>| points.unwrap().display;
+        let groups = one.groups.into_iter().map(|group| display(group.points));
+        let own = std::iter::once(one.school.unwrap().name).chain(groups);
+        told.push(own.chain([display(one.total)]).collect());
+    }
+    assert_eq!(told, screen);
     morning.stop().await;
 }

@@ -9,9 +9,10 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
+use jiff::ToSpan as _;
 use maud::{Markup, html};
 
-use super::school::badge;
+use super::{runs, school::badge};
 use crate::{
     dashboard::{
         Context,
@@ -20,10 +21,14 @@ use crate::{
         guard,
         layout::Page,
         table::{Cell, Column, Table, answer},
-        text,
+        text, translate,
     },
-    domain::ids::TerminalId,
-    query::{self, SchoolNow, State as Doing},
+    domain::{
+        doubt::Doubt,
+        ids::{CountyCode, TerminalId},
+        usage::Period,
+    },
+    query::{self, QueryError, SchoolNow, State as Doing},
     store::{IncidentFilter, Quarantined, School, Terminal, TerminalFilter},
 };
 
@@ -35,6 +40,9 @@ const INCIDENTS: u32 = 300;
 
 /// How far back incidents are listed, seconds: thirty days.
 const INCIDENT_SPAN: i64 = 30 * 86_400;
+
+/// How many days back doubts are looked for.
+const DOUBT_DAYS: i64 = 14;
 
 /// A clock that is off by more is told, seconds.
 const CLOCK_OFF: i64 = 120;
@@ -56,6 +64,8 @@ pub(in crate::dashboard) async fn page(
         waiting(&terminals, &schools, &at, may),
         incidents(&at, &now).await?,
         clocks(&terminals, &now, &at),
+        doubts(&at, &county.code).await?,
+        runs::exclusions::everywhere(&at, Some(&county.code), None).await?,
         reasons(&refused, may),
         entries(&at.store().quarantine(0, ENTRIES).await?, &at, may),
     ];
@@ -136,11 +146,12 @@ fn entries(found: &[Quarantined], at: &Context, may: bool) -> Table {
     let zone = &at.parts.zone;
     let row = |one: &Quarantined| {
         let (what, _) = text::reason(&one.reason);
+        let detail = translate::detail(&one.reason, &one.detail, zone);
         let mut row = vec![
             one.id.to_string().into(),
             terminal_cell(&one.terminal),
             what.into(),
-            Cell::drawn(one.detail.clone(), html! { small { (one.detail) } }),
+            Cell::drawn(detail.clone(), html! { small { (detail) } }),
             text::moment(one.first_at, zone).into(),
             text::moment(one.last_at, zone).into(),
             Cell::count(one.times),
@@ -260,6 +271,61 @@ async fn incidents(at: &Context, now: &[SchoolNow]) -> Result<Table, Failure> {
         rows: found.into_iter().map(row).collect(),
         empty: "近 30 天没有事件。",
     })
+}
+
+/// What looks doubtful of the last days' use, with the reason and the mend.
+async fn doubts(at: &Context, county: &CountyCode) -> Result<Table, Failure> {
+    let last = at.today();
+    let first = last.saturating_sub(DOUBT_DAYS.days());
+    let period = Period { first, last };
+    let found = query::county_doubts(at.store(), county, period, &at.parts.zone).await;
+    let found = match found {
+        // Without a calendar nothing counts, and the page's other parts are still of use.
+        Err(QueryError::NoCalendar { .. }) => Vec::new(),
+        other => other?,
+    };
+    let rows = found.iter().flat_map(|(school, doubts)| {
+        let of = |doubt| doubt_row(doubt, Some(Cell::from(school.name.clone())));
+        doubts.iter().map(of)
+    });
+    Ok(Table {
+        key: "doubts",
+        caption: format!("近{DOUBT_DAYS}天可疑的使用"),
+        columns: doubt_columns(true),
+        rows: rows.collect(),
+        empty: "近 14 天没有发现可疑的使用。",
+    })
+}
+
+/// Columns of [`doubt_row`].
+pub(in crate::dashboard) fn doubt_columns(school: bool) -> Vec<Column> {
+    let mut columns = vec![Column::Head("终端")];
+    if school {
+        columns.push(Column::Text("学校"));
+    }
+    columns.extend([
+        Column::Text("起"),
+        Column::Text("止"),
+        Column::Number("天数"),
+        Column::Long("可疑之处"),
+        Column::Long("处理建议"),
+    ]);
+    columns
+}
+
+/// One doubt: where, why, and its mend.
+pub(in crate::dashboard) fn doubt_row(doubt: &Doubt, school: Option<Cell>) -> Vec<Cell> {
+    let page = format!("/terminals/{}?date={}", doubt.terminal, doubt.last);
+    let mut row = vec![Cell::link(doubt.terminal.to_string(), &page)];
+    row.extend(school);
+    row.extend([
+        doubt.first.to_string().into(),
+        doubt.last.to_string().into(),
+        Cell::count(doubt.days),
+        doubt.sentence.clone().into(),
+        text::doubt_mend(doubt.kind).into(),
+    ]);
+    row
 }
 
 fn schools_of(now: &[SchoolNow]) -> HashMap<&TerminalId, &School> {

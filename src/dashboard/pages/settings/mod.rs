@@ -1,6 +1,7 @@
-//! 设置: tables of schools and terminals, the teaching calendar, enrolment codes.
+//! 设置: tables of schools and terminals, moves, the teaching calendar, enrolment codes.
 
 pub(in crate::dashboard) mod codes;
+pub(in crate::dashboard) mod moves;
 
 use axum::{
     Form,
@@ -20,6 +21,7 @@ use crate::{
         form, guard,
         layout::Page,
         table::{Cell, Column, Table, answer},
+        translate,
     },
     domain::{
         calendar::{Calendar, CalendarError},
@@ -144,6 +146,14 @@ impl Known {
                 @if let Some(told) = &told.import { (told) }
                 details { summary { "已登记学校 " (self.schools.len()) " 所" } (schools.html(&filters.query())) }
             }
+            @if may && self.county.is_some() {
+                section.card aria-labelledby="moves" {
+                    (moves::part(&self.schools, self.today))
+                    @if filters.done == "moved" {
+                        p.good role="status" { "已登记 " (filters.counted) " 台终端的变动。" }
+                    }
+                }
+            }
             section.card aria-labelledby="calendar" {
                 h2 #calendar { "教学日历" }
                 (self.calendar_part(may, told))
@@ -213,7 +223,7 @@ fn calendar_summary(calendar: &Calendar, today: Date) -> Markup {
         calendar.teaching_days(stage, term.first, term.last).count()
     };
     html! {
-        div.scroll { table {
+        div.scroll tabindex="0" role="group" aria-label="各学期教学日数" { table {
             caption.unseen { "各学期教学日数" }
             thead { tr {
                 th scope="col" { "学期" } th scope="col" { "起止" }
@@ -373,14 +383,11 @@ pub(in crate::dashboard) async fn calendar(
 }
 
 fn calendar_wrong(error: &CalendarError) -> Markup {
-    let (place, problem) = match error {
-        CalendarError::Format(said) => ("写法有误", said.as_str()),
-        CalendarError::Value { place, problem } => (place.as_str(), problem.as_str()),
-    };
+    let said = translate::calendar(error);
     html! {
         div.bad role="alert" {
-            p { "日历有错误,没有保存。位置:" (place) }
-            pre { (problem) }
+            p { "日历有错误,没有保存。" (said.sentence) }
+            @if let Some(excerpt) = said.excerpt { pre { (excerpt) } }
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::{
     domain::rubric::{
-        Field, FieldKind, ItemEvidence, Value,
-        evidence::{LIST, expected},
+        ItemEvidence, Value,
+        evidence::{LIST, attachments},
     },
-    sheets::evidence::{ATTACHMENTS, NOT_APPLICABLE, Part, SOURCE},
+    sheets::evidence::{ATTACHMENTS, Part, SOURCE},
 };
 
 /// An answer that a cell alters.
@@ -40,51 +40,16 @@ pub(super) fn apply(evidence: &mut ItemEvidence, edit: Edit) -> String {
 pub(super) fn edit(part: &Part, text: &str) -> Result<Edit, String> {
     match part {
         Part::Source => Ok(Edit::Source(text.to_owned())),
-        Part::Attachments => {
-            let all = text.split(['\n', ';', '\u{ff1b}']).map(str::trim);
-            let all = all.filter(|one| !one.is_empty()).map(str::to_owned);
-            Ok(Edit::Attachments(all.collect()))
-        }
+        Part::Attachments => Ok(Edit::Attachments(attachments(text))),
         Part::Answer(field) => {
             let value = if text.is_empty() {
                 None
             } else {
-                Some(value(field, text)?)
+                Some(field.read(text)?)
             };
             Ok(Edit::Answer(field.key.clone(), value))
         }
     }
-}
-
-fn value(field: &Field, text: &str) -> Result<Value, String> {
-    if text == NOT_APPLICABLE && field.may_not_apply {
-        return Ok(Value::NotApplicable);
-    }
-    let value = match &field.kind {
-        FieldKind::YesNo => match text {
-            "是" => Some(Value::YesNo(true)),
-            "否" => Some(Value::YesNo(false)),
-            _ => None,
-        },
-        FieldKind::Count => text.parse().ok().map(Value::Count),
-        FieldKind::Number => text.parse().ok().map(Value::Number),
-        FieldKind::Points { .. } => text.parse().ok().map(Value::Points),
-        FieldKind::Choice(names) => {
-            let name = names.iter().find(|name| name.trim() == text);
-            name.cloned().map(Value::Choice)
-        }
-        FieldKind::Text => Some(Value::Text(text.to_owned())),
-        FieldKind::List { .. } => None,
-    };
-    value.ok_or_else(|| {
-        let found: String = text.chars().take(40).collect();
-        let or = if field.may_not_apply {
-            "或“不适用”"
-        } else {
-            ""
-        };
-        format!("“{found}”不对,应为{}{or}", expected(&field.kind))
-    })
 }
 
 /// An altered list, for `awards`.

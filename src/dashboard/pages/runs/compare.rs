@@ -1,0 +1,193 @@
+//! 比较: two runs beside each other, school by school and item by item, and what differs in what they follow from.
+
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::{differences, opened, state};
+use crate::{
+    dashboard::{
+        Context,
+        failure::Failure,
+        filters::Filters,
+        layout::Page,
+        table::{Cell, Column, Table, answer},
+    },
+    evaluation::{Comparison, EvidenceDifference, InputDifference, Loaded},
+    store::{Exclusion, Run},
+};
+
+/// What the address asks for beside the filters.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::dashboard) struct Asked {
+    before: String,
+    after: String,
+}
+
+/// The page.
+pub(in crate::dashboard) async fn page(
+    State(at): State<Context>,
+    Query(filters): Query<Filters>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    let after = match asked.after.as_str() {
+        "" => None,
+        run => Some(opened(&at, run).await?),
+    };
+    let county = match &after {
+        Some(run) => run.county.clone(),
+        None => filters.county(&at).await?.1.code,
+    };
+    let runs = at.store().runs(&county).await?;
+    let both = match (&*asked.before, &after) {
+        ("", _) | (_, None) => None,
+        (before, Some(after)) => {
+            let before = at.loaded(opened(&at, before).await?).await?;
+            Some((before, at.loaded(after.clone()).await?))
+        }
+    };
+    let compared = both
+        .as_ref()
+        .map(|(before, after)| (Comparison::of(before, after), before, after));
+    let tables = compared.as_ref().map(|(found, before, after)| {
+        [
+            differences("schools", "各校变化", &found.schools),
+            evidence(&found.inputs.evidence, before, after),
+            exclusions(&found.inputs),
+        ]
+    });
+    let all: Vec<&Table> = tables.iter().flatten().collect();
+    let name = format!("考核{}与{}", asked.before, asked.after);
+    answer(&filters, &all, &name, || {
+        let page = Page {
+            title: "比较两次考核".to_owned(),
+            current: "/runs",
+            crumbs: vec![("/runs".to_owned(), "考核".to_owned())],
+            ..Page::default()
+        };
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("before", &asked.before)
+            .append_pair("after", &asked.after)
+            .finish();
+        page.markup(&html! {
+            (form(&runs, &asked))
+            @if let Some((found, ..)) = &compared {
+                section.card aria-label="依据" { p { (inputs(&found.inputs)) } }
+            }
+            @for table in tables.iter().flatten() {
+                section.card aria-labelledby=(table.key) { (table.html(&query)) }
+            }
+        })
+    })
+}
+
+fn form(runs: &[Run], asked: &Asked) -> Markup {
+    let select = |name: &str, chosen: &str| {
+        html! {
+            select name=(name) required {
+                option value="" { "请选择" }
+                @for run in runs {
+                    option value=(run.id) selected[run.id.to_string() == chosen] {
+                        (run.id) " " (run.name) "(" (state(run)) ")"
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        form.filters.above method="get" action="/runs/compare" aria-label="选择两次考核" {
+            label { "原来" (select("before", &asked.before)) }
+            label { "现在" (select("after", &asked.after)) }
+            button type="submit" { "比较" }
+        }
+    }
+}
+
+/// What the differences may come from.
+fn inputs(from: &InputDifference) -> String {
+    let count = |name: &str, count: usize| (count > 0).then(|| format!("{name}({count} 处)"));
+    let whole = |name: &str, differs: bool| differs.then(|| name.to_owned());
+    let exclusions = from.exclusions_before.len() + from.exclusions_after.len();
+    let differ = [
+        whole("考核期", from.period),
+        whole("细则", from.rubric),
+        whole("教学日历", from.calendar),
+        count("学校", from.schools.len()),
+        count("材料", from.evidence.len()),
+        count("使用分钟", from.minutes.len()),
+        count("排除", exclusions),
+    ];
+    let differ: Vec<String> = differ.into_iter().flatten().collect();
+    if differ.is_empty() {
+        "两次考核的依据完全相同。".to_owned()
+    } else {
+        format!("不同的依据:{}。", differ.join("、"))
+    }
+}
+
+fn evidence(found: &[EvidenceDifference], before: &Loaded, after: &Loaded) -> Table {
+    let row = |one: &EvidenceDifference| {
+        let name = [after, before]
+            .into_iter()
+            .find_map(|loaded| Some(loaded.inputs.school(&one.school).ok()?.name.clone()));
+        let what = if one.values {
+            "回答不同"
+        } else {
+            "只是依据、附件、填报人或时间不同"
+        };
+        vec![
+            Cell::from(name.unwrap_or_default()),
+            one.school.to_string().into(),
+            one.item.clone().into(),
+            what.into(),
+        ]
+    };
+    Table {
+        key: "evidence",
+        caption: "不同的材料".to_owned(),
+        columns: vec![
+            Column::Head("学校"),
+            Column::Text("学校标识码"),
+            Column::Text("条目"),
+            Column::Long("不同之处"),
+        ],
+        rows: found.iter().map(row).collect(),
+        empty: "材料相同。",
+    }
+}
+
+fn exclusions(from: &InputDifference) -> Table {
+    let row = |of: &'static str, one: &Exclusion| {
+        vec![
+            Cell::from(of),
+            Cell::from(one.terminal.to_string()),
+            one.first.to_string().into(),
+            one.last.to_string().into(),
+            one.reason.clone().into(),
+            one.by.clone().into(),
+        ]
+    };
+    let before = from.exclusions_before.iter();
+    let after = from.exclusions_after.iter();
+    Table {
+        key: "exclusions",
+        caption: "不同的排除".to_owned(),
+        columns: vec![
+            Column::Head("只在"),
+            Column::Text("终端"),
+            Column::Text("起"),
+            Column::Text("止"),
+            Column::Long("理由"),
+            Column::Text("决定人"),
+        ],
+        rows: before
+            .map(|one| row("原来", one))
+            .chain(after.map(|one| row("现在", one)))
+            .collect(),
+        empty: "排除相同。",
+    }
+}
