@@ -243,6 +243,15 @@ const COLUMNS: &[(Option<&str>, &str, &str)] = &[
     (Some("identity"), "key", "密钥的摘要"),
     (Some("identity"), "enrolled_at", "注册时间"),
     (Some("identity"), "code", "注册时所用的注册码"),
+    (Some("identity"), "changed_at", "密钥最近变更的时间"),
+    (Some("identity"), "renew", "是否等待终端更换密钥"),
+    (Some("identity"), "next_key", "新密钥的摘要,首次使用后生效"),
+    (
+        Some("identity"),
+        "salted",
+        "密钥的加盐摘要,供外部消息服务器核对",
+    ),
+    (Some("identity"), "next_salted", "新密钥的加盐摘要"),
     (
         Some("hardware_mark"),
         "mark",
