@@ -2,7 +2,7 @@
 //!
 //! Sources stop first, then stages drain in order, the store closes last. Not responsible for signals (`cli`).
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{Router, http::header, routing::get};
@@ -15,7 +15,10 @@ use tracing::{info, warn};
 
 use crate::{
     api::{self, Limits, Parts, ReportSink, ServeError, SinkError},
-    broker::{Broker, BrokerError},
+    broker::{
+        Broker, BrokerError,
+        asked::{self, MIN_SECRET, Questions},
+    },
     clock::SharedClock,
     config::{BrokerConfig, Config, OutsideBroker},
     dashboard::{self, Actions, Again, Replayed, Replayer},
@@ -50,8 +53,8 @@ pub enum AppError {
         #[source]
         source: std::io::Error,
     },
-    /// The outside broker's password.
-    #[error("the password file {file} can't be read")]
+    /// A file with a password or secret.
+    #[error("the secret in {file} can't be read")]
     Password {
         /// As configured.
         file: String,
@@ -62,6 +65,17 @@ pub enum AppError {
     /// TLS to the outside broker.
     #[error("TLS to the outside broker")]
     Tls(#[from] TlsError),
+    /// TLS at our own listeners.
+    #[error("tls.certificate_file and tls.key_file can't be used")]
+    Listeners(#[source] TlsError),
+    /// The secret of outside brokers.
+    #[error(
+        "{file}, the file of broker.auth_secret_file, holds a secret of fewer than {MIN_SECRET} characters"
+    )]
+    Secret {
+        /// As configured.
+        file: String,
+    },
 }
 
 /// A running service.
@@ -110,6 +124,7 @@ impl App {
             CancellationToken::new(),
             CancellationToken::new(),
         );
+        let tls = listeners_tls(config)?;
         let changes = api::changes();
         let listener = TcpListener::bind(config.api)
             .await
@@ -135,13 +150,15 @@ impl App {
             intake: intake.clone(),
             draining: draining.clone(),
         });
+        let enrolment = enrolment(config, &store, &clock, &metrics);
+        let asked = questions(config, &enrolment, &metrics).await?;
         let carrying = Carrying {
             intake,
-            enrolment: enrolment(config, &store, &clock, &metrics),
+            enrolment,
             metrics: metrics.clone(),
             draining: draining.clone(),
         };
-        let (broker, broker_task, source) = carrying.start(&config.broker).await?;
+        let (broker, broker_task, source) = carrying.start(config).await?;
         let retaining = config.retention.map(|days| {
             let (store, zone) = (store.clone(), config.zone.clone());
             retention::run(store, clock.clone(), zone, days, ending.clone())
@@ -167,7 +184,8 @@ impl App {
             sink,
             changes: changes.clone(),
             drain: draining.clone(),
-            http: http(metrics.clone()).merge(dashboard),
+            http: http(metrics.clone()).merge(dashboard).merge(asked),
+            tls,
             limits: Limits {
                 grace: config.shutdown / 8,
                 ..Limits::default()
@@ -234,7 +252,7 @@ impl Carrying {
     /// The embedded broker's address and task, or the task that reads an outside one.
     async fn start(
         self,
-        broker: &BrokerConfig,
+        config: &Config,
     ) -> Result<(Option<SocketAddr>, Option<Task>, Option<Task>), AppError> {
         let Self {
             intake,
@@ -242,9 +260,11 @@ impl Carrying {
             metrics,
             draining,
         } = self;
-        match broker {
+        match &config.broker {
             BrokerConfig::Embedded(address) => {
-                let broker = Broker::bind(*address, intake, enrolment, metrics, draining).await?;
+                let tls = config.tls.as_ref();
+                let broker =
+                    Broker::bind(*address, tls, intake, enrolment, metrics, draining).await?;
                 let address = broker.address();
                 let task = tasks::start("broker", broker.run());
                 Ok((Some(address), Some(task), None))
@@ -272,6 +292,55 @@ fn enrolment(
         metrics.clone(),
         required,
     ))
+}
+
+/// What secures our own listeners, gRPC and HTTP first.
+fn listeners_tls(config: &Config) -> Result<Option<Arc<rustls::ServerConfig>>, AppError> {
+    let made = config
+        .tls
+        .as_ref()
+        .map(|tls| tls::server(tls, &[b"h2", b"http/1.1"]));
+    let made = made.transpose().map_err(AppError::Listeners)?;
+    Ok(made.map(Arc::new))
+}
+
+/// Answers an outside broker's questions, where the configuration has its secret.
+async fn questions(
+    config: &Config,
+    enrolment: &Arc<Enrolment>,
+    metrics: &Arc<Metrics>,
+) -> Result<Router, AppError> {
+    let Some(file) = &config.auth_secret_file else {
+        return Ok(Router::new());
+    };
+    let secret = secret(file).await?;
+    if secret.chars().count() < MIN_SECRET {
+        let file = file.display().to_string();
+        return Err(AppError::Secret { file });
+    }
+    let own = match &config.broker {
+        BrokerConfig::Outside(OutsideBroker {
+            login: Some((user, file)),
+            ..
+        }) => Some((user.clone(), self::secret(file).await?)),
+        _ => None,
+    };
+    Ok(asked::router(Questions {
+        enrolment: enrolment.clone(),
+        metrics: metrics.clone(),
+        secret,
+        own,
+    }))
+}
+
+/// A secret from its file.
+async fn secret(file: &Path) -> Result<String, AppError> {
+    let secret = tokio::fs::read_to_string(file).await;
+    let secret = secret.map_err(|source| AppError::Password {
+        file: file.display().to_string(),
+        source,
+    })?;
+    Ok(secret.trim_end().to_owned())
 }
 
 async fn serve(listener: TcpListener, parts: Parts, ending: CancellationToken) {
@@ -346,16 +415,7 @@ fn http(metrics: Arc<Metrics>) -> Router {
 async fn log_in(config: &OutsideBroker) -> Result<Outside, AppError> {
     let login = match &config.login {
         None => None,
-        Some((user, file)) => {
-            let password =
-                tokio::fs::read_to_string(file)
-                    .await
-                    .map_err(|source| AppError::Password {
-                        file: file.display().to_string(),
-                        source,
-                    })?;
-            Some((user.clone(), password.trim_end().to_owned()))
-        }
+        Some((user, file)) => Some((user.clone(), secret(file).await?)),
     };
     let tls = match &config.tls {
         None => None,

@@ -19,6 +19,7 @@ mod deadline;
 mod error;
 mod grpc;
 mod page;
+mod secure;
 
 pub use grpc::{Api, Health, router};
 
@@ -112,6 +113,8 @@ pub struct Parts {
     pub http: axum::Router,
     /// What protects the service from its callers.
     pub limits: Limits,
+    /// Secures the port; `None` for plain text.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -146,7 +149,7 @@ pub async fn serve(
     parts: Parts,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let (limits, drain) = (parts.limits.clone(), parts.drain.clone());
+    let (limits, drain, tls) = (parts.limits.clone(), parts.drain.clone(), parts.tls.clone());
     let api = router(parts).await?;
     let stopping = async {
         tokio::select! {
@@ -162,14 +165,22 @@ pub async fn serve(
         .http2_keepalive_interval(Some(limits.keepalive))
         .tcp_nodelay(true)
         .max_concurrent_streams(limits.concurrent_streams)
-        .concurrency_limit_per_connection(limits.concurrent_requests)
-        .serve_with_incoming_shutdown(
-            api.routes.with_state(()),
-            TcpIncoming::from(listener)
-                .with_nodelay(Some(true))
-                .with_keepalive(Some(limits.keepalive)),
-            stopping,
-        );
+        .concurrency_limit_per_connection(limits.concurrent_requests);
+    let routes = api.routes.with_state(());
+    let server = async {
+        if let Some(tls) = tls {
+            let incoming = Box::pin(secure::incoming(listener, tls));
+            return server
+                .serve_with_incoming_shutdown(routes, incoming, stopping)
+                .await;
+        }
+        let incoming = TcpIncoming::from(listener)
+            .with_nodelay(Some(true))
+            .with_keepalive(Some(limits.keepalive));
+        server
+            .serve_with_incoming_shutdown(routes, incoming, stopping)
+            .await
+    };
     let overdue = async {
         shutdown.cancelled().await;
         tokio::time::sleep(limits.grace).await;

@@ -5,7 +5,10 @@
 
 pub mod args;
 mod backup;
+mod broker;
+mod certificates;
 mod evidence;
+mod files;
 mod keys;
 mod output;
 mod quarantine;
@@ -19,7 +22,9 @@ mod usage;
 
 use std::{path::Path, process::ExitCode, sync::Arc};
 
-use args::{Cli, Command, ConfigCommand, QuarantineCommand, TerminalsCommand};
+use args::{
+    BrokerCommand, Cli, Command, ConfigCommand, QuarantineCommand, TerminalsCommand, TlsCommand,
+};
 use jiff::Timestamp;
 
 use crate::{
@@ -139,6 +144,12 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
     if let Command::Simulate(arguments) = &cli.command {
         return simulate::simulate(arguments, cli.json);
     }
+    if let Command::Tls {
+        command: TlsCommand::Init(arguments),
+    } = &cli.command
+    {
+        return certificates::init(arguments, SystemClock.now(), cli.json);
+    }
     let config = Config::load(cli.config.as_deref()).map_err(|error| Failure::usage(&error))?;
     let filter = cli.log.as_deref().unwrap_or(match &cli.command {
         Command::Serve => config.log_filter.as_str(),
@@ -192,6 +203,9 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
             QuarantineCommand::List(selection) => quarantine::list(&at, selection).await,
             QuarantineCommand::Replay(selection) => quarantine::replay(&at, selection).await,
         },
+        Command::Broker {
+            command: BrokerCommand::Mosquitto(arguments),
+        } => broker::mosquitto(&at, arguments).await,
         Command::Terminals { command } => match command {
             TerminalsCommand::Pending => registry::pending(&at).await,
             TerminalsCommand::Approve(arguments) => registry::approve(&at, arguments).await,
@@ -205,6 +219,7 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
         | Command::Restore(_)
         | Command::Privacy
         | Command::Simulate(_)
+        | Command::Tls { .. }
         | Command::Config { .. } => Ok(()),
     };
     store.close().await;

@@ -31,7 +31,10 @@ const ALLOWED: [(&str, &[&str]); 25] = [
         ],
     ),
     ("observe", &[]),
-    ("broker", &["enrolment", "ingest", "observe", "tasks"]),
+    (
+        "broker",
+        &["enrolment", "ingest", "observe", "store", "tasks", "tls"],
+    ),
     ("backup", &["store"]),
     ("privacy", &["store"]),
     ("retention", &["clock", "domain", "observe", "store"]),
@@ -94,6 +97,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
         &[
             "app",
             "backup",
+            "broker",
             "clock",
             "config",
             "demo",
@@ -109,6 +113,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
             "simulate",
             "store",
             "tasks",
+            "tls",
         ],
     ),
 ];

@@ -29,6 +29,7 @@ mod pipeline;
 mod postgres;
 mod query;
 mod rubric;
+mod security;
 mod servers;
 mod sheets;
 mod simulation;

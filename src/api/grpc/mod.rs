@@ -136,6 +136,7 @@ pub async fn router(parts: Parts) -> Result<Api, ServeError> {
         drain,
         http,
         limits,
+        tls: _,
     } = parts;
     let ending = drain.child_token();
     let context = Arc::new(Context {

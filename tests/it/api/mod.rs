@@ -86,6 +86,7 @@ impl Front {
             changes: changes.clone(),
             drain: drain.clone(),
             http: axum::Router::new().route("/metrics", get(async || "up 1\n")),
+            tls: None,
             limits,
         };
         let mut served = JoinSet::new();

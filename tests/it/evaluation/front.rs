@@ -268,6 +268,7 @@ impl Front {
             changes: api::changes(),
             drain: CancellationToken::new(),
             http: axum::Router::new(),
+            tls: None,
             limits: Limits::default(),
         };
         let mut served = JoinSet::new();
