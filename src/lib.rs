@@ -14,6 +14,7 @@
 //! - [`backup`]: everything in a file, and back.
 //! - [`rollup`]: keeps school-days fresh. [`retention`]: lets old minutes go. [`api`]: gRPC and HTTP.
 //! - [`dashboard`]: the same figures as pages in Chinese and as JSON.
+//! - [`privacy`]: what is collected and kept, in words for schools.
 //! - [`app`]: the composition root. [`cli`], [`demo`]: the ways to run it.
 //! - [`simulate`]: the whole in virtual time, with faults and a truth to compare with.
 //! - [`clock`], [`config`], [`observe`], [`tasks`], [`tls`]: the only homes of time, environment, logging, spawning and trust.
@@ -32,6 +33,7 @@ pub mod enrolment;
 pub mod evaluation;
 pub mod ingest;
 pub mod observe;
+pub mod privacy;
 pub mod query;
 pub mod registry;
 pub mod retention;

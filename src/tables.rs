@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Cursor,
+    panic::AssertUnwindSafe,
 };
 
 use calamine::{Data, Reader as _, Xlsx, XlsxError};
@@ -137,8 +138,23 @@ fn csv(content: &[u8], limits: Limits) -> Result<Sheet, String> {
         .ok_or_else(|| "文件中没有任何内容".to_owned())
 }
 
+fn broken(error: &dyn std::fmt::Display) -> String {
+    format!("不是可读的 .xlsx 文件:{error}")
+}
+
+/// A workbook's sheets. The library that takes it apart reckons with what the file says of itself, and where that is
+/// nonsense (a range that ends before it begins) it panics in a build that checks overflows: the file is refused then.
 fn xlsx(content: &[u8], limits: Limits) -> Result<Vec<Sheet>, String> {
-    let broken = |error: &dyn std::fmt::Display| format!("不是可读的 .xlsx 文件:{error}");
+    let read = AssertUnwindSafe(|| taken_apart(content, limits));
+    std::panic::catch_unwind(read).unwrap_or_else(|_panic| {
+        tracing::warn!("a workbook contradicts itself and was refused");
+        Err(broken(
+            &"文件内部的说明自相矛盾,请用 WPS 或 Excel 打开后另存",
+        ))
+    })
+}
+
+fn taken_apart(content: &[u8], limits: Limits) -> Result<Vec<Sheet>, String> {
     let mut archive = zip::ZipArchive::new(Cursor::new(content)).map_err(|error| broken(&error))?;
     let mut unpacked = 0_u64;
     for index in 0..archive.len() {

@@ -1,14 +1,15 @@
-//! One attempt to become a terminal: the machine shows its school's code, and is answered once.
+//! One attempt to become a terminal: the machine shows its school's code, and is answered once. And a terminal's way to a
+//! new key, which is the same road.
 //!
 //! How it goes stands in the contract (`proto/v1/enrolment.proto`). Not responsible for trying again or for keeping what
 //! was answered (`link`).
 
-use std::{fmt, time::Duration};
+use std::{fmt, io, time::Duration};
 
 use classpulse_proto::{
     topic::{self, Channel},
     v1::{
-        AgentFacts, EnrolRefusal, EnrolRequest, EnrolResponse, Enrolled, Hardware,
+        AgentFacts, EnrolRefusal, EnrolRequest, EnrolResponse, Enrolled, Hardware, Renewal,
         enrol_response::Result as Outcome,
     },
 };
@@ -81,6 +82,9 @@ pub enum EnrolError {
     /// What answered is no answer.
     #[error("the answer can't be read")]
     Garbled,
+    /// A new key could not be kept, and is not used.
+    #[error("the new key can't be kept: {0}")]
+    NotKept(String),
     /// There is no getting through.
     #[error("{}", .0.words())]
     Hitch(Hitch),
@@ -96,64 +100,137 @@ pub async fn enrol(
     random: u64,
 ) -> Result<Welcome, EnrolError> {
     let name = topic::passing(random);
-    let mqtt = access
-        .options(&name, &application.code)
-        .map_err(EnrolError::Hitch)?;
-    let (client, mut events) = AsyncClient::new(mqtt, REQUESTS);
-    let answer = tokio::time::timeout(WAIT, ask(&client, &mut events, &name, application)).await;
+    let mut road = Road::open(access, &name, &name, &application.code)?;
+    let answer = tokio::time::timeout(WAIT, road.ask(&request(application))).await;
     let answer = answer.unwrap_or(Err(EnrolError::Silence));
-    if !matches!(answer, Err(EnrolError::Hitch(_))) && client.try_disconnect().is_ok() {
-        let gone = async { while events.poll().await.is_ok() {} };
-        // The broker may hold the line; it is cut anyway.
-        drop(tokio::time::timeout(GOODBYE, gone).await);
-    }
+    road.close(&answer).await;
     answer
 }
 
-async fn ask(
-    client: &AsyncClient,
-    events: &mut EventLoop,
-    name: &str,
-    application: &Application,
-) -> Result<Welcome, EnrolError> {
-    let (question, answer) = (
-        topic::of(name, Channel::Enrol),
-        topic::of(name, Channel::Enrolled),
-    );
-    loop {
-        let packet = match events.poll().await {
-            Ok(Event::Incoming(packet)) => packet,
-            Ok(Event::Outgoing(_)) => continue,
-            Err(error) => {
-                return Err(match Hitch::from(&error) {
-                    // The code is the password: this broker knows it to be wrong.
-                    Hitch::Login(_) => EnrolError::Code,
-                    hitch => EnrolError::Hitch(hitch),
-                });
-            }
+/// A terminal shows its key and gets the one that holds from now on; where that is a new one, `keep` must have it on disk
+/// before it is used for the first time, which makes the old one worthless. Cut off anywhere, one of the two that `keep`
+/// knows holds.
+///
+/// # Errors
+/// [`EnrolError`]; the old key holds, or both do.
+pub async fn renew(
+    access: &Access,
+    terminal: &str,
+    key: &str,
+    random: u64,
+    keep: impl FnOnce(&str) -> io::Result<()>,
+) -> Result<(), EnrolError> {
+    let name = topic::passing(random);
+    let mut road = Road::open(access, &name, terminal, key)?;
+    let renewing = async {
+        let given = road.ask(&renewal(terminal, key)).await?.enrolled;
+        if given.terminal != terminal {
+            return Err(EnrolError::Garbled);
+        }
+        if given.key != key {
+            keep(&given.key).map_err(|error| EnrolError::NotKept(error.to_string()))?;
+            // Its first use, also where the broker asks nobody.
+            road.ask(&renewal(terminal, &given.key)).await?;
+        }
+        Ok(())
+    };
+    let done = tokio::time::timeout(WAIT, renewing).await;
+    let done = done.unwrap_or(Err(EnrolError::Silence));
+    road.close(&done).await;
+    done
+}
+
+/// A connection under a passing name.
+struct Road {
+    client: AsyncClient,
+    events: EventLoop,
+    name: String,
+    /// It hears the answers.
+    listens: bool,
+}
+
+impl Road {
+    fn open(access: &Access, name: &str, user: &str, password: &str) -> Result<Self, EnrolError> {
+        let mut mqtt = access.options(name, password).map_err(EnrolError::Hitch)?;
+        mqtt.set_credentials(user, password);
+        let (client, events) = AsyncClient::new(mqtt, REQUESTS);
+        Ok(Self {
+            client,
+            events,
+            name: name.to_owned(),
+            listens: false,
+        })
+    }
+
+    async fn ask(&mut self, request: &EnrolRequest) -> Result<Welcome, EnrolError> {
+        let (question, answer) = (
+            topic::of(&self.name, Channel::Enrol),
+            topic::of(&self.name, Channel::Enrolled),
+        );
+        let client = &self.client;
+        let said = || {
+            let payload = request.encode_to_vec();
+            client
+                .try_publish(question.clone(), QoS::AtLeastOnce, false, payload)
+                .is_ok()
         };
-        let queued = match packet {
-            Packet::ConnAck(_) => client.try_subscribe(answer.clone(), QoS::AtLeastOnce),
-            // Heard from now on.
-            Packet::SubAck(ack) => match ack.return_codes.first() {
-                Some(SubscribeReasonCode::Success(_)) => client.try_publish(
-                    question.clone(),
-                    QoS::AtLeastOnce,
-                    false,
-                    request(application).encode_to_vec(),
-                ),
-                _ => return Err(EnrolError::Code),
-            },
-            Packet::Publish(publish) if publish.topic == answer.as_bytes() => {
-                return EnrolResponse::decode(publish.payload)
-                    .ok()
-                    .map_or(Err(EnrolError::Garbled), read);
-            }
-            _ => Ok(()),
-        };
-        if queued.is_err() {
+        if self.listens && !said() {
             return Err(EnrolError::Silence);
         }
+        loop {
+            let packet = match self.events.poll().await {
+                Ok(Event::Incoming(packet)) => packet,
+                Ok(Event::Outgoing(_)) => continue,
+                Err(error) => {
+                    return Err(match Hitch::from(&error) {
+                        // The code or key is the password: this broker knows it to be wrong.
+                        Hitch::Login(_) => EnrolError::Code,
+                        hitch => EnrolError::Hitch(hitch),
+                    });
+                }
+            };
+            let queued = match packet {
+                Packet::ConnAck(_) => client
+                    .try_subscribe(answer.clone(), QoS::AtLeastOnce)
+                    .is_ok(),
+                // Heard from now on.
+                Packet::SubAck(ack) => match ack.return_codes.first() {
+                    Some(SubscribeReasonCode::Success(_)) => {
+                        self.listens = true;
+                        said()
+                    }
+                    _ => return Err(EnrolError::Code),
+                },
+                Packet::Publish(publish) if publish.topic == answer.as_bytes() => {
+                    return EnrolResponse::decode(publish.payload)
+                        .ok()
+                        .map_or(Err(EnrolError::Garbled), read);
+                }
+                _ => true,
+            };
+            if !queued {
+                return Err(EnrolError::Silence);
+            }
+        }
+    }
+
+    /// In order, where there is somebody to part from.
+    async fn close<T>(mut self, done: &Result<T, EnrolError>) {
+        if !matches!(done, Err(EnrolError::Hitch(_))) && self.client.try_disconnect().is_ok() {
+            let gone = async { while self.events.poll().await.is_ok() {} };
+            // The broker may hold the line; it is cut anyway.
+            drop(tokio::time::timeout(GOODBYE, gone).await);
+        }
+    }
+}
+
+fn renewal(terminal: &str, key: &str) -> EnrolRequest {
+    EnrolRequest {
+        renew: Some(Renewal {
+            terminal: terminal.to_owned(),
+            key: key.to_owned(),
+        }),
+        ..EnrolRequest::default()
     }
 }
 
@@ -163,6 +240,7 @@ fn request(application: &Application) -> EnrolRequest {
         hardware: Some(application.hardware.clone()),
         facts: Some(application.facts.clone()),
         room: application.room.clone(),
+        renew: None,
     }
 }
 

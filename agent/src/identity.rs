@@ -42,6 +42,9 @@ pub struct Identity {
     /// When, Unix seconds by the server's clock; 0 while the machine is not enrolled.
     #[prost(sint64, tag = "6")]
     pub enrolled_at: i64,
+    /// The password before this one; empty for none. A broker that learns of new ones late still takes it.
+    #[prost(string, tag = "7")]
+    pub previous_key: String,
 }
 
 /// Without the key.
@@ -215,6 +218,7 @@ mod tests {
             school: "第一小学".to_owned(),
             hardware: Some(hardware),
             enrolled_at: 7,
+            previous_key: String::new(),
         }
     }
 

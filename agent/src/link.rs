@@ -51,6 +51,10 @@ const SPREAD: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(30);
 /// A key that was refused so often, over so long, is no longer this terminal's: it enrols again, where it can.
 const LOST_KEY: (u32, Duration) = (3, Duration::from_mins(10));
+/// Between two tries to renew a key: acknowledgements ask for it until it is done.
+const RENEW_AGAIN: Duration = Duration::from_mins(5);
+/// The longest wait for an orderly end of a connection that is replaced.
+const GOODBYE: Duration = Duration::from_millis(500);
 /// The number that stands for the report's topic, once it was said with the topic.
 pub(crate) const REPORT_ALIAS: u16 = 1;
 /// So many handshakes in a row that were cut short are no accident: something that speaks no TLS answers there.
@@ -63,6 +67,20 @@ pub struct Login {
     pub terminal: String,
     /// The password; empty where a terminal was named by hand, for a broker that asks for none.
     pub key: String,
+    /// The one before it, for a broker that does not know the new one yet; empty for none.
+    pub previous: String,
+}
+
+impl Login {
+    /// As a terminal that was named by hand.
+    #[must_use]
+    pub fn without_key(terminal: String) -> Self {
+        Self {
+            terminal,
+            key: String::new(),
+            previous: String::new(),
+        }
+    }
 }
 
 /// Without the key.
@@ -96,6 +114,7 @@ impl Enrolment {
             school: welcome.enrolled.school,
             hardware: Some(self.hardware.clone()),
             enrolled_at: welcome.server_time_ms.div_euclid(1_000),
+            previous_key: String::new(),
         }
     }
 }
@@ -129,6 +148,9 @@ pub(crate) struct Line {
     /// Over how long terminals are spread.
     pub(crate) jitter: Duration,
 }
+
+/// Why the line is down for a moment after a renewal.
+const RENEWED: &str = "the key is renewed; connecting with the new one";
 
 /// The driver is gone.
 struct Over;
@@ -228,9 +250,10 @@ impl Line {
             Err(hitch) => return self.say(link(hitch, 0)).await,
         };
         let (client, mut events) = AsyncClient::new(options, REQUESTS);
-        let (mut pause, mut cuts) = (RETRY.0, 0);
+        let (mut pause, mut cuts, mut with_previous) = (RETRY.0, 0, false);
         let mut up_since: Option<Instant> = None;
         let mut denied = Denied::default();
+        let mut renewed: Option<Instant> = None;
         // By when the broker must have said something.
         let mut answer: Option<Instant> = None;
         loop {
@@ -246,6 +269,17 @@ impl Line {
                             Link::Up(login.terminal.clone(), client.clone(), numbers)
                         }
                         Packet::Publish(publish) => match Ack::decode(publish.payload) {
+                            Ok(ack) if ack.renew_key && is_due(renewed) => {
+                                self.say(Link::Ack(ack)).await?;
+                                renewed = Some(Instant::now());
+                                if self.renew(login).await {
+                                    part(&client, &mut events).await;
+                                    return self.say(Link::Down(RENEWED.to_owned())).await;
+                                }
+                                // What was awaited may have come meanwhile.
+                                answer = None;
+                                continue;
+                            }
                             Ok(ack) => Link::Ack(ack),
                             Err(foreign) => {
                                 debug!(%foreign, "an acknowledgement can't be read");
@@ -280,8 +314,47 @@ impl Line {
             if unwanted && denied.once_more() && self.enrol_once().await.is_ok() {
                 return Ok(());
             }
+            if unwanted && !login.previous.is_empty() {
+                // A broker that learns of new keys late takes the old one until then.
+                let next = if with_previous {
+                    &login.key
+                } else {
+                    &login.previous
+                };
+                events.options.set_credentials(&login.terminal, next);
+                with_previous = !with_previous;
+            }
             sleep(self.spread(pause)).await;
             pause = (pause * 2).min(if unwanted { UNWANTED } else { RETRY.1 });
+        }
+    }
+
+    /// Gets the key that holds from now on. True where it is a new one, which is kept before it is used.
+    async fn renew(&mut self, login: &Login) -> bool {
+        let Some(enrolment) = &self.enrolment else {
+            return false;
+        };
+        let mut identity = match enrolment.file.look().said {
+            Some(identity) if identity.terminal == login.terminal => identity,
+            _ => return false,
+        };
+        let keep = |key: &str| {
+            identity.previous_key = std::mem::replace(&mut identity.key, key.to_owned());
+            enrolment.file.save(&identity)
+        };
+        let random = self.random.random();
+        let done = enrol::renew(&self.access, &login.terminal, &login.key, random, keep).await;
+        match done {
+            Ok(()) if identity.key != login.key => {
+                info!(terminal = login.terminal, "the key is renewed");
+                self.login = Some(Login::from(&identity));
+                true
+            }
+            Ok(()) => false,
+            Err(error) => {
+                warn!(%error, "the key could not be renewed; the old one holds");
+                false
+            }
         }
     }
 
@@ -295,6 +368,19 @@ impl Line {
             None,
         ));
         Ok(mqtt)
+    }
+}
+
+/// Whether it is time to renew a key, after a try.
+fn is_due(tried: Option<Instant>) -> bool {
+    tried.is_none_or(|at| at.elapsed() >= RENEW_AGAIN)
+}
+
+/// Ends a connection in order, as far as the broker lets it.
+async fn part(client: &AsyncClient, events: &mut EventLoop) {
+    if client.try_disconnect().is_ok() {
+        let gone = async { while events.poll().await.is_ok() {} };
+        drop(tokio::time::timeout(GOODBYE, gone).await);
     }
 }
 
@@ -363,9 +449,10 @@ impl From<EnrolError> for Attempt {
         match error {
             EnrolError::Hitch(hitch) => Self::Hitch(hitch),
             EnrolError::Code | EnrolError::Malformed => Self::Code(error.to_string()),
-            EnrolError::Busy | EnrolError::Silence | EnrolError::Garbled => {
-                Self::Refused(error.to_string())
-            }
+            EnrolError::Busy
+            | EnrolError::Silence
+            | EnrolError::Garbled
+            | EnrolError::NotKept(_) => Self::Refused(error.to_string()),
         }
     }
 }

@@ -222,9 +222,8 @@ impl Who {
             named => named,
         };
         if let Some(terminal) = named {
-            let key = String::new();
             return Ok(Self {
-                login: Some(Login { terminal, key }),
+                login: Some(Login::without_key(terminal)),
                 bound: None,
                 own_journal: true,
             });
@@ -274,6 +273,7 @@ impl From<&Identity> for Login {
         Self {
             terminal: identity.terminal.clone(),
             key: identity.key.clone(),
+            previous: identity.previous_key.clone(),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     enrolment::{self, Terms},
     query::{self, Asked, SchoolPoints},
     registry,
-    store::{EnrolmentCode, IncidentFilter, School, SchoolDay, Terminal},
+    store::{EnrolmentCode, IncidentFilter, Key, KeyChange, School, SchoolDay, Terminal},
 };
 
 /// An id or stage that must be given.
@@ -253,6 +253,28 @@ pub(super) fn enrolment_code(from: &EnrolmentCode) -> v1::EnrolmentCode {
         created_at: from.created_at,
         expires_at: from.expires_at,
         revoked: from.revoked,
+    }
+}
+
+pub(super) fn terminal_key(from: &Key) -> v1::TerminalKey {
+    v1::TerminalKey {
+        terminal: from.terminal.to_string(),
+        enrolled_at: from.enrolled_at,
+        changed_at: from.changed_at,
+        revoked: from.revoked,
+        renewing: from.renew,
+    }
+}
+
+pub(super) fn key_change(from: i32) -> Result<KeyChange, Status> {
+    match v1::KeyChange::try_from(from) {
+        Ok(v1::KeyChange::Revoke) => Ok(KeyChange::Revoke),
+        Ok(v1::KeyChange::Restore) => Ok(KeyChange::Restore),
+        Ok(v1::KeyChange::Renew) => Ok(KeyChange::Renew),
+        _ => Err(field(
+            "change",
+            "1 revokes, 2 restores, 3 renews".to_owned(),
+        )),
     }
 }
 

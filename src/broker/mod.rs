@@ -1,5 +1,5 @@
 //! The embedded MQTT broker: terminals log in with their keys, publish their reports, read their acknowledgements; and
-//! machines that are no terminals yet ask to be, under a passing name, and can do nothing else (`passing`).
+//! machines that are no terminals yet ask to be, under a passing name, and can do nothing else (`door`, `passing`).
 //!
 //! Each report is handed to ingest from the publish hook, which the broker awaits before it answers: a PUBACK means
 //! committed, and a slow store slows the terminals, with no queue between. A terminal can speak only for itself, and
@@ -7,6 +7,8 @@
 //! its connection lives through the store's bad hour.
 //! Not responsible for judging reports (ingest), codes and keys (`enrolment`) or for outside brokers (`ingest::outside`).
 
+mod attempts;
+mod door;
 mod passing;
 mod retain;
 mod turns;
@@ -18,26 +20,25 @@ use bytes::Bytes;
 use classpulse_proto::topic::{self, Channel};
 use prost::Message as _;
 use rmqtt::{
-    codec::v5::{PublishAckReason, SubscribeAckReason},
+    codec::v5::PublishAckReason,
     context::ServerContext,
     hook::{Handler, HookResult, Parameter, ReturnType, Type},
     net::Builder,
     server::MqttServer,
     session::Session,
-    types::{
-        AuthResult, CodecPublish, ConnectInfo, From, Id, LastWill, Publish, PublishAclResult,
-        PublishResult, QoS, Subscribe, SubscribeAclResult,
-    },
+    types::{CodecPublish, From, Id, Publish, PublishAclResult, PublishResult, QoS},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::{
-    enrolment::{Admission, Enrolment},
+    enrolment::Enrolment,
     ingest::{Intake, assemble::Outcome},
     observe::Metrics,
     tasks,
 };
+use attempts::Attempts;
+use door::Inside;
 use passing::Passing;
 use turns::Turns;
 
@@ -76,6 +77,7 @@ pub struct BrokerError {
 pub struct Broker {
     address: SocketAddr,
     server: MqttServer,
+    gate: Gate,
 }
 
 impl std::fmt::Debug for Broker {
@@ -112,11 +114,14 @@ impl Broker {
             draining,
             turns: Turns::default(),
             passing: Passing::default(),
+            inside: Inside::default(),
+            attempts: Attempts::default(),
         };
         *context.extends.retain_mut().await = Box::new(retain::Latest::default());
         let hooks = context.extends.hook_mgr().register();
         for kind in [
             Type::ClientAuthenticate,
+            Type::ClientDisconnected,
             Type::ClientSubscribeCheckAcl,
             Type::MessagePublishCheckAcl,
         ] {
@@ -147,7 +152,11 @@ impl Broker {
             .map_err(|source| BrokerError { address, source })?;
         let server = MqttServer::new(context).listener_by_id(listener, 1).build();
         info!(%address, "the broker listens");
-        Ok(Self { address, server })
+        Ok(Self {
+            address,
+            server,
+            gate,
+        })
     }
 
     /// Where terminals connect.
@@ -158,8 +167,13 @@ impl Broker {
 
     /// Serves until dropped: the library has no other end.
     pub async fn run(self) {
-        if let Err(error) = self.server.run().await {
-            tracing::error!(%error, "the broker ended");
+        tokio::select! {
+            ended = self.server.run() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "the broker ended");
+                }
+            }
+            () = self.gate.watch() => {}
         }
     }
 }
@@ -174,6 +188,8 @@ struct Gate {
     draining: CancellationToken,
     turns: Turns,
     passing: Passing,
+    inside: Inside,
+    attempts: Attempts,
 }
 
 #[expect(
@@ -199,96 +215,24 @@ impl Handler for Gate {
                     self.publish(session, publish).await,
                 )),
             ),
+            Parameter::ClientDisconnected(session, _) => {
+                self.inside.leave(&session.id);
+                (true, before)
+            }
             _ => (true, before),
         }
     }
 }
 
 impl Gate {
-    /// A client is a terminal: its client id and user name are the terminal's id, its Last Will is its own state, its
-    /// password its key where it has one. Or it is a machine that wants to be one.
-    async fn log_in(&self, info: &ConnectInfo) -> AuthResult {
-        let name: &str = info.client_id();
-        let user_agrees = info.username().is_some_and(|user| {
-            let user: &str = user;
-            user == name
-        });
-        let will_agrees = info.last_will().is_none_or(|will| {
-            let topic: &str = match &will {
-                LastWill::V3(will) => &will.topic,
-                LastWill::V5(will) => &will.topic,
-            };
-            topic::parse(topic) == Some((name, Channel::State)) && !topic::is_passing(name)
-        });
-        if !(topic::is_terminal(name) && user_agrees && will_agrees) {
-            self.metrics.broker_refusal();
-            info!(
-                client = name,
-                user_agrees,
-                will_agrees,
-                "login refused: client id, user name and will must name one terminal"
-            );
-            return AuthResult::NotAuthorized;
-        }
-        if topic::is_passing(name) {
-            return self.let_pass(info);
-        }
-        let password = info.password().map(AsRef::as_ref);
-        let (why, answer) = match self.enrolment.admit(name, password).await {
-            Admission::Allowed => return AuthResult::Allow(false, None),
-            Admission::Refused(why) => (why, AuthResult::BadUsernameOrPassword),
-            Admission::Unknown => ("the store does not tell keys", AuthResult::NotAuthorized),
-        };
-        self.metrics.broker_refusal();
-        info!(client = name, why, "login refused");
-        answer
-    }
-
-    /// Whatever it shows as its code is judged with its request; the broker only bounds how many there are, and for how
-    /// long.
-    fn let_pass(&self, info: &ConnectInfo) -> AuthResult {
-        let id = info.id().clone();
-        let password = info.password().cloned().unwrap_or_default();
-        let fits = (1..=passing::MAX_PASSWORD).contains(&password.len());
-        if !fits || !self.passing.admit(&id, password) {
-            self.metrics.broker_refusal();
-            info!(client = %id.client_id, "a machine that wants to enrol is refused: no code, or too many at once");
-            return AuthResult::NotAuthorized;
-        }
-        let gate = self.clone();
-        drop(tasks::start("passing client", async move {
-            tokio::time::sleep(passing::STAY).await;
-            gate.passing.forget(&id);
-            let mut entry = gate.context.extends.shared().await.entry(id);
-            // Another connection of the same name has its own minute.
-            if entry.id_same() == Some(true) && entry.is_connected().await {
-                drop(entry.kick(true, true, true).await);
-            }
-        }));
-        AuthResult::Allow(false, None)
-    }
-
-    fn subscribe(&self, session: &Session, subscribe: &Subscribe) -> SubscribeAclResult {
-        let (client, filter): (&str, &str) = (&session.id.client_id, &subscribe.topic_filter);
-        let own = if topic::is_passing(client) {
-            Channel::Enrolled
-        } else {
-            Channel::Ack
-        };
-        if topic::parse(filter) == Some((client, own)) {
-            return SubscribeAclResult::new_success(subscribe.opts.qos(), None);
-        }
-        self.metrics.broker_refusal();
-        info!(
-            client,
-            filter, "subscription refused: a terminal reads only its own acknowledgements"
-        );
-        SubscribeAclResult::new_failure(SubscribeAckReason::NotAuthorized)
-    }
-
     async fn publish(&self, session: &Session, publish: &Publish) -> PublishAclResult {
         let (client, topic): (&str, &str) = (&session.id.client_id, &publish.topic);
         let passes = topic::is_passing(client);
+        if !passes && !self.may_speak(&session.id) {
+            self.metrics.broker_refusal();
+            info!(client, "publish refused: its key no longer holds");
+            return send_away("your key no longer holds");
+        }
         match topic::parse(topic) {
             Some((name, Channel::Enrol)) if name == client && passes && !publish.retain => {
                 self.enrol(session, name, &publish.payload).await
@@ -305,6 +249,9 @@ impl Gate {
                     client,
                     topic, "publish refused: a terminal speaks only for itself"
                 );
+                if !passes {
+                    self.put_on_record(client, topic, &publish.payload).await;
+                }
                 refuse(PublishAckReason::NotAuthorized, "not your topic")
             }
         }
@@ -388,7 +335,8 @@ impl Gate {
     }
 
     async fn acknowledge(&self, to: &Id, outcome: Outcome) {
-        if let (Some(terminal), Some(ack)) = (outcome.terminal, outcome.ack) {
+        if let (Some(terminal), Some(mut ack)) = (outcome.terminal, outcome.ack) {
+            ack.renew_key = self.enrolment.wants_new_key(terminal.as_str());
             let topic = topic::of(terminal.as_str(), Channel::Ack);
             self.tell(to, topic, ack.encode_to_vec()).await;
         }

@@ -83,12 +83,15 @@ pub enum Command {
         #[command(subcommand)]
         command: QuarantineCommand,
     },
-    /// Terminals: those that wait for approval, enrolment codes, incidents.
+    /// Terminals: those that wait for approval, enrolment codes, keys, incidents.
     Terminals {
         /// What to do with them.
         #[command(subcommand)]
         command: TerminalsCommand,
     },
+    /// What is collected of a classroom and how long it is kept (隐私说明), as Markdown: drawn from the contract and the
+    /// schema of this very program.
+    Privacy,
     /// Keep everything in a file: a copy of the SQLite file, also while the service runs, or a portable export.
     Backup(BackupArgs),
     /// Put a backup into the configured store, which must be empty. A portable export goes into any kind of store.
@@ -241,6 +244,12 @@ pub enum TerminalsCommand {
         #[command(subcommand)]
         command: CodesCommand,
     },
+    /// Terminals' keys: how they stand, revoking, renewing.
+    Keys {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// What terminals reported beside minutes, and two machines under one identity; newest first.
     Incidents(IncidentsArgs),
 }
@@ -261,6 +270,44 @@ pub enum CodesCommand {
         /// Its number, as `list` shows it.
         id: i64,
     },
+}
+
+/// What to do with terminals' keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// List them, by terminal.
+    List {
+        /// Only those of terminals in this school.
+        #[arg(long)]
+        school: Option<SchoolCode>,
+    },
+    /// Let nobody in with them any more, within a minute, and end the terminals' connections.
+    Revoke {
+        /// Whose keys.
+        #[arg(required = true)]
+        terminals: Vec<TerminalId>,
+    },
+    /// Let revoked ones in again.
+    Restore {
+        /// Whose keys.
+        #[arg(required = true)]
+        terminals: Vec<TerminalId>,
+    },
+    /// Have terminals replace their keys by themselves; the old ones hold until the new ones are used.
+    Rotate(RotateKeysArgs),
+}
+
+/// Whose keys to replace.
+#[derive(Debug, Clone, Args)]
+pub struct RotateKeysArgs {
+    /// These terminals'.
+    pub terminals: Vec<TerminalId>,
+    /// Instead: all of a school's.
+    #[arg(long, conflicts_with_all = ["terminals", "all"])]
+    pub school: Option<SchoolCode>,
+    /// Instead: everyone's.
+    #[arg(long, conflicts_with = "terminals")]
+    pub all: bool,
 }
 
 /// For which school, how often, how long.

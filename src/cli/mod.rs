@@ -6,6 +6,7 @@
 pub mod args;
 mod backup;
 mod evidence;
+mod keys;
 mod output;
 mod quarantine;
 mod registry;
@@ -167,6 +168,7 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
             let now = SystemClock.now().as_second();
             return backup::backup(config, arguments, now, cli.json).await;
         }
+        Command::Privacy => return service::privacy(&config, cli.json),
         Command::Restore(arguments) => {
             return backup::restore(config, arguments, cli.json).await;
         }
@@ -194,12 +196,14 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
             TerminalsCommand::Pending => registry::pending(&at).await,
             TerminalsCommand::Approve(arguments) => registry::approve(&at, arguments).await,
             TerminalsCommand::Codes { command } => terminals::codes(&at, command).await,
+            TerminalsCommand::Keys { command } => keys::keys(&at, command).await,
             TerminalsCommand::Incidents(arguments) => terminals::incidents(&at, arguments).await,
         },
         Command::Serve
         | Command::Demo(_)
         | Command::Backup(_)
         | Command::Restore(_)
+        | Command::Privacy
         | Command::Simulate(_)
         | Command::Config { .. } => Ok(()),
     };

@@ -1,4 +1,4 @@
-//! `serve` and `config check`. Not responsible for what the service is made of (`app`).
+//! `serve`, `config check` and `privacy`. Not responsible for what the service is made of (`app`).
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     app::App,
     clock::SystemClock,
     config::{Config, KEYS},
-    tasks,
+    privacy, tasks,
 };
 
 /// Runs until SIGINT or SIGTERM, then stops in order; a second signal forces the exit.
@@ -59,4 +59,15 @@ pub(super) fn config_check(cli: &Cli) -> Result<(), Failure> {
         }
         Err(error) => Err(Failure::usage(&error)),
     }
+}
+
+/// What is collected and kept, for schools to read.
+pub(super) fn privacy(config: &Config, json: bool) -> Result<(), Failure> {
+    let statement =
+        privacy::statement(config.retention).map_err(|error| Failure::failed(&error))?;
+    if json {
+        return output::json(&statement);
+    }
+    output::print(&statement.markdown());
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! `terminals codes` and `terminals incidents`. Not responsible for what codes may do (`enrolment`, store).
+//! `terminals codes` and `terminals incidents`, and what `terminals keys` shares with them. Not responsible for what codes may do (`enrolment`, store).
 
 use jiff::civil::Date;
 use serde_json::json;
@@ -25,14 +25,14 @@ pub(super) async fn codes(at: &Opened, command: &CodesCommand) -> Result<(), Fai
 }
 
 /// A school or code that is not there is a mistake of what was given.
-fn refused(error: StoreError) -> Failure {
+pub(super) fn refused(error: StoreError) -> Failure {
     match &error {
         StoreError::NotFound { .. } => Failure::said(REFUSED, chain(&error)),
         _ => error.into(),
     }
 }
 
-async fn known_school(at: &Opened, school: &SchoolCode) -> Result<String, Failure> {
+pub(super) async fn known_school(at: &Opened, school: &SchoolCode) -> Result<String, Failure> {
     match query::school(at.store.as_ref(), school).await {
         Ok(school) => Ok(school.name),
         Err(error @ QueryError::NotFound { .. }) => Err(Failure::said(REFUSED, chain(&error))),

@@ -273,10 +273,7 @@ pub(super) fn go_live(
         );
         let options = Options {
             access: Access::plain(broker.ip().to_string(), broker.port()),
-            login: Some(Login {
-                terminal: terminal.id.as_str().to_owned(),
-                key: String::new(),
-            }),
+            login: Some(Login::without_key(terminal.id.as_str().to_owned())),
             enrolment: None,
             tick: Duration::from_secs(2),
             jitter: Duration::from_secs(2),

@@ -5,7 +5,9 @@
 
 mod code;
 mod keys;
+mod listing;
 mod rate;
+mod salted;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,14 +23,23 @@ use tracing::{info, warn};
 
 pub use self::{
     code::{Code, MAX_DAYS, MAX_USES, Terms, create_code},
-    keys::Admission,
+    keys::{Admission, Pass},
+    listing::list_keys,
+    salted::password_entry,
 };
-use self::{keys::Keys, rate::Rate};
+use self::{
+    keys::{Keys, Known, Shown},
+    rate::Rate,
+    salted::salted,
+};
 use crate::{
     clock::SharedClock,
-    domain::hardware::{Hardware, MAX_MACS, Mark},
+    domain::{
+        hardware::{Hardware, MAX_MACS, Mark},
+        ids::TerminalId,
+    },
     observe::{Metrics, chain},
-    store::{self, Digest, Enrolled, SharedStore},
+    store::{self, Digest, Enrolled, KeyChange, SharedStore},
 };
 
 /// Largest request, bytes. A real one has about 300.
@@ -87,6 +98,31 @@ impl Enrolment {
         self.keys.admit(terminal, shown).await
     }
 
+    /// Whether a terminal that was let in may stay, by what was known at the last [`Enrolment::refresh`].
+    #[must_use]
+    pub fn holds(&self, terminal: &str, pass: Pass) -> bool {
+        self.keys.holds(terminal, pass)
+    }
+
+    /// Whether a terminal is to ask for a new key, by what was known at the last [`Enrolment::refresh`].
+    #[must_use]
+    pub fn wants_new_key(&self, terminal: &str) -> bool {
+        self.keys
+            .read(terminal)
+            .is_some_and(|known| known.renew && !known.revoked)
+    }
+
+    /// Rises whenever what is known of keys changes.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.keys.changes()
+    }
+
+    /// Learns what other processes have changed. Cheap: the store is asked at most once a second.
+    pub async fn refresh(&self) {
+        self.keys.freshen().await;
+    }
+
     /// The answer to a request as it came from the passing name `from`. `shown` is what that client logged in with,
     /// where that is known: it must be the same code.
     pub async fn answer(&self, from: &str, shown: Option<&[u8]>, payload: &[u8]) -> EnrolResponse {
@@ -96,7 +132,7 @@ impl Enrolment {
         let result = match answered {
             Ok(enrolled) => {
                 let (terminal, known) = (enrolled.terminal.as_str(), enrolled.known);
-                info!(from, terminal, known, "a machine enrolled");
+                info!(from, terminal, known, "a machine has its key");
                 Said::Enrolled(enrolled)
             }
             Err(refusal) => {
@@ -131,7 +167,10 @@ impl Enrolment {
         if !room {
             return Err(Refusal::Busy("too many requests at once"));
         }
-        let request = read(payload)?;
+        let request = match read(payload)? {
+            Asked::Key(renewal) => return self.renew(renewal, now).await,
+            Asked::Identity(request) => request,
+        };
         if let Some(shown) = shown {
             let same = Code::normal(&String::from_utf8_lossy(shown))
                 .is_some_and(|shown| shown.is(&request.code));
@@ -139,12 +178,13 @@ impl Enrolment {
                 return Err(Refusal::Code("the password is not the request's code"));
             }
         }
-        let key = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        let key = new_key();
         let hash = digest(key.as_bytes());
         let enrolment = store::Enrolment {
             code: request.code.digest(),
             hardware: request.hardware,
             key: hash,
+            salted: salted(key.as_bytes()),
             room: request.room,
             at: now.as_second(),
             today: self.zone.to_datetime(now).date(),
@@ -172,6 +212,73 @@ impl Enrolment {
     }
 }
 
+impl Enrolment {
+    /// A terminal shows its key, and hears which one to use from now on. Both hold until the new one was used, which may
+    /// be here.
+    async fn renew(&self, renewal: v1::Renewal, now: Timestamp) -> Result<v1::Enrolled, Refusal> {
+        const OTHER: Refusal = Refusal::Code("the key that is shown is another one");
+        self.keys.freshen().await;
+        let v1::Renewal { terminal, key } = renewal;
+        let Ok(id) = terminal.parse::<TerminalId>() else {
+            return Err(Refusal::Malformed("no terminal's id"));
+        };
+        let hash = digest(key.as_bytes());
+        let known = self.keys.read(&terminal).ok_or(OTHER)?;
+        let shown = known.compare(&hash).ok_or(OTHER)?;
+        if known.revoked {
+            return Err(Refusal::Code("the key was revoked"));
+        }
+        let key = match shown {
+            Shown::Next => {
+                self.keys.used(&terminal, hash).await;
+                key
+            }
+            Shown::Current if known.renew => self.offer(&id, known, now).await?.unwrap_or(key),
+            Shown::Current => key,
+        };
+        Ok(v1::Enrolled {
+            terminal,
+            key,
+            known: true,
+            school: String::new(),
+        })
+    }
+
+    /// A new key beside the one that holds; none where somebody else has changed it meanwhile.
+    async fn offer(
+        &self,
+        terminal: &TerminalId,
+        known: Known,
+        now: Timestamp,
+    ) -> Result<Option<String>, Refusal> {
+        let key = new_key();
+        let next = digest(key.as_bytes());
+        let change = KeyChange::Offer {
+            shown: known.hash,
+            next,
+            salted: salted(key.as_bytes()),
+        };
+        let one = std::slice::from_ref(terminal);
+        match self.store.change_keys(one, change, now.as_second()).await {
+            Ok(0) => Ok(None),
+            Ok(_) => {
+                let next = Some(next);
+                self.keys.put(terminal, Known { next, ..known }).await;
+                Ok(Some(key))
+            }
+            Err(error) => {
+                warn!(error = %chain(&error), "a new key could not be kept");
+                Err(Refusal::Busy("the store failed"))
+            }
+        }
+    }
+}
+
+/// 256 random bits, 43 characters.
+fn new_key() -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+}
+
 fn response(result: Said, now: Timestamp) -> EnrolResponse {
     EnrolResponse {
         result: Some(result),
@@ -189,6 +296,14 @@ fn same(one: &Digest, other: &Digest) -> bool {
     one.ct_eq(other).into()
 }
 
+/// What is asked for.
+enum Asked {
+    /// By a machine that wants to be a terminal.
+    Identity(Request),
+    /// By a terminal.
+    Key(v1::Renewal),
+}
+
 /// A request that has its form.
 #[derive(Debug)]
 struct Request {
@@ -197,12 +312,15 @@ struct Request {
     room: String,
 }
 
-fn read(payload: &[u8]) -> Result<Request, Refusal> {
+fn read(payload: &[u8]) -> Result<Asked, Refusal> {
     if payload.len() > MAX_REQUEST_BYTES {
         return Err(Refusal::Malformed("the request is too large"));
     }
     let request = EnrolRequest::decode(payload)
         .map_err(|_undecodable| Refusal::Malformed("the request can't be decoded"))?;
+    if let Some(renewal) = request.renew {
+        return Ok(Asked::Key(renewal));
+    }
     let room = request.room.trim();
     if room.chars().count() > MAX_ROOM || room.chars().any(char::is_control) {
         return Err(Refusal::Malformed("the room is too long, or no text"));
@@ -211,11 +329,11 @@ fn read(payload: &[u8]) -> Result<Request, Refusal> {
         .ok_or(Refusal::Malformed("a hardware mark has not 16 bytes"))?;
     // Last, so that what is malformed is said so: a code is not worth a guess without the rest.
     let code = Code::normal(&request.code).ok_or(Refusal::Code("this is no code at all"))?;
-    Ok(Request {
+    Ok(Asked::Identity(Request {
         code,
         hardware,
         room: room.to_owned(),
-    })
+    }))
 }
 
 fn hardware(from: v1::Hardware) -> Option<Hardware> {
@@ -257,6 +375,14 @@ mod tests {
             }),
             facts: None,
             room: " 三年一班 ".to_owned(),
+            renew: None,
+        }
+    }
+
+    fn read(payload: &[u8]) -> Result<Request, Refusal> {
+        match super::read(payload)? {
+            Asked::Identity(request) => Ok(request),
+            Asked::Key(_) => panic!("a renewal"),
         }
     }
 

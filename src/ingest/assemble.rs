@@ -414,6 +414,7 @@ fn ack(report: &Report, at: i64) -> Ack {
         sequences: vec![report.sequence],
         server_time_ms: at.saturating_mul(1_000),
         settings: None,
+        renew_key: false,
     }
 }
 

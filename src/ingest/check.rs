@@ -61,7 +61,7 @@ pub fn identify(report: &Report, received: Received<'_>) -> Result<TerminalId, (
         Some(topic) => {
             return Err((
                 Reason::TopicMismatch,
-                format!("topic says {topic}, report says {said:.64}"),
+                format!("it came from {topic}, and says {said:.64}"),
             ));
         }
         None => said,

@@ -16,6 +16,9 @@ use super::{Placement, School};
 /// SHA-256 of a code or key.
 pub type Digest = [u8; 32];
 
+/// A key as outside brokers compare it (`enrolment::salted`): a salt of 12 bytes, and what it makes of the key.
+pub type Salted = [u8; 76];
+
 /// Most codes in a list.
 pub const MAX_CODES: u32 = 1_000;
 
@@ -67,8 +70,41 @@ pub struct Key {
     pub terminal: TerminalId,
     /// Of the key as it was said.
     pub hash: Digest,
+    /// The same for outside brokers; `None` for a key that was given before there was such a form.
+    pub salted: Option<Salted>,
+    /// The key that takes its place once it is used.
+    pub next: Option<Digest>,
+    /// Whether the terminal is asked for a new key and has not used it yet.
+    pub renew: bool,
     /// Whether nobody may log in with it any more.
     pub revoked: bool,
+    /// When the machine was enrolled last, Unix seconds.
+    pub enrolled_at: i64,
+    /// When anything of this changed last, Unix seconds; rises with every change, so it may run a little ahead.
+    pub changed_at: i64,
+}
+
+/// What happens to a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyChange {
+    /// Nobody may log in with it any more, nor may the machine enrol anew.
+    Revoke,
+    /// It holds again.
+    Restore,
+    /// The terminal is asked for a new one.
+    Renew,
+    /// A terminal that was asked, and showed `shown`, is given a new key: both hold until the new one is used. Changes
+    /// nothing where `shown` is not the key, is revoked, or no new one is wanted.
+    Offer {
+        /// The key that holds.
+        shown: Digest,
+        /// The new one.
+        next: Digest,
+        /// The same for outside brokers.
+        salted: Salted,
+    },
+    /// The new key was used: it alone holds. Changes nothing where it is not the one that was offered last.
+    Use(Digest),
 }
 
 /// A machine that shows a code.
@@ -80,6 +116,8 @@ pub struct Enrolment {
     pub hardware: Hardware,
     /// Of the key that it gets if all goes well.
     pub key: Digest,
+    /// The same for outside brokers.
+    pub salted: Salted,
     /// The room, for a terminal that is new.
     pub room: String,
     /// Unix seconds.

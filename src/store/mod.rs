@@ -32,7 +32,7 @@ pub use evaluation::{
 };
 pub use identity::{
     CodeFault, Digest, Enrolled, Enrolment, EnrolmentCode, INCIDENT_SPAN, IncidentFilter, Key,
-    MAX_CODES, MAX_INCIDENTS_PER_TERMINAL, NewCode,
+    KeyChange, MAX_CODES, MAX_INCIDENTS_PER_TERMINAL, NewCode, Salted,
 };
 pub use record::{
     CalendarVersion, Evaluated, Heard, KeptBoots, KeptCode, KeptDay, KeptIdentity, KeptIncident,
@@ -484,6 +484,17 @@ pub trait Store: EvaluationStore + Send + Sync + std::fmt::Debug {
 
     /// Every terminal's key.
     async fn keys(&self) -> Result<Vec<Key>, StoreError>;
+
+    /// Changes terminals' keys, all or none; the answer is how many were not so before.
+    ///
+    /// # Errors
+    /// `NotFound` names a terminal that has no key.
+    async fn change_keys(
+        &self,
+        terminals: &[TerminalId],
+        change: KeyChange,
+        at: i64,
+    ) -> Result<u32, StoreError>;
 
     /// Incidents, newest first.
     async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError>;

@@ -220,29 +220,68 @@ pub struct KeptIdentity {
     pub code: Vec<u8>,
     /// Whether nobody may log in with its key any more.
     pub revoked: bool,
+    /// When anything about the key changed last, Unix seconds; of two keys the later one holds. Files of older programs
+    /// have none of these five.
+    #[serde(default)]
+    pub changed_at: i64,
+    /// The key as outside brokers compare it; empty for none.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "to_hex",
+        deserialize_with = "from_hex"
+    )]
+    pub salted: Vec<u8>,
+    /// Whether the terminal is asked for a new key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renew: bool,
+    /// SHA-256 of the new key until it was used; empty for none.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "to_hex",
+        deserialize_with = "from_hex"
+    )]
+    pub next_key: Vec<u8>,
+    /// The same as outside brokers compare it.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "to_hex",
+        deserialize_with = "from_hex"
+    )]
+    pub next_salted: Vec<u8>,
 }
 
 impl KeptIdentity {
-    /// The hardware as it is kept.
-    pub(super) fn new(
-        terminal: TerminalId,
-        key: Vec<u8>,
-        hardware: &Hardware,
-        enrolled_at: i64,
-        code: Vec<u8>,
-        revoked: bool,
-    ) -> Self {
+    /// The hardware as it is kept; all else is still to be said.
+    pub(super) fn of_hardware(terminal: TerminalId, hardware: &Hardware) -> Self {
         let bytes = |mark: Option<Mark>| mark.map(Vec::from).unwrap_or_default();
         Self {
             terminal,
-            key,
+            key: Vec::new(),
             board: bytes(hardware.board),
             disk: bytes(hardware.disk),
             macs: hardware.macs.concat(),
-            enrolled_at,
-            code,
-            revoked,
+            enrolled_at: 0,
+            code: Vec::new(),
+            revoked: false,
+            changed_at: 0,
+            salted: Vec::new(),
+            renew: false,
+            next_key: Vec::new(),
+            next_salted: Vec::new(),
         }
+    }
+
+    /// When the key changed last, also in a file that does not say it.
+    pub(super) fn changed(&self) -> i64 {
+        self.changed_at.max(self.enrolled_at)
+    }
+
+    /// What may be empty, as columns have it.
+    pub(super) fn optional(bytes: &[u8]) -> Option<&[u8]> {
+        (!bytes.is_empty()).then_some(bytes)
     }
 
     /// The reverse; what is no mark is left out.

@@ -92,6 +92,7 @@ async fn serve(port: u16, heard: Shared, listens: watch::Sender<bool>) {
                 sequences: vec![report.sequence],
                 server_time_ms: now() * 1_000,
                 settings: None,
+                renew_key: false,
             };
             heard.lock().unwrap().reports.push((who.to_owned(), report));
             (Channel::Ack, ack.encode_to_vec())

@@ -138,6 +138,7 @@ async fn enrol(store: &SharedStore) {
                 macs: vec![[number; 16], [99; 16]],
             },
             key: [number; 32],
+            salted: [7; 76],
             room: "音乐室".to_owned(),
             at: 1_788_000_100,
             today: date(2026, 8, 29),

@@ -2,6 +2,7 @@
 //! with no way to anything else; and from then on they log in with their keys. The machine is a plain MQTT client.
 
 mod command_line;
+mod keys;
 mod refusals;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -11,7 +12,7 @@ use classpulse::{
     domain::{ids::TerminalId, usage::Period},
     enrolment::{Enrolment, Terms, create_code},
     observe::Metrics,
-    store::{Record, SharedStore, sqlite::SqliteStore},
+    store::{KeyChange, SharedStore, sqlite::SqliteStore},
 };
 use classpulse_proto::{
     topic::{self, Channel},
@@ -173,6 +174,7 @@ fn request(code: &str, number: u8) -> EnrolRequest {
         }),
         facts: None,
         room: "三年一班".to_owned(),
+        renew: None,
     }
 }
 
@@ -334,17 +336,10 @@ async fn a_key_that_is_given_or_revoked_elsewhere_holds_soon() {
     refused(&first.key).await;
     assert_eq!(log_in(broker, &first.terminal, &second.key).await, Ok(()));
 
-    let (send, mut pages) = tokio::sync::mpsc::channel(100);
-    other.export(send).await.unwrap();
-    while let Some(mut page) = pages.recv().await {
-        for record in &mut page {
-            if let Record::Identity(identity) = record {
-                identity.revoked = true;
-                identity.enrolled_at += 1;
-            }
-        }
-        other.take_in(page).await.unwrap();
-    }
+    let whose: [TerminalId; 1] = [first.terminal.parse().unwrap()];
+    let now = SystemClock.now().as_second();
+    let revoked = other.change_keys(&whose, KeyChange::Revoke, now).await;
+    assert_eq!(revoked.unwrap(), 1);
     refused(&second.key).await;
     other.close().await;
     service.stop().await;

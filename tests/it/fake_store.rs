@@ -25,7 +25,7 @@ use classpulse::{
     store::{
         Batch, Committed, ContentDigest, County, Enrolled, Enrolment, EnrolmentCode,
         EvaluationStore, EvidenceChange, Exclusion, FreezeRun, IncidentFilter, KeptEvidence,
-        KeptExclusion, Key, NewCode, NewRun, PartInfo, Placement, Quarantined, Record,
+        KeptExclusion, Key, KeyChange, NewCode, NewRun, PartInfo, Placement, Quarantined, Record,
         RegistryChange, Run, School, SchoolDay, SchoolSum, ServiceSpan, Standing, Store,
         StoreError, StoredCalendar, StoredRubric, Terminal, TerminalFilter,
     },
@@ -590,6 +590,22 @@ impl Store for FakeStore {
 
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {
         self.read().map(|_| Vec::new())
+    }
+
+    async fn change_keys(
+        &self,
+        terminals: &[TerminalId],
+        _: KeyChange,
+        _: i64,
+    ) -> Result<u32, StoreError> {
+        drop(self.read()?);
+        match terminals.first() {
+            None => Ok(0),
+            Some(terminal) => Err(StoreError::NotFound {
+                what: "key of terminal",
+                id: terminal.to_string(),
+            }),
+        }
     }
 
     async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 24] = [
+const ALLOWED: [(&str, &[&str]); 25] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
@@ -33,6 +33,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     ("observe", &[]),
     ("broker", &["enrolment", "ingest", "observe", "tasks"]),
     ("backup", &["store"]),
+    ("privacy", &["store"]),
     ("retention", &["clock", "domain", "observe", "store"]),
     ("rollup", &["observe", "store"]),
     ("config", &["observe", "tls"]),
@@ -101,6 +102,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             "evaluation",
             "ingest",
             "observe",
+            "privacy",
             "query",
             "registry",
             "sheets",

@@ -134,6 +134,8 @@ laws! {
         hardware_of_two_terminals_is_told,
         a_code_that_does_not_hold_is_refused,
         identities_move_with_the_county,
+        keys_change_and_only_the_one_that_was_used_holds,
+        keys_change_all_or_none,
         a_school_may_be_renamed_and_keeps_its_codes;
     incidents:
         an_incident_is_told_once_and_a_flood_is_bounded,

@@ -138,6 +138,7 @@ fn hostile_acknowledgements_are_harmless() {
                 sequences: vec![0, report.sequence, u64::MAX],
                 server_time_ms,
                 settings: Some(settings),
+                renew_key: false,
             };
             core.acknowledged(at(1), &ack);
         }

@@ -58,6 +58,7 @@ pub(super) fn ack(report: &Report) -> Ack {
         sequences: vec![report.sequence],
         server_time_ms: 0,
         settings: None,
+        renew_key: false,
     }
 }
 

@@ -32,6 +32,7 @@ fn neither_key_nor_code_is_shown_to_a_log() {
     let login = Login {
         terminal: "t-1".to_owned(),
         key: "secret".to_owned(),
+        previous: "secret".to_owned(),
     };
     let application = Application {
         code: "secret".to_owned(),

@@ -119,6 +119,7 @@ pub(crate) fn named(terminal: &str, key: &str) -> Login {
     Login {
         terminal: terminal.to_owned(),
         key: key.to_owned(),
+        previous: String::new(),
     }
 }
 

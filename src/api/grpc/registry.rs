@@ -16,7 +16,7 @@ use crate::{
     store::TerminalFilter,
 };
 
-/// Most approvals of one request.
+/// Most approvals, or keys to change, of one request.
 const MAX_APPROVALS: usize = 1_000;
 
 /// Largest file of an import.
@@ -174,6 +174,46 @@ impl registry_server::Registry for Service {
     ) -> Result<Response<v1::RevokeEnrolmentCodeResponse>, Status> {
         self.0.store().revoke_code(request.get_ref().id).await?;
         Ok(Response::new(v1::RevokeEnrolmentCodeResponse {}))
+    }
+
+    async fn list_terminal_keys(
+        &self,
+        request: Request<v1::ListTerminalKeysRequest>,
+    ) -> Result<Response<v1::ListTerminalKeysResponse>, Status> {
+        let school: Option<SchoolCode> =
+            convert::optional("school_code", &request.get_ref().school_code)?;
+        if let Some(school) = &school {
+            query::school(self.0.store(), school).await?;
+        }
+        let today = self.0.today();
+        let keys = enrolment::list_keys(self.0.store(), school.as_ref(), today).await?;
+        Ok(Response::new(v1::ListTerminalKeysResponse {
+            keys: keys.iter().map(convert::terminal_key).collect(),
+        }))
+    }
+
+    async fn change_terminal_keys(
+        &self,
+        request: Request<v1::ChangeTerminalKeysRequest>,
+    ) -> Result<Response<v1::ChangeTerminalKeysResponse>, Status> {
+        let request = request.into_inner();
+        let change = convert::key_change(request.change)?;
+        let given = request.terminals;
+        if !(1..=MAX_APPROVALS).contains(&given.len()) {
+            let problem = format!(
+                "{} entries, but 1 to {MAX_APPROVALS} are allowed",
+                given.len()
+            );
+            return Err(error::field("terminals", problem));
+        }
+        let terminals = given
+            .iter()
+            .enumerate()
+            .map(|(index, id)| convert::required(&format!("terminals[{index}]"), id));
+        let terminals = terminals.collect::<Result<Vec<_>, _>>()?;
+        let at = (self.0.clock)().as_second();
+        let changed = self.0.store().change_keys(&terminals, change, at).await?;
+        Ok(Response::new(v1::ChangeTerminalKeysResponse { changed }))
     }
 
     async fn list_incidents(

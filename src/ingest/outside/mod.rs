@@ -62,6 +62,9 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// A connection that held so long was a good one: after it, the pauses begin with the first again.
 const GOOD: Duration = Duration::from_secs(10);
 
+/// How often it is asked which keys changed.
+const KEYS: Duration = Duration::from_secs(5);
+
 /// How often acknowledgements that found no room are tried again.
 const AGAIN: Duration = Duration::from_millis(10);
 
@@ -143,7 +146,8 @@ async fn read<C: Connection>(
 ) {
     let (arrivals, arrived) = mpsc::channel(UNANSWERED);
     let (requests, requested) = mpsc::channel(ENROLMENTS);
-    let answering = enrol(requested, client.clone(), enrolment);
+    let refreshing = tasks::start("keys", keep_fresh(enrolment.clone()));
+    let answering = enrol(requested, client.clone(), enrolment.clone());
     let answering = tasks::start("enrolments", answering);
     let epoch = Epoch::default();
     let polling = Polling {
@@ -158,7 +162,8 @@ async fn read<C: Connection>(
         outside,
     };
     let poll = tasks::start("outside broker", polling.run());
-    work(arrived, &client, &intake, &epoch).await;
+    work(arrived, &client, &intake, &enrolment, &epoch).await;
+    refreshing.stop();
     poll.finish(Duration::from_secs(3)).await;
     answering.finish(Duration::from_secs(1)).await;
 }
@@ -348,12 +353,21 @@ async fn enrol<K: Client>(
     }
 }
 
+/// Learns which keys changed, for as long as it runs.
+async fn keep_fresh(enrolment: Arc<Enrolment>) {
+    loop {
+        enrolment.refresh().await;
+        tokio::time::sleep(KEYS).await;
+    }
+}
+
 /// Hands arrivals to ingest, all at once, and answers each after its commit. Never waits for the connection: the
 /// connection may be waiting for room that only these commits make.
 async fn work<K: Client>(
     mut arrived: mpsc::Receiver<Arrived<K::Publish>>,
     client: &K,
     intake: &Intake,
+    enrolment: &Enrolment,
     epoch: &Epoch,
 ) {
     let mut in_hand = FuturesUnordered::new();
@@ -367,7 +381,7 @@ async fn work<K: Client>(
             },
             Some((its, publish, outcome)) = in_hand.next() => {
                 let Ok(outcome) = outcome else { continue };
-                tell(client, outcome);
+                tell(client, enrolment, outcome);
                 owed.push_back((its, publish));
                 pay(client, &mut owed, epoch);
             }
@@ -392,8 +406,9 @@ async fn accept<P>(intake: &Intake, arrived: Arrived<P>) -> (u64, P, Result<Outc
 }
 
 /// The terminal's acknowledgement. One that is lost is harmless: the terminal reports again.
-fn tell<K: Client>(client: &K, outcome: Outcome) {
-    if let (Some(terminal), Some(ack)) = (outcome.terminal, outcome.ack) {
+fn tell<K: Client>(client: &K, enrolment: &Enrolment, outcome: Outcome) {
+    if let (Some(terminal), Some(mut ack)) = (outcome.terminal, outcome.ack) {
+        ack.renew_key = enrolment.wants_new_key(terminal.as_str());
         let topic = topic::of(terminal.as_str(), Channel::Ack);
         if !client.tell(topic, ack.encode_to_vec()) {
             debug!(%terminal, "an acknowledgement was lost");

@@ -11,7 +11,7 @@ use super::{
     connection::{Lock, On},
     failure::Failure,
     incidents, registry, terminals,
-    values::{fixed, storable, text, unsigned32},
+    values::{fixed, maybe_fixed, storable, text, unsigned32},
 };
 use crate::{
     domain::{
@@ -19,8 +19,8 @@ use crate::{
         ids::{SchoolCode, TerminalId},
     },
     store::{
-        CodeFault, Enrolled, Enrolment, EnrolmentCode, Key, MAX_CODES, NewCode, Placement,
-        RegistryChange, StoreError,
+        CodeFault, Enrolled, Enrolment, EnrolmentCode, Key, KeyChange, MAX_CODES, NewCode,
+        Placement, RegistryChange, StoreError,
         identity::{FoundCode, incidents_of, next_name},
     },
 };
@@ -116,7 +116,8 @@ pub(super) async fn raise_version(on: &On<'_>) -> Result<(), Failure> {
 pub(super) async fn keys(on: &On<'_>) -> Result<Vec<Key>, Failure> {
     let rows = on
         .rows(
-            "SELECT t.name, i.key, i.revoked FROM identity i JOIN terminal t ON t.id = i.terminal",
+            "SELECT t.name, i.key, i.salted, i.next_key, i.renew, i.revoked, i.enrolled_at, i.changed_at
+             FROM identity i JOIN terminal t ON t.id = i.terminal",
             &[],
         )
         .await?;
@@ -125,10 +126,81 @@ pub(super) async fn keys(on: &On<'_>) -> Result<Vec<Key>, Failure> {
             Ok(Key {
                 terminal: text(row, 0)?,
                 hash: fixed(row, 1)?,
-                revoked: row.try_get(2)?,
+                salted: maybe_fixed(row, 2)?,
+                next: maybe_fixed(row, 3)?,
+                renew: row.try_get(4)?,
+                revoked: row.try_get(5)?,
+                enrolled_at: row.try_get(6)?,
+                changed_at: row.try_get(7)?,
             })
         })
         .collect()
+}
+
+/// See [`crate::store::Store::change_keys`].
+pub(super) async fn change_keys(
+    on: &On<'_>,
+    terminals: &[TerminalId],
+    change: KeyChange,
+    at: i64,
+) -> Result<u32, Failure> {
+    on.lock(Lock::Enrolment).await?;
+    let mut changed = 0;
+    for terminal in terminals {
+        let sql = "SELECT i.terminal FROM identity i JOIN terminal t ON t.id = i.terminal WHERE t.name = $1";
+        let found = on.maybe(sql, &[&terminal.as_str()]).await?;
+        let row = found.ok_or_else(|| Failure::not_found("key of terminal", terminal))?;
+        changed += change_key(on, row.try_get(0)?, change, at).await?;
+    }
+    if changed > 0 {
+        raise_version(on).await?;
+    }
+    Ok(u32::try_from(changed).unwrap_or(u32::MAX))
+}
+
+async fn change_key(
+    on: &On<'_>,
+    terminal: i32,
+    change: KeyChange,
+    at: i64,
+) -> Result<u64, Failure> {
+    const LATER: &str = "changed_at = greatest(changed_at + 1, $2)";
+    match change {
+        KeyChange::Revoke | KeyChange::Restore => {
+            let revoked = change == KeyChange::Revoke;
+            let sql = format!(
+                "UPDATE identity SET revoked = $3, {LATER} WHERE terminal = $1 AND revoked <> $3"
+            );
+            on.execute(&sql, &[&terminal, &at, &revoked]).await
+        }
+        KeyChange::Renew => {
+            let sql = format!(
+                "UPDATE identity SET renew = true, {LATER} WHERE terminal = $1 AND NOT renew"
+            );
+            on.execute(&sql, &[&terminal, &at]).await
+        }
+        KeyChange::Offer {
+            shown,
+            next,
+            salted,
+        } => {
+            let sql = format!(
+                "UPDATE identity SET next_key = $4, next_salted = $5, {LATER}
+                 WHERE terminal = $1 AND key = $3 AND renew AND NOT revoked"
+            );
+            let (shown, next, salted) = (&shown[..], &next[..], &salted[..]);
+            on.execute(&sql, &[&terminal, &at, &shown, &next, &salted])
+                .await
+        }
+        KeyChange::Use(used) => {
+            let sql = format!(
+                "UPDATE identity SET key = next_key, salted = next_salted, next_key = NULL, next_salted = NULL,
+                    renew = false, {LATER}
+                 WHERE terminal = $1 AND next_key = $3 AND NOT revoked"
+            );
+            on.execute(&sql, &[&terminal, &at, &&used[..]]).await
+        }
+    }
 }
 
 /// See [`crate::store::Store::enrol`].
@@ -166,10 +238,19 @@ pub(super) async fn enrol(
         }
     };
     on.execute(
-        "INSERT INTO identity (terminal, key, enrolled_at, code, revoked) VALUES ($1, $2, $3, $4, false)
+        "INSERT INTO identity AS known (terminal, key, enrolled_at, code, revoked, changed_at, salted)
+         VALUES ($1, $2, $3, $4, false, $3, $5)
          ON CONFLICT (terminal) DO UPDATE SET
-            key = excluded.key, enrolled_at = excluded.enrolled_at, code = excluded.code",
-        &[&key, &&enrolment.key[..], &enrolment.at, &code.key],
+            key = excluded.key, salted = excluded.salted, enrolled_at = excluded.enrolled_at, code = excluded.code,
+            next_key = NULL, next_salted = NULL, renew = false,
+            changed_at = greatest(known.changed_at + 1, excluded.changed_at)",
+        &[
+            &key,
+            &&enrolment.key[..],
+            &enrolment.at,
+            &code.key,
+            &&enrolment.salted[..],
+        ],
     )
     .await?;
     mark(on, key, &enrolment.hardware).await?;

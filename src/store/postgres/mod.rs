@@ -38,9 +38,9 @@ use tokio::sync::mpsc;
 
 use self::{commit::Keys, connection::Connections, partitions::Months};
 use super::{
-    Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, NewCode,
-    Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum, ServiceSpan, Standing,
-    Store, StoreError, StoredCalendar, Terminal, TerminalFilter, counting::Calendars,
+    Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, KeyChange,
+    NewCode, Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum, ServiceSpan,
+    Standing, Store, StoreError, StoredCalendar, Terminal, TerminalFilter, counting::Calendars,
     record::Parts,
 };
 use crate::{
@@ -334,6 +334,17 @@ impl Store for PostgresStore {
 
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {
         read!(self, "read keys", |on| identity::keys(&on))
+    }
+
+    async fn change_keys(
+        &self,
+        terminals: &[TerminalId],
+        change: KeyChange,
+        at: i64,
+    ) -> Result<u32, StoreError> {
+        write!(self, "change keys", |on| identity::change_keys(
+            &on, terminals, change, at
+        ))
     }
 
     async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError> {

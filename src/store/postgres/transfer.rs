@@ -256,7 +256,8 @@ async fn codes(on: &On<'_>) -> Result<Vec<KeptCode>, Failure> {
 async fn identities(on: &On<'_>, after: &str) -> Result<Option<(String, Vec<Record>)>, Failure> {
     let rows = on
         .rows(
-            "SELECT i.terminal, t.name, i.key, i.enrolled_at, coalesce(c.hash, ''), i.revoked
+            "SELECT i.terminal, t.name, i.key, i.enrolled_at, coalesce(c.hash, ''), i.revoked,
+            i.changed_at, i.salted, i.renew, i.next_key, i.next_salted
              FROM identity i JOIN terminal t ON t.id = i.terminal LEFT JOIN code c ON c.id = i.code
              WHERE t.name > $1 ORDER BY t.name LIMIT 1000",
             &[&after],
@@ -271,14 +272,19 @@ async fn identities(on: &On<'_>, after: &str) -> Result<Option<(String, Vec<Reco
         .collect::<Result<_, _>>()?;
     let mut hardware = identity::hardware(on, &keys).await?;
     let page = rows.iter().zip(keys).map(|(row, key)| {
-        Ok(Record::Identity(KeptIdentity::new(
-            text(row, 1)?,
-            row.try_get(2)?,
-            &hardware.remove(&key).unwrap_or_default(),
-            row.try_get(3)?,
-            row.try_get(4)?,
-            row.try_get(5)?,
-        )))
+        let hardware = hardware.remove(&key).unwrap_or_default();
+        Ok(Record::Identity(KeptIdentity {
+            key: row.try_get(2)?,
+            enrolled_at: row.try_get(3)?,
+            code: row.try_get(4)?,
+            revoked: row.try_get(5)?,
+            changed_at: row.try_get(6)?,
+            salted: row.try_get::<_, Option<_>>(7)?.unwrap_or_default(),
+            renew: row.try_get(8)?,
+            next_key: row.try_get::<_, Option<_>>(9)?.unwrap_or_default(),
+            next_salted: row.try_get::<_, Option<_>>(10)?.unwrap_or_default(),
+            ..KeptIdentity::of_hardware(text(row, 1)?, &hardware)
+        }))
     });
     let page = page.collect::<Result<_, Failure>>()?;
     Ok(Some((last.try_get(1)?, page)))
@@ -481,18 +487,25 @@ async fn take_identities(
         let terminal = key(&one.terminal);
         let added = on
             .execute(
-                "INSERT INTO identity AS known (terminal, key, enrolled_at, code, revoked)
-                 VALUES ($1, $2, $3, (SELECT id FROM code WHERE hash = $4), $5)
+                "INSERT INTO identity AS known
+                    (terminal, key, enrolled_at, code, revoked, changed_at, salted, renew, next_key, next_salted)
+                 VALUES ($1, $2, $3, (SELECT id FROM code WHERE hash = $4), $5, $6, $7, $8, $9, $10)
                  ON CONFLICT (terminal) DO UPDATE SET
                     key = excluded.key, enrolled_at = excluded.enrolled_at, code = excluded.code,
-                    revoked = excluded.revoked
-                 WHERE known.enrolled_at < excluded.enrolled_at",
+                    revoked = excluded.revoked, changed_at = excluded.changed_at, salted = excluded.salted,
+                    renew = excluded.renew, next_key = excluded.next_key, next_salted = excluded.next_salted
+                 WHERE known.changed_at < excluded.changed_at",
                 &[
                     &terminal,
                     &one.key,
                     &one.enrolled_at,
                     &one.code,
                     &one.revoked,
+                    &one.changed(),
+                    &KeptIdentity::optional(&one.salted),
+                    &one.renew,
+                    &KeptIdentity::optional(&one.next_key),
+                    &KeptIdentity::optional(&one.next_salted),
                 ],
             )
             .await?;

@@ -160,6 +160,15 @@ pub(super) fn fixed<const N: usize>(row: &Row, at: usize) -> Result<[u8; N], Fai
         .map_err(|_length| StoreError::Damaged(format!("{} bytes, not {N}", stored.len())).into())
 }
 
+/// The same where there may be none.
+pub(super) fn maybe_fixed<const N: usize>(
+    row: &Row,
+    at: usize,
+) -> Result<Option<[u8; N]>, Failure> {
+    let found: Option<&[u8]> = row.try_get(at)?;
+    found.map(|_| fixed(row, at)).transpose()
+}
+
 /// A text as PostgreSQL can hold it: its texts have no NUL.
 pub(super) fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {

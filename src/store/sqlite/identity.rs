@@ -19,8 +19,8 @@ use crate::{
         ids::{SchoolCode, TerminalId},
     },
     store::{
-        CodeFault, Enrolled, Enrolment, EnrolmentCode, Key, MAX_CODES, NewCode, Placement,
-        RegistryChange, StoreError,
+        CodeFault, Enrolled, Enrolment, EnrolmentCode, Key, KeyChange, MAX_CODES, NewCode,
+        Placement, RegistryChange, StoreError,
         identity::{FoundCode, incidents_of, next_name},
     },
 };
@@ -100,16 +100,73 @@ pub(super) fn raise_version(connection: &Connection) -> Result<(), Failure> {
 /// Every key.
 pub(super) fn keys(connection: &Connection) -> Result<Vec<Key>, Failure> {
     let mut select = connection.prepare(
-        "SELECT t.name, i.key, i.revoked FROM identity i JOIN terminal t ON t.id = i.terminal",
+        "SELECT t.name, i.key, i.salted, i.next_key, i.renew, i.revoked, i.enrolled_at, i.changed_at
+         FROM identity i JOIN terminal t ON t.id = i.terminal",
     )?;
-    let found = select.query_map([], |row| {
-        Ok(Key {
+    let mut rows = select.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(Key {
             terminal: row.get::<_, Text<_>>(0)?.0,
             hash: fixed(row, 1)?,
-            revoked: row.get(2)?,
-        })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+            salted: row.get(2)?,
+            next: row.get(3)?,
+            renew: row.get(4)?,
+            revoked: row.get(5)?,
+            enrolled_at: row.get(6)?,
+            changed_at: row.get(7)?,
+        });
+    }
+    Ok(found)
+}
+
+/// See [`crate::store::Store::change_keys`].
+pub(super) fn change_keys(
+    connection: &Connection,
+    terminals: &[TerminalId],
+    change: KeyChange,
+    at: i64,
+) -> Result<u32, Failure> {
+    const LATER: &str = "changed_at = max(changed_at + 1, ?2)";
+    let mut find = connection.prepare(
+        "SELECT i.terminal FROM identity i JOIN terminal t ON t.id = i.terminal WHERE t.name = ?1",
+    )?;
+    let mut changed = 0;
+    for terminal in terminals {
+        let key: Option<i64> = find
+            .query_row([terminal.as_str()], |row| row.get(0))
+            .optional()?;
+        let key = key.ok_or_else(|| Failure::not_found("key of terminal", terminal))?;
+        changed += match change {
+            KeyChange::Revoke | KeyChange::Restore => connection.execute(
+                &format!("UPDATE identity SET revoked = ?3, {LATER} WHERE terminal = ?1 AND revoked <> ?3"),
+                (key, at, change == KeyChange::Revoke),
+            ),
+            KeyChange::Renew => connection.execute(
+                &format!("UPDATE identity SET renew = 1, {LATER} WHERE terminal = ?1 AND renew = 0"),
+                (key, at),
+            ),
+            KeyChange::Offer { shown, next, salted } => connection.execute(
+                &format!(
+                    "UPDATE identity SET next_key = ?4, next_salted = ?5, {LATER}
+                     WHERE terminal = ?1 AND key = ?3 AND renew = 1 AND revoked = 0"
+                ),
+                (key, at, shown, next, salted),
+            ),
+            KeyChange::Use(used) => connection.execute(
+                &format!(
+                    "UPDATE identity SET key = next_key, salted = next_salted, next_key = NULL, next_salted = NULL,
+                        renew = 0, {LATER}
+                     WHERE terminal = ?1 AND next_key = ?3 AND revoked = 0"
+                ),
+                (key, at, used),
+            ),
+        }?;
+    }
+    if changed > 0 {
+        raise_version(connection)?;
+    }
+    Ok(u32::try_from(changed).unwrap_or(u32::MAX))
 }
 
 /// See [`crate::store::Store::enrol`].
@@ -137,10 +194,19 @@ pub(super) fn enrol(connection: &Connection, enrolment: &Enrolment) -> Result<En
     };
     let key = Terminals::new(connection)?.key(&terminal)?;
     connection.execute(
-        "INSERT INTO identity (terminal, key, enrolled_at, code, revoked) VALUES (?1, ?2, ?3, ?4, 0)
+        "INSERT INTO identity AS known (terminal, key, enrolled_at, code, revoked, changed_at, salted)
+         VALUES (?1, ?2, ?3, ?4, 0, ?3, ?5)
          ON CONFLICT (terminal) DO UPDATE SET
-            key = excluded.key, enrolled_at = excluded.enrolled_at, code = excluded.code",
-        (key, &enrolment.key[..], enrolment.at, code.key),
+            key = excluded.key, salted = excluded.salted, enrolled_at = excluded.enrolled_at, code = excluded.code,
+            next_key = NULL, next_salted = NULL, renew = 0,
+            changed_at = max(known.changed_at + 1, excluded.changed_at)",
+        (
+            key,
+            &enrolment.key[..],
+            enrolment.at,
+            code.key,
+            &enrolment.salted[..],
+        ),
     )?;
     mark(connection, key, &enrolment.hardware)?;
     raise_version(connection)?;

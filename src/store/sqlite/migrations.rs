@@ -20,7 +20,7 @@ struct Migration {
 const APPLICATION: i64 = 0x434C_5053;
 
 /// In order; the first has number 1.
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         name: "minutes",
         sql: include_str!("migrations/0001_minutes.sql"),
@@ -36,6 +36,10 @@ const MIGRATIONS: [Migration; 4] = [
     Migration {
         name: "evaluation",
         sql: include_str!("migrations/0004_evaluation.sql"),
+    },
+    Migration {
+        name: "keys",
+        sql: include_str!("migrations/0005_keys.sql"),
     },
 ];
 
@@ -60,6 +64,42 @@ pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), Failur
         transaction.pragma_update(None, "user_version", number)?;
     }
     Ok(transaction.commit()?)
+}
+
+/// A table as this program lays it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Its columns, in order.
+    pub columns: Vec<String>,
+}
+
+/// The tables of this program's schema, laid out in memory: for whoever must say what is kept.
+///
+/// # Errors
+/// `Driver`, where there is no memory for it.
+pub fn schema() -> Result<Vec<Table>, StoreError> {
+    laid_out().map_err(|error| error.while_doing("lay out its schema"))
+}
+
+fn laid_out() -> Result<Vec<Table>, Failure> {
+    let mut connection = Connection::open_in_memory()?;
+    run(&mut connection, Path::new(":memory:"))?;
+    let mut names = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid",
+    )?;
+    let mut columns = connection.prepare("SELECT name FROM pragma_table_info(?1) ORDER BY cid")?;
+    let names: Vec<String> = names
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut tables = Vec::new();
+    for name in names {
+        let of = columns.query_map([&name], |row| row.get(0))?;
+        let columns = of.collect::<Result<_, _>>()?;
+        tables.push(Table { name, columns });
+    }
+    Ok(tables)
 }
 
 /// Refuses what is not for this program before anything touches it. True if steps are missing.

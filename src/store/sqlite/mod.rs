@@ -42,12 +42,15 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use tokio::sync::mpsc;
 
-pub use self::copy::copy;
+pub use self::{
+    copy::copy,
+    migrations::{Table, schema},
+};
 use self::{readers::Readers, writer::Writer};
 use super::{
-    Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, NewCode,
-    Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum, ServiceSpan, Standing,
-    Store, StoreError, StoredCalendar, Terminal, TerminalFilter, counting::Calendars,
+    Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, KeyChange,
+    NewCode, Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum, ServiceSpan,
+    Standing, Store, StoreError, StoredCalendar, Terminal, TerminalFilter, counting::Calendars,
 };
 use crate::domain::{
     ids::{CountyCode, SchoolCode, TerminalId},
@@ -379,6 +382,20 @@ impl Store for SqliteStore {
 
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {
         self.readers.run("read keys", identity::keys).await
+    }
+
+    async fn change_keys(
+        &self,
+        terminals: &[TerminalId],
+        change: KeyChange,
+        at: i64,
+    ) -> Result<u32, StoreError> {
+        let terminals = terminals.to_vec();
+        self.writer
+            .run("change keys", move |on| {
+                identity::change_keys(on, &terminals, change, at)
+            })
+            .await
     }
 
     async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError> {

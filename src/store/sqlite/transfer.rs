@@ -159,20 +159,26 @@ fn send_codes(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
 
 fn send_identities(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
     let mut select = connection.prepare(
-        "SELECT i.terminal, t.name, i.key, i.enrolled_at, coalesce(c.hash, x''), i.revoked
+        "SELECT i.terminal, t.name, i.key, i.enrolled_at, coalesce(c.hash, x''), i.revoked,
+            i.changed_at, i.salted, i.renew, i.next_key, i.next_salted
          FROM identity i JOIN terminal t ON t.id = i.terminal LEFT JOIN code c ON c.id = i.code ORDER BY t.name",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let hardware = identity::hardware(connection, row.get(0)?)?;
-        pages.add(Record::Identity(KeptIdentity::new(
-            row.get::<_, Text<_>>(1)?.0,
-            row.get(2)?,
-            &hardware,
-            row.get(3)?,
-            row.get(4)?,
-            row.get(5)?,
-        )))?;
+        let terminal = row.get::<_, Text<_>>(1)?.0;
+        pages.add(Record::Identity(KeptIdentity {
+            key: row.get(2)?,
+            enrolled_at: row.get(3)?,
+            code: row.get(4)?,
+            revoked: row.get(5)?,
+            changed_at: row.get(6)?,
+            salted: row.get::<_, Option<_>>(7)?.unwrap_or_default(),
+            renew: row.get(8)?,
+            next_key: row.get::<_, Option<_>>(9)?.unwrap_or_default(),
+            next_salted: row.get::<_, Option<_>>(10)?.unwrap_or_default(),
+            ..KeptIdentity::of_hardware(terminal, &hardware)
+        }))?;
     }
     Ok(())
 }
@@ -401,15 +407,28 @@ fn take_identities<'n>(
         }
     }
     let mut identity = connection.prepare(
-        "INSERT INTO identity AS known (terminal, key, enrolled_at, code, revoked)
-         VALUES (?1, ?2, ?3, (SELECT id FROM code WHERE hash = ?4), ?5)
+        "INSERT INTO identity AS known (terminal, key, enrolled_at, code, revoked, changed_at, salted, renew, next_key, next_salted)
+         VALUES (?1, ?2, ?3, (SELECT id FROM code WHERE hash = ?4), ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT (terminal) DO UPDATE SET
-            key = excluded.key, enrolled_at = excluded.enrolled_at, code = excluded.code, revoked = excluded.revoked
-         WHERE known.enrolled_at < excluded.enrolled_at",
+            key = excluded.key, enrolled_at = excluded.enrolled_at, code = excluded.code, revoked = excluded.revoked,
+            changed_at = excluded.changed_at, salted = excluded.salted, renew = excluded.renew,
+            next_key = excluded.next_key, next_salted = excluded.next_salted
+         WHERE known.changed_at < excluded.changed_at",
     )?;
     for one in &parts.identities {
         let key = known.key(&one.terminal)?;
-        let added = identity.execute((key, &one.key, one.enrolled_at, &one.code, one.revoked))?;
+        let added = identity.execute((
+            key,
+            &one.key,
+            one.enrolled_at,
+            &one.code,
+            one.revoked,
+            one.changed(),
+            KeptIdentity::optional(&one.salted),
+            one.renew,
+            KeptIdentity::optional(&one.next_key),
+            KeptIdentity::optional(&one.next_salted),
+        ))?;
         if added > 0 {
             identity::mark(connection, key, &one.hardware())?;
         }

@@ -137,3 +137,67 @@ async fn incidents_are_told_in_sentences() {
     assert_eq!(said.trim(), "[]");
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_listed_revoked_restored_and_renewed() {
+    let service = Service::start().await;
+    let broker = service.broker();
+    let code = code(&service.app.store, 5).await;
+    let first = enrolled(ask(broker, &code, 1).await);
+    let second = enrolled(ask(broker, &code, 50).await);
+    let store = service.folder.path().join("test.db");
+    let run = |arguments: &[&str]| run(&store, arguments);
+    let listed = |more: &[&str]| {
+        let (status, said, _) = run(&[&["--json", "terminals", "keys", "list"], more].concat());
+        assert_eq!(status, 0);
+        assert!(!said.contains(&first.key), "no key is shown");
+        serde_json::from_str::<serde_json::Value>(&said).unwrap()
+    };
+    let all = listed(&["--school", PRIMARY]);
+    assert_eq!(all.as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&all[0]["terminal"], &all[0]["revoked"], &all[0]["renewing"]),
+        (
+            &first.terminal.as_str().into(),
+            &false.into(),
+            &false.into()
+        )
+    );
+    let (status, said, _) = run(&["terminals", "keys", "revoke", &first.terminal]);
+    assert!(status == 0 && said.contains("1 个有变化"), "{said}");
+    let (_, said, _) = run(&["--json", "terminals", "keys", "revoke", &first.terminal]);
+    let told: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (&told["terminals"], &told["changed"]),
+        (&1.into(), &0.into())
+    );
+    assert_eq!(listed(&[])[0]["revoked"], true);
+    let (status, said, _) = run(&["terminals", "keys", "list"]);
+    assert!(status == 0 && said.contains("已吊销"), "{said}");
+    let (status, ..) = run(&["terminals", "keys", "restore", &first.terminal]);
+    assert_eq!((status, &listed(&[])[0]["revoked"]), (0, &false.into()));
+    let (status, ..) = run(&["terminals", "keys", "rotate", "--school", PRIMARY]);
+    assert_eq!(status, 0);
+    assert!(
+        listed(&[])
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|key| key["renewing"] == true)
+    );
+
+    // Mistakes are named, and nothing is half done.
+    let (status, _, said) = run(&["terminals", "keys", "revoke", &second.terminal, "nobody"]);
+    assert!(status == 3 && said.contains("nobody"), "{status} {said}");
+    assert_eq!(listed(&[])[1]["revoked"], false);
+    for wrong in [
+        &["terminals", "keys", "rotate"][..],
+        &["terminals", "keys", "revoke"],
+        &["terminals", "keys", "rotate", "x", "--all"],
+    ] {
+        assert_eq!(run(wrong).0, 2, "{wrong:?}");
+    }
+    let (status, ..) = run(&["terminals", "keys", "list", "--school", "9999999999"]);
+    assert_eq!(status, 3);
+    service.stop().await;
+}

@@ -3,8 +3,8 @@
 use classpulse::{
     domain::{hardware::Hardware, ids::TerminalId, incident::Kind},
     store::{
-        Batch, CodeFault, Contact, Enrolled, Enrolment, Key, NewCode, Record, RegistryChange,
-        StoreError,
+        Batch, CodeFault, Contact, Enrolled, Enrolment, Key, KeyChange, NewCode, Record,
+        RegistryChange, SharedStore, StoreError,
     },
 };
 use jiff::ToSpan as _;
@@ -46,6 +46,7 @@ fn request(code: u8, number: u32) -> Enrolment {
         code: [code; 32],
         hardware: hardware(number),
         key: [u8::try_from(number % 251).unwrap(); 32],
+        salted: [u8::try_from(number % 251).unwrap(); 76],
         room: "三年一班".to_owned(),
         at: NOW,
         today: TUESDAY,
@@ -122,18 +123,28 @@ pub(super) async fn known_hardware_finds_its_terminal_and_a_clone_does_not(datab
     let mut again = request(1, 1);
     again.hardware.disk = hardware(9).disk;
     again.key = [77; 32];
+    again.salted = [77; 76];
     assert_eq!(
         name(&store.enrol(again).await.unwrap()),
         (first.0.clone(), true)
     );
     let mut keys = store.keys().await.unwrap();
     keys.sort_by(|a, b| a.terminal.cmp(&b.terminal));
-    let key = |terminal: &TerminalId, byte| Key {
+    let key = |terminal: &TerminalId, byte, changed_at| Key {
         terminal: terminal.clone(),
         hash: [byte; 32],
+        salted: Some([byte; 76]),
+        next: None,
+        renew: false,
         revoked: false,
+        enrolled_at: NOW,
+        changed_at,
     };
-    assert_eq!(keys, [key(&first.0, 77), key(&clone.0, 2)]);
+    assert_eq!(
+        keys,
+        [key(&first.0, 77, NOW + 1), key(&clone.0, 2, NOW)],
+        "every change is later than the one before"
+    );
     // From now on it is known by the new disk.
     let mut moved = request(1, 1);
     moved.hardware = Hardware {
@@ -319,7 +330,7 @@ pub(super) async fn identities_move_with_the_county(database: &Database) {
     for record in &mut revoked {
         if let Record::Identity(identity) = record {
             identity.revoked = true;
-            identity.enrolled_at += 1;
+            identity.changed_at += 10;
         }
     }
     other.take_in(revoked).await.unwrap();
@@ -331,6 +342,124 @@ pub(super) async fn identities_move_with_the_county(database: &Database) {
     assert!(other.keys().await.unwrap().iter().all(|key| key.revoked));
     store.close().await;
     other.close().await;
+}
+
+/// A terminal's only key.
+async fn only_key(store: &SharedStore) -> Key {
+    let mut keys = store.keys().await.unwrap();
+    assert_eq!(keys.len(), 1);
+    keys.remove(0)
+}
+
+pub(super) async fn keys_change_and_only_the_one_that_was_used_holds(database: &Database) {
+    let store = database.open().await;
+    store.change_registry(schools([1])).await.unwrap();
+    store.add_code(code(1, 3)).await.unwrap();
+    let terminal = name(&store.enrol(request(1, 1)).await.unwrap()).0;
+    let one = std::slice::from_ref(&terminal);
+    let change = async |change| {
+        let before = store.identity_version().await.unwrap();
+        let was = only_key(&store).await.changed_at;
+        let changed = store.change_keys(one, change, NOW).await.unwrap();
+        let rose = store.identity_version().await.unwrap() > before;
+        let later = only_key(&store).await.changed_at > was;
+        assert_eq!((rose, later), (changed > 0, changed > 0), "{change:?}");
+        changed
+    };
+    let offer = |shown, next| KeyChange::Offer {
+        shown: [shown; 32],
+        next: [next; 32],
+        salted: [next; 76],
+    };
+    assert_eq!(change(offer(1, 8)).await, 0, "nobody asked for one");
+    assert_eq!(change(KeyChange::Renew).await, 1);
+    assert_eq!(change(KeyChange::Renew).await, 0, "it is asked already");
+    assert_eq!(change(offer(9, 8)).await, 0, "another key is shown");
+    assert_eq!(change(offer(1, 7)).await, 1);
+    assert_eq!(change(offer(1, 8)).await, 1, "the answer was lost");
+    assert_eq!(
+        change(KeyChange::Use([7; 32])).await,
+        0,
+        "not the one that was given last"
+    );
+    let both = only_key(&store).await;
+    assert_eq!(
+        (both.hash, both.next, both.renew),
+        ([1; 32], Some([8; 32]), true)
+    );
+
+    // As it is now it moves to another store, and a change there is not undone by an older copy.
+    let copy = everything(&*store).await;
+    let target = database.another();
+    let other = target.open().await;
+    other.take_in(copy.clone()).await.unwrap();
+    assert_eq!(everything(&*other).await, copy);
+    other
+        .change_keys(one, KeyChange::Revoke, NOW)
+        .await
+        .unwrap();
+    other.take_in(copy).await.unwrap();
+    assert!(only_key(&other).await.revoked);
+    other.close().await;
+
+    assert_eq!(change(KeyChange::Use([8; 32])).await, 1);
+    let used = only_key(&store).await;
+    assert_eq!((used.hash, used.next, used.renew), ([8; 32], None, false));
+    assert_eq!(used.salted, Some([8; 76]));
+    assert_eq!(change(KeyChange::Use([8; 32])).await, 0);
+
+    // A key that is revoked gives no new one, and a machine that enrols anew ends a renewal.
+    assert_eq!(change(KeyChange::Renew).await, 1);
+    assert_eq!(change(KeyChange::Revoke).await, 1);
+    assert_eq!(change(KeyChange::Revoke).await, 0);
+    assert_eq!(change(offer(8, 9)).await, 0);
+    let refused = store.enrol(request(1, 1)).await.unwrap();
+    assert_eq!(refused, Enrolled::Refused(CodeFault::IdentityRevoked));
+    assert_eq!(change(KeyChange::Restore).await, 1);
+    assert_eq!(change(offer(8, 9)).await, 1);
+    store.enrol(request(1, 1)).await.unwrap();
+    let anew = only_key(&store).await;
+    assert_eq!((anew.hash, anew.next, anew.renew), ([1; 32], None, false));
+    store.close().await;
+}
+
+pub(super) async fn keys_change_all_or_none(database: &Database) {
+    let store = database.open().await;
+    store.change_registry(schools([1])).await.unwrap();
+    store.add_code(code(1, 3)).await.unwrap();
+    let mut terminals = Vec::new();
+    for number in 1..=3 {
+        terminals.push(name(&store.enrol(request(1, number)).await.unwrap()).0);
+    }
+    store
+        .change_registry(placed(5, vec![since(1, TUESDAY)]))
+        .await
+        .unwrap();
+    let version = store.identity_version().await.unwrap();
+    // One that the registry knows and that has no key, and one that nobody knows.
+    for nobody in ["t-00005", "nobody"] {
+        let mut all = terminals.clone();
+        all.push(nobody.parse().unwrap());
+        let refused = store.change_keys(&all, KeyChange::Revoke, NOW).await;
+        let error = refused.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::NotFound { id, .. } if id == nobody),
+            "{error}"
+        );
+    }
+    assert!(store.keys().await.unwrap().iter().all(|key| !key.revoked));
+    assert_eq!(store.identity_version().await.unwrap(), version);
+    store
+        .change_keys(&terminals[..1], KeyChange::Revoke, NOW)
+        .await
+        .unwrap();
+    let changed = store.change_keys(&terminals, KeyChange::Revoke, NOW).await;
+    assert_eq!(changed.unwrap(), 2, "one was revoked already");
+    assert_eq!(
+        store.change_keys(&[], KeyChange::Renew, NOW).await.unwrap(),
+        0
+    );
+    store.close().await;
 }
 
 /// A terminal that somebody named and placed before stays what it is; new ones do not collide with it.
