@@ -154,9 +154,9 @@ impl Context {
 /// Every route of the dashboard.
 pub fn router(parts: Parts) -> Router {
     let context = Context {
-        parts,
         live: Arc::new(Semaphore::new(MAX_LIVE)),
-        runs: Arc::default(),
+        runs: Arc::new(recent::Runs::new(&parts.changes)),
+        parts,
     };
     let changes = Router::new()
         .route("/quality/replay", post(pages::quality::forms::replay))

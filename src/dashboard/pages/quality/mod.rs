@@ -304,11 +304,11 @@ pub(in crate::dashboard) fn doubt_columns(school: bool) -> Vec<Column> {
         columns.push(Column::Text("学校"));
     }
     columns.extend([
+        Column::Long("可疑之处"),
+        Column::Long("处理建议"),
         Column::Text("起"),
         Column::Text("止"),
         Column::Number("天数"),
-        Column::Long("可疑之处"),
-        Column::Long("处理建议"),
     ]);
     columns
 }
@@ -319,11 +319,11 @@ pub(in crate::dashboard) fn doubt_row(doubt: &Doubt, school: Option<Cell>) -> Ve
     let mut row = vec![Cell::link(doubt.terminal.to_string(), &page)];
     row.extend(school);
     row.extend([
+        doubt.sentence.clone().into(),
+        text::doubt_mend(doubt.kind).into(),
         doubt.first.to_string().into(),
         doubt.last.to_string().into(),
         Cell::count(doubt.days),
-        doubt.sentence.clone().into(),
-        text::doubt_mend(doubt.kind).into(),
     ]);
     row
 }

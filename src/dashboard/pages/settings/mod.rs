@@ -25,9 +25,8 @@ use crate::{
     },
     domain::{
         calendar::{Calendar, CalendarError},
-        ids::{CountyCode, Stage},
+        ids::Stage,
     },
-    query,
     registry::{self, ImportError, ImportReport},
     store::{County, School, StoredCalendar},
 };
@@ -148,7 +147,7 @@ impl Known {
             }
             @if may && self.county.is_some() {
                 section.card aria-labelledby="moves" {
-                    (moves::part(&self.schools, self.today))
+                    (moves::part(&self.schools, self.today, &filters.terminal))
                     @if filters.done == "moved" {
                         p.good role="status" { "已登记 " (filters.counted) " 台终端的变动。" }
                     }
@@ -344,11 +343,7 @@ pub(in crate::dashboard) async fn calendar(
     State(at): State<Context>,
     Form(form): Form<CalendarForm>,
 ) -> Result<Response, Failure> {
-    let county: CountyCode = form
-        .county
-        .parse()
-        .map_err(|_error| Failure::field("区县", "请写 6 位行政区划代码"))?;
-    let county = query::resolve_county(at.store(), Some(county)).await?;
+    let county = form::county(&at, &form.county).await?;
     let filters = Filters {
         county: county.to_string(),
         ..Filters::default()
