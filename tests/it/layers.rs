@@ -6,12 +6,13 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 24] = [
+const ALLOWED: [(&str, &[&str]); 26] = [
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
     ("tls", &[]),
     ("store", &["domain", "tls"]),
+    ("access", &["clock", "domain", "store", "tables"]),
     ("query", &["domain", "store"]),
     ("evaluation", &["domain", "query", "store"]),
     ("tables", &[]),
@@ -39,6 +40,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     (
         "api",
         &[
+            "access",
             "domain",
             "enrolment",
             "evaluation",
@@ -51,11 +53,22 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     ),
     (
         "dashboard",
-        &["clock", "domain", "enrolment", "query", "registry", "store"],
+        &[
+            "access",
+            "clock",
+            "domain",
+            "enrolment",
+            "query",
+            "registry",
+            "store",
+            "tables",
+        ],
     ),
+    ("login", &["access", "dashboard", "domain"]),
     (
         "app",
         &[
+            "access",
             "api",
             "broker",
             "clock",
@@ -63,6 +76,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             "dashboard",
             "enrolment",
             "ingest",
+            "login",
             "observe",
             "retention",
             "rollup",
@@ -81,6 +95,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     (
         "cli",
         &[
+            "access",
             "app",
             "backup",
             "clock",

@@ -16,7 +16,7 @@ struct Migration {
 }
 
 /// In order; the first has number 1.
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         name: "minutes",
         sql: include_str!("migrations/0001_minutes.sql"),
@@ -32,6 +32,10 @@ const MIGRATIONS: [Migration; 4] = [
     Migration {
         name: "evaluation",
         sql: include_str!("migrations/0004_evaluation.sql"),
+    },
+    Migration {
+        name: "access",
+        sql: include_str!("migrations/0006_access.sql"),
     },
 ];
 

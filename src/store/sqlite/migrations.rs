@@ -20,7 +20,7 @@ struct Migration {
 const APPLICATION: i64 = 0x434C_5053;
 
 /// In order; the first has number 1.
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         name: "minutes",
         sql: include_str!("migrations/0001_minutes.sql"),
@@ -36,6 +36,10 @@ const MIGRATIONS: [Migration; 4] = [
     Migration {
         name: "evaluation",
         sql: include_str!("migrations/0004_evaluation.sql"),
+    },
+    Migration {
+        name: "access",
+        sql: include_str!("migrations/0006_access.sql"),
     },
 ];
 

@@ -22,7 +22,7 @@ use crate::{
         table::{Cell, Column, Table, answer},
         text,
     },
-    domain::ids::TerminalId,
+    domain::{access::Permission, ids::TerminalId},
     query::{self, SchoolNow, State as Doing},
     store::{IncidentFilter, Quarantined, School, Terminal, TerminalFilter},
 };
@@ -45,7 +45,7 @@ pub(in crate::dashboard) async fn page(
     Query(filters): Query<Filters>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let may = guard::allowed(at.parts.actions, &headers);
+    let may = guard::may(&at, &headers, Permission::Replay);
     let (_, county) = filters.county(&at).await?;
     let now = query::county_now(at.store(), &county.code, &at.moment()).await?;
     let schools = at.store().schools(&county.code).await?;
@@ -77,7 +77,7 @@ pub(in crate::dashboard) async fn page(
             @for table in &tables {
                 section.card aria-labelledby=(table.key) { (table.html(&filters.query())) }
             }
-            @if !may { p.note { (Failure::NotHere.to_string()) "。" } }
+            @if !may { p.note { (guard::only_looks(&at)) "。" } }
         })
     })
 }
