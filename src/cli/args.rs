@@ -1,5 +1,6 @@
 //! Arguments, as clap reads them. Not responsible for acting on them.
 
+mod access;
 mod evaluation;
 
 use std::path::PathBuf;
@@ -14,6 +15,9 @@ use crate::{
     simulate::Sabotage,
 };
 
+pub use access::{
+    AddTokenArgs, AddUserArgs, AuditArgs, AuditCommand, ChangeUserArgs, TokensCommand, UsersCommand,
+};
 pub use evaluation::{
     CreateRunArgs, EvidenceCommand, ExcludeArgs, ExplainArgs, ExportArgs, FreezeArgs,
     ImportEvidenceArgs, ListEvidenceArgs, RubricCommand, RunsCommand, SetEvidenceArgs,
@@ -103,6 +107,24 @@ pub enum Command {
         /// What to do with them.
         #[command(subcommand)]
         command: TlsCommand,
+    },
+    /// Accounts of people who use the dashboard: a login name and a role each.
+    Users {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: UsersCommand,
+    },
+    /// Tokens with which other systems use gRPC and JSON.
+    Tokens {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: TokensCommand,
+    },
+    /// The audit log: who changed or exported what, when, from where.
+    Audit {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: AuditCommand,
     },
     /// Keep everything in a file: a copy of the SQLite file, also while the service runs, or a portable export.
     Backup(BackupArgs),
