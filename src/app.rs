@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    access::{self, Access, AccessError, Gate, SetUp, Who},
     api::{self, Limits, Parts, ReportSink, ServeError, SinkError},
     broker::{
         Broker, BrokerError,
@@ -28,6 +29,7 @@ use crate::{
         outside::{self, Outside, Version},
         replay::{self, Selection},
     },
+    login,
     observe::{Metrics, chain},
     retention, rollup,
     store::{SchoolDay, SharedStore, StoreError},
@@ -53,6 +55,9 @@ pub enum AppError {
         #[source]
         source: std::io::Error,
     },
+    /// The first administrator's link.
+    #[error("no link for the first administrator")]
+    Access(#[from] AccessError),
     /// A file with a password or secret.
     #[error("the secret in {file} can't be read")]
     Password {
@@ -89,6 +94,8 @@ pub struct App {
     pub store: SharedStore,
     /// What happened so far.
     pub metrics: Arc<Metrics>,
+    /// The first administrator's link, where one is needed; shown to the operator and never logged.
+    pub setup: Option<SetUp>,
     /// School-days as they change.
     pub changes: broadcast::Sender<SchoolDay>,
     /// No more reports are taken.
@@ -158,33 +165,37 @@ impl App {
             metrics: metrics.clone(),
             draining: draining.clone(),
         };
+        let door = Door::open(config, &store, &clock, tls.is_some()).await?;
         let (broker, broker_task, source) = carrying.start(config).await?;
         let retaining = config.retention.map(|days| {
-            let (store, zone) = (store.clone(), config.zone.clone());
-            retention::run(store, clock.clone(), zone, days, ending.clone())
+            let (store, zone) = (door.guarded.clone(), config.zone.clone());
+            let letting_go = retention::run(store, clock.clone(), zone, days, ending.clone());
+            access::acting(Who::service(), letting_go)
         });
         let dashboard = dashboard::router(dashboard::Parts {
-            store: store.clone(),
+            store: door.guarded.clone(),
             zone: config.zone.clone(),
             clock: clock.clone(),
             heartbeat: heartbeat(config),
             changes: changes.clone(),
             drain: draining.clone(),
             replayer: Arc::new(Replays {
-                store: store.clone(),
+                store: door.guarded.clone(),
                 clock: clock.clone(),
                 zone: config.zone.clone(),
             }),
             actions: actions(config),
+            gate: door.gate.clone(),
         });
         let parts = Parts {
-            store: store.clone(),
+            store: door.guarded.clone(),
             zone: config.zone.clone(),
             clock: Arc::new(move || clock.now()),
             sink,
             changes: changes.clone(),
             drain: draining.clone(),
-            http: http(metrics.clone()).merge(dashboard).merge(asked),
+            http: door.beside(metrics.clone()).merge(dashboard).merge(asked),
+            gate: door.gate,
             tls,
             limits: Limits {
                 grace: config.shutdown / 8,
@@ -204,6 +215,7 @@ impl App {
             broker,
             store,
             metrics,
+            setup: door.setup,
             changes,
             source,
             broker_task,
@@ -366,8 +378,46 @@ fn heartbeat(config: &Config) -> u32 {
     }
 }
 
+/// What people and other systems go through.
+struct Door {
+    gate: Gate,
+    /// Each sees their own part of the store, and what they change is recorded.
+    guarded: SharedStore,
+    setup: Option<SetUp>,
+}
+
+impl Door {
+    async fn open(
+        config: &Config,
+        store: &SharedStore,
+        clock: &SharedClock,
+        secure: bool,
+    ) -> Result<Self, AppError> {
+        let access = Access::new(store.clone(), clock.clone());
+        let gate = Gate::new(access, config.access_required, secure);
+        let setup = if gate.is_required() {
+            access::acting(Who::service(), gate.access().first_link()).await?
+        } else {
+            None
+        };
+        Ok(Self {
+            gate,
+            guarded: access::guarded(store.clone(), clock.clone()),
+            setup,
+        })
+    }
+
+    /// Plain HTTP beside the dashboard, behind the same door.
+    fn beside(&self, metrics: Arc<Metrics>) -> Router {
+        let login = login::router(self.gate.clone());
+        dashboard::guarded(http(metrics), self.gate.clone()).merge(login)
+    }
+}
+
+/// Where people log in, their roles say who may change what.
 fn actions(config: &Config) -> Actions {
-    match (config.dashboard_actions, config.api.ip().is_loopback()) {
+    let anyone = config.dashboard_actions || config.access_required;
+    match (anyone, config.api.ip().is_loopback()) {
         (true, _) => Actions::Anyone,
         (false, true) => Actions::Here,
         (false, false) => Actions::Nobody,

@@ -27,6 +27,8 @@ pub struct Config {
     pub api: SocketAddr,
     /// Whether whoever reaches the dashboard may change things there; else only a browser on this machine.
     pub dashboard_actions: bool,
+    /// Whether people must log in, and other systems show a token.
+    pub access_required: bool,
     /// The broker.
     pub broker: BrokerConfig,
     /// Whether a terminal without a key may not log in to the embedded broker at all.
@@ -168,7 +170,7 @@ impl std::fmt::Display for ConfigError {
 
 /// Every key, with the default that is used where neither file nor environment says otherwise.
 /// The environment's name for `broker.listen` is `CLASSPULSE_BROKER_LISTEN`.
-pub const KEYS: [(&str, &str, &str); 34] = [
+pub const KEYS: [(&str, &str, &str); 35] = [
     (
         "time_zone",
         "Asia/Shanghai",
@@ -203,6 +205,11 @@ pub const KEYS: [(&str, &str, &str); 34] = [
         "dashboard.actions",
         "false",
         "true lets whoever reaches the dashboard change things there; false only a browser on this machine, where api.listen is loopback",
+    ),
+    (
+        "access.required",
+        "auto",
+        "whether people must log in and other systems show a token: yes, no, or auto for yes unless api.listen is loopback",
     ),
     (
         "retention.days",
@@ -372,6 +379,15 @@ impl Config {
     }
 }
 
+impl Config {
+    /// A page's address, as a browser on this machine finds it.
+    #[must_use]
+    pub fn page(&self, path: &str) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.api)
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one home of the environment")]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -499,6 +515,15 @@ impl Values {
         let store = self.store(mistakes);
         let api = self.parsed("api.listen", mistakes);
         let dashboard_actions = self.parsed("dashboard.actions", mistakes);
+        let access_required = match self.get("access.required") {
+            "auto" => api.map(|api: SocketAddr| !api.ip().is_loopback()),
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => {
+                self.wrong("access.required", mistakes);
+                None
+            }
+        };
         let broker = self.broker(mistakes);
         let keys_required = match self.get("broker.keys") {
             "enrolled" => Some(false),
@@ -533,6 +558,7 @@ impl Values {
             store: store?,
             api: api?,
             dashboard_actions: dashboard_actions?,
+            access_required: access_required?,
             broker: broker?,
             keys_required: keys_required?,
             tls,

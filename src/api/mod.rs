@@ -12,7 +12,10 @@ use tokio::{net::TcpListener, sync::broadcast};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::{Server, TcpIncoming};
 
-use crate::store::{SchoolDay, SharedStore, StoreError};
+use crate::{
+    access::Gate,
+    store::{SchoolDay, SharedStore, StoreError},
+};
 
 mod convert;
 mod deadline;
@@ -21,7 +24,11 @@ mod grpc;
 mod page;
 mod secure;
 
-pub use grpc::{Api, Health, router};
+pub use grpc::{
+    Api, Health,
+    guard::{METHODS, Method, Sees, Trail},
+    router,
+};
 
 /// Changed school-days kept for watchers that read slowly; one that falls behind further gets a resync.
 pub const CHANGES_KEPT: usize = 4_096;
@@ -97,7 +104,7 @@ impl Default for Limits {
 /// What the front is made of; the caller wires it.
 #[derive(Clone)]
 pub struct Parts {
-    /// Answers come from here.
+    /// Answers come from here; each person sees their own part of it (`access::guarded`).
     pub store: SharedStore,
     /// Says which civil day a moment belongs to.
     pub zone: TimeZone,
@@ -109,6 +116,8 @@ pub struct Parts {
     pub changes: broadcast::Sender<SchoolDay>,
     /// Cancelled when the service begins to stop: health says so and watch streams end.
     pub drain: CancellationToken,
+    /// Finds out who asks.
+    pub gate: Gate,
     /// Plain HTTP routes (dashboard, metrics) for the same port; may bring their own fallback.
     pub http: axum::Router,
     /// What protects the service from its callers.

@@ -1,5 +1,6 @@
 //! Arguments, as clap reads them. Not responsible for acting on them.
 
+mod access;
 mod evaluation;
 
 use std::path::PathBuf;
@@ -14,6 +15,9 @@ use crate::{
     simulate::Sabotage,
 };
 
+pub use access::{
+    AddTokenArgs, AddUserArgs, AuditArgs, AuditCommand, ChangeUserArgs, TokensCommand, UsersCommand,
+};
 pub use evaluation::{
     CreateRunArgs, EvidenceCommand, ExcludeArgs, ExplainArgs, ExportArgs, FreezeArgs,
     ImportEvidenceArgs, ListEvidenceArgs, RubricCommand, RunsCommand, SetEvidenceArgs,
@@ -89,6 +93,9 @@ pub enum Command {
         #[command(subcommand)]
         command: TerminalsCommand,
     },
+    /// What is collected of a classroom and how long it is kept (隐私说明), as Markdown: drawn from the contract and the
+    /// schema of this very program.
+    Privacy,
     /// Files for an outside broker.
     Broker {
         /// Which.
@@ -101,9 +108,24 @@ pub enum Command {
         #[command(subcommand)]
         command: TlsCommand,
     },
-    /// What is collected of a classroom and how long it is kept (隐私说明), as Markdown: drawn from the contract and the
-    /// schema of this very program.
-    Privacy,
+    /// Accounts of people who use the dashboard: a login name and a role each.
+    Users {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: UsersCommand,
+    },
+    /// Tokens with which other systems use gRPC and JSON.
+    Tokens {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: TokensCommand,
+    },
+    /// The audit log: who changed or exported what, when, from where.
+    Audit {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Keep everything in a file: a copy of the SQLite file, also while the service runs, or a portable export.
     Backup(BackupArgs),
     /// Put a backup into the configured store, which must be empty. A portable export goes into any kind of store.

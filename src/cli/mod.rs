@@ -4,6 +4,7 @@
 //! Not responsible for the work itself (`app`, `query`, `registry`, `evaluation`, `sheets`, `enrolment`, `ingest::replay`, `demo`, `simulate`).
 
 pub mod args;
+mod audit;
 mod backup;
 mod broker;
 mod certificates;
@@ -18,7 +19,9 @@ mod runs;
 mod service;
 mod simulate;
 mod terminals;
+pub mod trail;
 mod usage;
+mod users;
 
 use std::{path::Path, process::ExitCode, sync::Arc};
 
@@ -28,6 +31,7 @@ use args::{
 use jiff::Timestamp;
 
 use crate::{
+    access::{self, Access, Who},
     clock::{Clock as _, SystemClock},
     config::{Config, PostgresUrl, StoreUrl, without_password},
     domain::ids::InvalidId,
@@ -162,7 +166,8 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(&error))?;
-    let done = runtime.block_on(run_command(cli, config));
+    let work = access::acting(Who::console(&user()), run_command(cli, config));
+    let done = runtime.block_on(work);
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     done
 }
@@ -181,13 +186,15 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
         }
         Command::Privacy => return service::privacy(&config, cli.json),
         Command::Restore(arguments) => {
-            return backup::restore(config, arguments, cli.json).await;
+            let now = SystemClock.now().as_second();
+            return backup::restore(config, arguments, now, cli.json).await;
         }
         _ => {}
     }
     let store = open_store(&config.store).await?;
     let at = Opened {
-        store: store.clone(),
+        access: Access::new(store.clone(), Arc::new(SystemClock)),
+        store: access::guarded(store.clone(), Arc::new(SystemClock)),
         config,
         now: SystemClock.now(),
         json: cli.json,
@@ -213,6 +220,9 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
             TerminalsCommand::Keys { command } => keys::keys(&at, command).await,
             TerminalsCommand::Incidents(arguments) => terminals::incidents(&at, arguments).await,
         },
+        Command::Users { command } => users::users(&at, command).await,
+        Command::Tokens { command } => users::tokens(&at, command).await,
+        Command::Audit { command } => audit::audit(&at, command).await,
         Command::Serve
         | Command::Demo(_)
         | Command::Backup(_)
@@ -226,8 +236,23 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
     done
 }
 
+/// Whoever runs the command, by the operating system's name.
+fn user() -> String {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut names = known.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, id) = (fields.next()?, fields.nth(1)?);
+        (id == uid).then(|| name.to_owned())
+    });
+    names.next().unwrap_or_else(|| format!("uid:{uid}"))
+}
+
 /// What every command on the store works with.
 struct Opened {
+    /// Accounts and tokens.
+    access: Arc<Access>,
+    /// Records what is changed.
     store: SharedStore,
     config: Config,
     now: Timestamp,

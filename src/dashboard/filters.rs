@@ -36,6 +36,8 @@ pub(super) struct Filters {
     pub(super) township: String,
     /// One day, where a page shows one.
     pub(super) date: String,
+    /// A terminal that a form begins with.
+    pub(super) terminal: String,
     /// `csv` or `xlsx`; empty for the page.
     pub(super) format: String,
     /// Which table to export.

@@ -6,8 +6,11 @@ use axum::extract::{Multipart, multipart::MultipartError};
 use jiff::civil::Date;
 use maud::{Markup, html};
 
-use super::failure::Failure;
-use crate::domain::ids::SchoolCode;
+use super::{Context, failure::Failure};
+use crate::{
+    domain::ids::{CountyCode, SchoolCode},
+    query,
+};
 
 /// An upload: the file and the button that sent it.
 #[derive(Debug, Default)]
@@ -52,6 +55,16 @@ pub(super) fn day(what: &'static str, text: &str) -> Result<Option<Date>, Failur
     }
     let wrong = |_error| Failure::field(what, "请写成 2026-09-01 这样的日期");
     text.parse().map(Some).map_err(wrong)
+}
+
+/// The county that a form is about.
+///
+/// # Errors
+/// A field that names none that is registered.
+pub(super) async fn county(at: &Context, code: &str) -> Result<CountyCode, Failure> {
+    let code: Result<CountyCode, _> = code.parse();
+    let code = code.map_err(|_error| Failure::field("区县", "请写 6 位行政区划代码"))?;
+    Ok(query::resolve_county(at.store(), Some(code)).await?)
 }
 
 /// The school that was chosen in a form.

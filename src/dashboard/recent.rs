@@ -1,94 +1,176 @@
 //! Runs that were just looked at: reading a county's year of minutes for every click would make pages slow.
 //!
-//! A frozen run never changes. A draft is kept for a moment and only at its revision: whoever freezes confirms figures by
-//! their digest, which is computed afresh. Not responsible for reading runs (`evaluation`).
+//! A frozen run never changes. A draft is shown again as long as nothing that it follows from has changed: its revision,
+//! the registry, the calendar, and minutes as far as the rollup of this process tells of them; what another process rolls
+//! up is seen after some minutes. Whoever freezes confirms figures by their digest, which is computed afresh.
+//! Not responsible for reading runs (`evaluation`).
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::broadcast::{self, error::TryRecvError};
 
 use super::{Context, failure::Failure};
 use crate::{
     evaluation::{self, Loaded},
-    store::Run,
+    store::{Run, SchoolDay},
 };
 
-/// Runs kept in memory; a county's year takes some megabytes.
-const KEPT: usize = 3;
+/// Runs kept in memory: two can be compared. A hundred schools' year takes some hundred megabytes.
+const KEPT: usize = 2;
 
-/// How old a draft may be shown, seconds.
-const DRAFT: i64 = 60;
+/// How old a draft may be whose minutes change, seconds: in the midst of a term they always do.
+const CHANGING: i64 = 60;
 
-/// Longest time that a run is kept after it was read, in seconds: memory goes back when nobody looks.
-const IDLE: i64 = Duration::from_mins(30).as_secs().cast_signed();
+/// How old a draft may be, seconds.
+const DRAFT: i64 = 600;
+
+/// How long a run is kept after it was read, seconds: memory goes back when nobody looks.
+const IDLE: i64 = 1_800;
+
+/// What a draft follows from beside its own revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Versions {
+    registry: i64,
+    calendar: i64,
+}
+
+/// How good minutes are that were read.
+#[derive(Debug, Clone, Copy)]
+struct Age {
+    /// When they were read, Unix seconds.
+    at: i64,
+    versions: Versions,
+    /// Whether minutes of the run's days changed since.
+    stale: bool,
+}
 
 /// A run as it was read.
 #[derive(Debug)]
 struct Seen {
     loaded: Arc<Loaded>,
-    /// Unix seconds.
-    at: i64,
-    /// The registry's version then.
-    registry: i64,
-    /// The calendar's version then.
-    calendar: i64,
+    age: Age,
+}
+
+#[derive(Debug)]
+struct Kept {
+    seen: Vec<Seen>,
+    changes: broadcast::Receiver<SchoolDay>,
 }
 
 /// Runs that were just looked at.
-#[derive(Debug, Default)]
-pub(super) struct Runs(Mutex<Vec<Seen>>);
+#[derive(Debug)]
+pub(super) struct Runs(Mutex<Kept>);
+
+/// What is known of a run.
+enum Found {
+    /// All of it.
+    Whole(Arc<Loaded>),
+    /// All but evidence and exclusions.
+    Minutes(Arc<Loaded>, Age),
+    Nothing,
+}
+
+impl Kept {
+    /// Marks what can't be shown for long any more.
+    fn hear(&mut self) {
+        loop {
+            let changed = match self.changes.try_recv() {
+                Ok(changed) => Some(changed.day),
+                Err(TryRecvError::Lagged(_)) => None,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            };
+            for one in &mut self.seen {
+                let period = one.loaded.run.period;
+                one.age.stale |= changed.is_none_or(|day| period.contains(day));
+            }
+        }
+    }
+}
 
 impl Runs {
-    fn find(&self, run: &Run, now: i64, registry: i64, calendar: i64) -> Option<Arc<Loaded>> {
+    pub(super) fn new(changes: &broadcast::Sender<SchoolDay>) -> Self {
+        Self(Mutex::new(Kept {
+            seen: Vec::new(),
+            changes: changes.subscribe(),
+        }))
+    }
+
+    fn find(&self, run: &Run, now: i64, versions: Versions) -> Found {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|one| (0..IDLE).contains(&(now - one.at)));
-        let fits = |one: &&Seen| {
-            let same = one.loaded.run == *run;
-            let fresh =
-                now - one.at < DRAFT && (one.registry, one.calendar) == (registry, calendar);
-            same && (run.frozen().is_some() || fresh)
+        kept.hear();
+        kept.seen
+            .retain(|one| (0..IDLE).contains(&(now - one.age.at)));
+        let found = kept.seen.iter().find(|one| one.loaded.run.id == run.id);
+        let Some(one) = found else {
+            return Found::Nothing;
         };
-        kept.iter().find(fits).map(|one| one.loaded.clone())
+        let same = one.loaded.run == *run;
+        if same && run.frozen().is_some() {
+            return Found::Whole(one.loaded.clone());
+        }
+        let limit = if one.age.stale { CHANGING } else { DRAFT };
+        if one.age.versions != versions || now - one.age.at >= limit {
+            return Found::Nothing;
+        }
+        if same {
+            Found::Whole(one.loaded.clone())
+        } else {
+            Found::Minutes(one.loaded.clone(), one.age)
+        }
     }
 
     fn keep(&self, seen: Seen) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|one| one.loaded.run.id != seen.loaded.run.id);
-        kept.insert(0, seen);
-        kept.truncate(KEPT);
+        let id = seen.loaded.run.id;
+        kept.seen.retain(|one| one.loaded.run.id != id);
+        kept.seen.insert(0, seen);
+        kept.seen.truncate(KEPT);
     }
 }
 
 impl Context {
     /// A run with all that it is, as it was a moment ago.
     pub(super) async fn loaded(&self, run: Run) -> Result<Arc<Loaded>, Failure> {
-        let (now, registry, calendar) = self.versions(&run).await?;
-        match self.runs.find(&run, now, registry, calendar) {
-            Some(found) => Ok(found),
-            None => self.fresh(run).await,
-        }
+        let versions = self.versions(&run).await?;
+        let (loaded, age) = match self.runs.find(&run, self.now(), versions) {
+            Found::Whole(found) => return Ok(found),
+            Found::Minutes(before, age) => {
+                (evaluation::load_again(self.store(), &before).await?, age)
+            }
+            Found::Nothing => return self.fresh(run).await,
+        };
+        Ok(self.kept(loaded, age))
     }
 
     /// A run as it is now.
     pub(super) async fn fresh(&self, run: Run) -> Result<Arc<Loaded>, Failure> {
-        let (at, registry, calendar) = self.versions(&run).await?;
-        let loaded = Arc::new(evaluation::load(self.store(), run.id).await?);
-        self.runs.keep(Seen {
-            loaded: loaded.clone(),
-            at,
-            registry,
-            calendar,
-        });
-        Ok(loaded)
+        let age = Age {
+            at: self.now(),
+            versions: self.versions(&run).await?,
+            stale: false,
+        };
+        let loaded = evaluation::load(self.store(), run.id).await?;
+        Ok(self.kept(loaded, age))
     }
 
-    async fn versions(&self, run: &Run) -> Result<(i64, i64, i64), Failure> {
+    fn kept(&self, loaded: Loaded, age: Age) -> Arc<Loaded> {
+        let loaded = Arc::new(loaded);
+        self.runs.keep(Seen {
+            loaded: loaded.clone(),
+            age,
+        });
+        loaded
+    }
+
+    fn now(&self) -> i64 {
+        self.parts.clock.now().as_second()
+    }
+
+    async fn versions(&self, run: &Run) -> Result<Versions, Failure> {
         let calendar = self.store().calendar(&run.county).await?;
-        Ok((
-            self.parts.clock.now().as_second(),
-            self.store().registry_version().await?,
-            calendar.map_or(0, |stored| stored.version),
-        ))
+        Ok(Versions {
+            registry: self.store().registry_version().await?,
+            calendar: calendar.map_or(0, |stored| stored.version),
+        })
     }
 }

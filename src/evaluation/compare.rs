@@ -156,6 +156,28 @@ fn items(before: Option<&ScoreSheet>, after: Option<&ScoreSheet>) -> Vec<ItemDif
 }
 
 impl InputDifference {
+    /// What differs, in one Chinese sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let count = |name: &str, count: usize| (count > 0).then(|| format!("{name}({count} 处)"));
+        let whole = |name: &str, differs: bool| differs.then(|| name.to_owned());
+        let exclusions = self.exclusions_before.len() + self.exclusions_after.len();
+        let differ = [
+            whole("考核期", self.period),
+            whole("细则", self.rubric),
+            whole("教学日历", self.calendar),
+            count("学校", self.schools.len()),
+            count("材料", self.evidence.len()),
+            count("使用分钟", self.minutes.len()),
+            count("排除", exclusions),
+        ];
+        let differ: Vec<String> = differ.into_iter().flatten().collect();
+        if differ.is_empty() {
+            return "两次考核的依据完全相同。".to_owned();
+        }
+        format!("不同的依据:{}", differ.join("、"))
+    }
+
     fn of(first: &Inputs, second: &Inputs) -> Self {
         Self {
             period: first.facts.period() != second.facts.period(),

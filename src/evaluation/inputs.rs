@@ -2,7 +2,7 @@
 //!
 //! Not responsible for where it comes from (`load`), how it is kept (`parts`), nor what it gives (`results`).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,9 @@ pub struct Inputs {
     pub evidence: BTreeMap<SchoolCode, SchoolEvidence>,
     /// Days that don't count, in the order in which they were excluded.
     pub exclusions: Vec<KeptExclusion>,
-    /// By school; a school without terminals has an empty entry.
-    pub minutes: BTreeMap<SchoolCode, SchoolMinutes>,
+    /// By school; a school without terminals has an empty entry. By far the most of it, so what is computed from the same
+    /// minutes shares them.
+    pub minutes: Arc<BTreeMap<SchoolCode, SchoolMinutes>>,
 }
 
 impl Inputs {

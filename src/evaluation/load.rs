@@ -1,6 +1,9 @@
 //! A run's inputs: a draft's from the store as it is now, a frozen run's from its parts and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{Span, civil::Date};
 
@@ -64,6 +67,33 @@ pub async fn load(store: &dyn Store, run: i64) -> Result<Loaded, EvaluationError
     .await
 }
 
+/// Reads a draft once more, with the calendar, schools and minutes that were read before: for whoever knows that only
+/// evidence and exclusions changed since. A run that was frozen meanwhile is read as it was frozen.
+///
+/// # Errors
+/// As [`inputs_of`].
+pub async fn load_again(store: &dyn Store, before: &Loaded) -> Result<Loaded, EvaluationError> {
+    let run = store.run(before.run.id).await?;
+    if run.frozen().is_some() {
+        return load(store, run.id).await;
+    }
+    let inputs = Inputs {
+        facts: facts(store, &run).await?,
+        evidence: known_evidence(store, run.id).await?,
+        exclusions: store.exclusions(run.id).await?,
+        ..before.inputs.clone()
+    };
+    blocking(move || {
+        let results = Results::of(&inputs);
+        Ok(Loaded {
+            run,
+            inputs,
+            results,
+        })
+    })
+    .await
+}
+
 /// Reads what a run's points follow from.
 ///
 /// # Errors
@@ -118,7 +148,7 @@ pub(super) async fn draft(store: &dyn Store, run: &Run) -> Result<Inputs, Evalua
         schools,
         evidence,
         exclusions,
-        minutes,
+        minutes: Arc::new(minutes),
     })
 }
 

@@ -4,7 +4,7 @@
 //! The texts are a contract with every run that was ever frozen: what would change a figure raises [`FORMAT`], and a run
 //! of a later format is refused. Not responsible for keeping them (store).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -93,7 +93,7 @@ pub(super) fn texts(inputs: &Inputs, results: &Results) -> Result<Texts, Evaluat
     put(EXCLUSIONS, json(EXCLUSIONS, &exclusions)?);
     put(RESULTS, json(RESULTS, results)?);
     put(WATCH, json(WATCH, &results.watch)?);
-    for (school, minutes) in &inputs.minutes {
+    for (school, minutes) in inputs.minutes.iter() {
         let key = minutes_key(school);
         let text = json(&key, minutes)?;
         put(&key, text);
@@ -186,7 +186,7 @@ pub(super) fn inputs(texts: &Texts) -> Result<Inputs, EvaluationError> {
         schools,
         evidence: evidence(texts)?,
         exclusions: exclusions(texts)?,
-        minutes: all_minutes,
+        minutes: Arc::new(all_minutes),
     })
 }
 

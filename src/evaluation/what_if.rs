@@ -1,12 +1,15 @@
-//! What every school's points would be if some days were excluded or a reading were another. Nothing is saved.
+//! What every school's points would be if some days were excluded, a reading or an answer were another. Nothing is saved.
+
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
-    EvaluationError, Inputs, Results, RubricText, SchoolDifference, Watch,
+    Entry, EvaluationError, Inputs, Results, RubricText, SchoolDifference, Watch,
     compare::differences,
-    load::{blocking, load},
+    evidence::{Stages, faults},
+    load::{Loaded, blocking, load},
 };
 use crate::{
     domain::{
@@ -25,6 +28,8 @@ pub struct Changes {
     pub readings: Vec<(String, String)>,
     /// Another rubric.
     pub rubric: Option<String>,
+    /// Evidence instead of what is known, fit as when it is entered.
+    pub evidence: Vec<Entry>,
 }
 
 /// Days of a terminal that don't count.
@@ -57,15 +62,22 @@ pub struct WhatIf {
 /// Scores a run, draft or frozen, with changes.
 ///
 /// # Errors
-/// As [`load`]; `Exclusions` for too many, `Unknown` for a terminal that is in no school of the run, `Reading` and `Rubric`.
+/// As [`load`]; `Unfit` for evidence that could not be entered, `Exclusions` for too many, `Unknown` for a terminal that is in no school of the run, `Reading` and `Rubric`.
 pub async fn what_if(
     store: &dyn Store,
     run: i64,
     changes: Changes,
 ) -> Result<WhatIf, EvaluationError> {
-    let loaded = load(store, run).await?;
+    what_if_of(Arc::new(load(store, run).await?), changes).await
+}
+
+/// The same of a run that was read before.
+///
+/// # Errors
+/// As [`what_if`], but for reading.
+pub async fn what_if_of(loaded: Arc<Loaded>, changes: Changes) -> Result<WhatIf, EvaluationError> {
     blocking(move || {
-        let mut inputs = loaded.inputs;
+        let mut inputs = loaded.inputs.clone();
         apply(&mut inputs, changes)?;
         let after = Results::of(&inputs);
         let shown = |highest: Fraction| display(highest);
@@ -87,12 +99,36 @@ fn apply(inputs: &mut Inputs, changes: Changes) -> Result<(), EvaluationError> {
     for (id, word) in &changes.readings {
         inputs.rubric.rubric = inputs.rubric.rubric.with_reading(id, word)?;
     }
+    put_evidence(inputs, changes.evidence)?;
     let count = inputs.exclusions.len() + changes.exclude.len();
     if !changes.exclude.is_empty() && count > MAX_EXCLUSIONS {
         return Err(EvaluationError::Exclusions(count));
     }
     for excluded in changes.exclude {
         exclude(inputs, excluded)?;
+    }
+    Ok(())
+}
+
+fn put_evidence(inputs: &mut Inputs, entries: Vec<Entry>) -> Result<(), EvaluationError> {
+    let schools = inputs.schools.iter();
+    let stages: Stages = schools
+        .map(|school| (school.code.clone(), school.stage))
+        .collect();
+    let rubric = &inputs.rubric.rubric;
+    let numbered = entries.iter().enumerate();
+    let unfit: Vec<_> = numbered
+        .flat_map(|(index, entry)| faults(rubric, &stages, index, entry))
+        .collect();
+    if !unfit.is_empty() {
+        return Err(EvaluationError::Unfit(unfit));
+    }
+    for entry in entries {
+        let known = inputs.evidence.entry(entry.school).or_default();
+        match entry.evidence {
+            Some(evidence) => known.insert(entry.item, evidence),
+            None => known.remove(&entry.item),
+        };
     }
     Ok(())
 }

@@ -510,12 +510,12 @@ async fn a_what_if_says_what_a_real_run_would() {
     let by_reading = Changes {
         exclude: exclude.clone(),
         readings: vec![("R3".to_owned(), "unmet".to_owned())],
-        rubric: None,
+        ..Changes::default()
     };
     let by_text = Changes {
         exclude,
-        readings: Vec::new(),
         rubric: Some(text.clone()),
+        ..Changes::default()
     };
     let saved = everything(store).await;
     let what = what_if(store, first, by_reading).await.unwrap();

@@ -7,6 +7,7 @@
     reason = "a test that can't go on says where"
 )]
 
+mod access;
 mod agent_enrol;
 mod agent_process;
 mod agent_sensing;

@@ -12,9 +12,7 @@ use super::{
 };
 use crate::{
     domain::{ids::SchoolCode, rubric::sheet::ItemState},
-    evaluation::{
-        self, Explanation, InputDifference, Loaded, SchoolDifference, TerminalExplanation,
-    },
+    evaluation::{self, Explanation, Loaded, SchoolDifference, TerminalExplanation},
     sheets::{results::Results, run},
 };
 
@@ -255,36 +253,13 @@ pub(super) async fn compare(at: &Opened, before: i64, after: i64) -> Result<(), 
     if at.json {
         return output::json(&found);
     }
-    print(&inputs(&found.inputs));
+    print(&found.inputs.sentence());
     if found.schools.is_empty() {
         print("各校各条的计分与说明完全相同。");
         return Ok(());
     }
     print(&differences(&found.schools));
     Ok(())
-}
-
-fn inputs(from: &InputDifference) -> String {
-    let count = |name: &str, count: usize| match count {
-        0 => None,
-        some => Some(format!("{name}({some} 处)")),
-    };
-    let whole = |name: &str, differs: bool| differs.then(|| name.to_owned());
-    let exclusions = from.exclusions_before.len() + from.exclusions_after.len();
-    let differ = [
-        whole("考核期", from.period),
-        whole("细则", from.rubric),
-        whole("教学日历", from.calendar),
-        count("学校", from.schools.len()),
-        count("材料", from.evidence.len()),
-        count("使用分钟", from.minutes.len()),
-        count("排除", exclusions),
-    ];
-    let differ: Vec<String> = differ.into_iter().flatten().collect();
-    if differ.is_empty() {
-        return "两次考核的依据完全相同。".to_owned();
-    }
-    format!("不同的依据:{}", differ.join("、"))
 }
 
 /// Schools with their totals before and after, and the items that differ.

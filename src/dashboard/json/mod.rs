@@ -3,6 +3,7 @@
 //! Figures come from the same functions as pages and gRPC; `*_display` is what people see.
 
 mod answers;
+mod runs;
 
 use axum::{
     Json, Router,
@@ -34,7 +35,16 @@ type Answer<T> = Result<Json<T>, JsonFailure>;
         title = "课脉 Classpulse",
         description = "各校班班通终端使用时长与后台监测得分。与 gRPC 接口同一套查询,数字一致。"
     ),
-    paths(openapi, now, schools, terminals, terminal_day, scores),
+    paths(
+        openapi,
+        now,
+        schools,
+        terminals,
+        terminal_day,
+        scores,
+        runs::list,
+        runs::one
+    ),
     components(schemas(
         Problem,
         Fraction,
@@ -42,7 +52,8 @@ type Answer<T> = Result<Json<T>, JsonFailure>;
         SchoolUsage,
         TerminalUsage,
         SchoolScore,
-        SchoolNow
+        SchoolNow,
+        runs::RunInfo
     ))
 )]
 struct Document;
@@ -56,6 +67,8 @@ pub(super) fn routes() -> Router<Context> {
         .route("/api/v1/schools/{code}/terminals", get(terminals))
         .route("/api/v1/terminals/{id}/days/{date}", get(terminal_day))
         .route("/api/v1/scores", get(scores))
+        .route("/api/v1/runs", get(runs::list))
+        .route("/api/v1/runs/{run}", get(runs::one))
 }
 
 /// This document.

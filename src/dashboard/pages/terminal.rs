@@ -267,6 +267,9 @@ fn facts(terminal: &Terminal, at: &Context) -> Markup {
                         @if let Some(to) = place.to { ",至 " (to) }
                     }
                 }
+                @if !terminal.placements.is_empty() {
+                    a href={ "/settings?terminal=" (terminal.id) "#moves" } { "调拨或停用" }
+                }
             }
         }
     }

@@ -214,8 +214,8 @@ async fn terminals_move_and_leave_and_doubts_are_told() {
     // P-1 is used in the very same minutes every day, which a person should look at.
     browser.open(&morning.address("/terminals/P-1")).await;
     let doubts = browser.rows("[data-table=doubts]").await;
-    let same = doubts.iter().find(|row| row[4].contains("完全相同"));
-    assert!(same.unwrap()[5].contains("定时脚本"), "{doubts:?}");
+    let same = doubts.iter().find(|row| row[1].contains("完全相同"));
+    assert!(same.unwrap()[2].contains("定时脚本"), "{doubts:?}");
     browser.open(&morning.address("/quality")).await;
     let doubts = browser.rows("[data-table=doubts]").await;
     assert_eq!(doubts[0][..2], ["P-1", "甲小学"], "{doubts:?}");

@@ -247,6 +247,7 @@ async fn figures_are_those_of_the_minutes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_describes_what_is_there() {
     let morning = Morning::start().await;
+    morning.run().await;
     let (status, _, body) = morning.get("/api/v1/openapi.json").await;
     assert_eq!(status, 200);
     let document: Value = serde_json::from_slice(&body).unwrap();
@@ -255,9 +256,10 @@ async fn the_document_describes_what_is_there() {
         path.replace("{code}", PRIMARY)
             .replace("{id}", "P-1")
             .replace("{date}", "2026-11-24")
+            .replace("{run}", "1")
     };
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 6);
+    assert_eq!(paths.len(), 8);
     for (path, described) in paths {
         let (status, head, body) = morning.get(&filled(path)).await;
         assert_eq!(status, 200, "{path}");
@@ -361,7 +363,9 @@ async fn a_runs_points_are_the_same_on_screen_in_every_file_and_over_grpc() {
         let row = book.iter().find(|row| row.iter().any(|cell| cell == name));
         assert_eq!(row.unwrap()[total], *points, "{name}");
     }
-    let json: Value = serde_json::from_slice(&file(format!("{page}/files/json")).await).unwrap();
+    let body = file(format!("{page}/files/json")).await;
+    assert_eq!(file(format!("/api/v1{page}")).await, body);
+    let json: Value = serde_json::from_slice(&body).unwrap();
     let told: Points = json["schools"]
         .as_array()
         .unwrap()

@@ -77,7 +77,7 @@ async fn a_draft_is_made_filled_and_frozen() {
     let figure = format!("[name='{name}']");
     fill(&browser, &figure, "很多").await;
     fill(&browser, ".save [name=by]", "李老师").await;
-    browser.go_by(".save button").await;
+    browser.go_by(".save button[value=save]").await;
     assert!(
         browser
             .text("[role=alert]")
@@ -93,9 +93,16 @@ async fn a_draft_is_made_filled_and_frozen() {
     let said = browser.text(&format!("[id='{said}']")).await;
     assert!(said.contains("“很多”不对,应为"), "{said}");
     assert_eq!(answers(store, run.id, &code).await, []);
+    // Tried, it says what it would give, and still nothing is kept.
     fill(&browser, &figure, "").await;
+    browser.go_by(".save button[value=try]").await;
+    let tried = browser.rows("[data-table=what-if]").await;
+    assert_eq!(tried.len(), 1, "{tried:?}");
+    assert_eq!(tried[0][0], "甲小学");
+    assert_eq!(tried[0][3..], ["+1.00", "1.1.1 0.00→1.00"]);
+    assert_eq!(answers(store, run.id, &code).await, []);
     fill(&browser, ".save [name=by]", "李老师").await;
-    browser.go_by(".save button").await;
+    browser.go_by(".save button[value=save]").await;
     assert!(browser.text("[role=status]").await.contains("已保存 1 条"));
     let kept = answers(store, run.id, &code).await;
     let expected = ("1.1.1".to_owned(), FIRST.to_owned(), Value::YesNo(true));

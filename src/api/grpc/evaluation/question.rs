@@ -107,5 +107,6 @@ pub(super) fn changes(given: v1::WhatIfRequest, whole: Period) -> Result<Changes
         exclude,
         readings,
         rubric: Some(given.rubric_text).filter(|text| !text.is_empty()),
+        ..Changes::default()
     })
 }

@@ -24,6 +24,7 @@ use crate::{
         text, translate,
     },
     domain::{
+        access::Permission,
         doubt::Doubt,
         ids::{CountyCode, TerminalId},
         usage::Period,
@@ -53,7 +54,7 @@ pub(in crate::dashboard) async fn page(
     Query(filters): Query<Filters>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let may = guard::allowed(at.parts.actions, &headers);
+    let may = guard::may(&at, &headers, Permission::Replay);
     let (_, county) = filters.county(&at).await?;
     let now = query::county_now(at.store(), &county.code, &at.moment()).await?;
     let schools = at.store().schools(&county.code).await?;
@@ -87,7 +88,7 @@ pub(in crate::dashboard) async fn page(
             @for table in &tables {
                 section.card aria-labelledby=(table.key) { (table.html(&filters.query())) }
             }
-            @if !may { p.note { (Failure::NotHere.to_string()) "。" } }
+            @if !may { p.note { (guard::only_looks(&at)) "。" } }
         })
     })
 }
@@ -304,11 +305,11 @@ pub(in crate::dashboard) fn doubt_columns(school: bool) -> Vec<Column> {
         columns.push(Column::Text("学校"));
     }
     columns.extend([
+        Column::Long("可疑之处"),
+        Column::Long("处理建议"),
         Column::Text("起"),
         Column::Text("止"),
         Column::Number("天数"),
-        Column::Long("可疑之处"),
-        Column::Long("处理建议"),
     ]);
     columns
 }
@@ -319,11 +320,11 @@ pub(in crate::dashboard) fn doubt_row(doubt: &Doubt, school: Option<Cell>) -> Ve
     let mut row = vec![Cell::link(doubt.terminal.to_string(), &page)];
     row.extend(school);
     row.extend([
+        doubt.sentence.clone().into(),
+        text::doubt_mend(doubt.kind).into(),
         doubt.first.to_string().into(),
         doubt.last.to_string().into(),
         Cell::count(doubt.days),
-        doubt.sentence.clone().into(),
-        text::doubt_mend(doubt.kind).into(),
     ]);
     row
 }

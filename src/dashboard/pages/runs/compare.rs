@@ -76,7 +76,7 @@ pub(in crate::dashboard) async fn page(
         page.markup(&html! {
             (form(&runs, &asked))
             @if let Some((found, ..)) = &compared {
-                section.card aria-label="依据" { p { (inputs(&found.inputs)) } }
+                section.card aria-label="依据" { p { (found.inputs.sentence()) } }
             }
             @for table in tables.iter().flatten() {
                 section.card aria-labelledby=(table.key) { (table.html(&query)) }
@@ -104,28 +104,6 @@ fn form(runs: &[Run], asked: &Asked) -> Markup {
             label { "现在" (select("after", &asked.after)) }
             button type="submit" { "比较" }
         }
-    }
-}
-
-/// What the differences may come from.
-fn inputs(from: &InputDifference) -> String {
-    let count = |name: &str, count: usize| (count > 0).then(|| format!("{name}({count} 处)"));
-    let whole = |name: &str, differs: bool| differs.then(|| name.to_owned());
-    let exclusions = from.exclusions_before.len() + from.exclusions_after.len();
-    let differ = [
-        whole("考核期", from.period),
-        whole("细则", from.rubric),
-        whole("教学日历", from.calendar),
-        count("学校", from.schools.len()),
-        count("材料", from.evidence.len()),
-        count("使用分钟", from.minutes.len()),
-        count("排除", exclusions),
-    ];
-    let differ: Vec<String> = differ.into_iter().flatten().collect();
-    if differ.is_empty() {
-        "两次考核的依据完全相同。".to_owned()
-    } else {
-        format!("不同的依据:{}。", differ.join("、"))
     }
 }
 

@@ -13,7 +13,7 @@ use axum::{
 };
 use maud::{Markup, html};
 
-use super::{Tab, draft, opened, rubric::most, school_code, school_page, tabs};
+use super::{Tab, differences, draft, opened, rubric::most, school_code, school_page, tabs};
 use crate::{
     dashboard::{Context, failure::Failure, filters::Filters, form as forms, guard, text},
     domain::{
@@ -23,7 +23,7 @@ use crate::{
             evidence::{EvidenceFault, MAX_TEXT, NOT_APPLICABLE, attachments, check, expected},
         },
     },
-    evaluation::{self, Entry, EvaluationError, Form as Known},
+    evaluation::{self, Changes, Entry, EvaluationError, Form as Known},
     store::{ContentDigest, Run, School},
 };
 
@@ -92,7 +92,12 @@ pub(in crate::dashboard) async fn save(
 ) -> Result<Response, Failure> {
     let run = opened(&at, &run).await?;
     draft(&run)?;
-    let by = forms::who(typed.get("by").map_or("", String::as_str))?;
+    let trying = typed.get("do").is_some_and(|button| button == "try");
+    let by = match typed.get("by").map(String::as_str) {
+        // Nobody's word is kept of it.
+        _ if trying => "试算".to_owned(),
+        by => forms::who(by.unwrap_or_default())?,
+    };
     let form = evaluation::form(at.store(), run.id).await?;
     let code = school_code(&code)?;
     let nothing = SchoolEvidence::new();
@@ -115,6 +120,10 @@ pub(in crate::dashboard) async fn save(
         return Ok(sheet.refused(&told, StatusCode::CONFLICT));
     }
     let entries = sheet.entries(&by);
+    if sheet.faults.is_empty() && trying {
+        let told = tried(&at, &run, entries).await?;
+        return Ok(sheet.refused(&told, StatusCode::OK));
+    }
     if sheet.faults.is_empty() {
         let revision = Some(form.revision);
         match evaluation::enter(at.store(), run.id, revision, entries).await {
@@ -148,6 +157,29 @@ pub(in crate::dashboard) async fn save(
         }
     };
     Ok(sheet.refused(&told, StatusCode::UNPROCESSABLE_ENTITY))
+}
+
+/// What every school's points would be with what was typed; nothing is kept.
+async fn tried(at: &Context, run: &Run, entries: Vec<Entry>) -> Result<Markup, Failure> {
+    let loaded = at.loaded(run.clone()).await?;
+    let changes = Changes {
+        evidence: entries,
+        ..Changes::default()
+    };
+    let mut found = evaluation::what_if_of(loaded, changes).await?;
+    found.schools.retain(|one| one.before != one.after);
+    let table = differences("what-if", "试算前后", &found.schools);
+    Ok(html! {
+        section.card aria-labelledby="tried" {
+            h2 #tried { "试算前后(没有保存)" }
+            @if found.schools.is_empty() {
+                p role="status" { "按填写的内容,各校总分都不变。" }
+            } @else {
+                p role="status" { "按填写的内容,有 " (found.schools.len()) " 所学校的总分会变:" }
+                (table.bare())
+            }
+        }
+    })
 }
 
 /// What of a school's evidence was looked at: another digest means that somebody wrote in between.
@@ -263,7 +295,8 @@ impl Sheet<'_> {
                 @if self.may {
                     div.save {
                         (forms::who_field())
-                        button.primary type="submit" { "保存" }
+                        button type="submit" name="do" value="try" formnovalidate { "试算" }
+                        button.primary type="submit" name="do" value="save" { "保存" }
                         span.note { "全部检查通过才会保存;空着的提问按 0 分计,以后可以再补。" }
                     }
                 }

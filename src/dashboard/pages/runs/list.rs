@@ -23,12 +23,10 @@ use crate::{
     },
     domain::{
         calendar::Term,
-        ids::CountyCode,
         rubric::{self, Rubric},
         usage::Period,
     },
     evaluation::{self, Created, NewEvaluation, Unfit},
-    query,
     store::{ContentDigest, County, Run},
 };
 
@@ -317,11 +315,7 @@ pub(in crate::dashboard) async fn create(
     State(at): State<Context>,
     Form(form): Form<CreateForm>,
 ) -> Result<Response, Failure> {
-    let county: CountyCode = form
-        .county
-        .parse()
-        .map_err(|_error| Failure::field("区县", "请写 6 位行政区划代码"))?;
-    let county = query::resolve_county(at.store(), Some(county)).await?;
+    let county = form::county(&at, &form.county).await?;
     let name = form.name.trim().to_owned();
     if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
         return Err(Failure::field("名称", "请写 1 至 100 字"));

@@ -89,7 +89,7 @@ impl Tab {
 }
 
 /// The run of an address.
-async fn opened(at: &Context, run: &str) -> Result<Run, Failure> {
+pub(in crate::dashboard) async fn opened(at: &Context, run: &str) -> Result<Run, Failure> {
     let id = run.parse().map_err(|_no_number| StoreError::NotFound {
         what: "run",
         id: run.chars().take(20).collect(),
@@ -218,10 +218,10 @@ fn doubts(loaded: &Loaded, watch: &Watch, may: bool) -> Table {
                     &format!("/terminals/{}?date={}", doubt.terminal, doubt.first),
                 ),
                 name(&school.school).into(),
-                doubt.first.to_string().into(),
-                doubt.last.to_string().into(),
                 doubt.sentence.clone().into(),
                 text::doubt_mend(doubt.kind).into(),
+                doubt.first.to_string().into(),
+                doubt.last.to_string().into(),
             ];
             if may {
                 row.push(Cell::shown(exclude_link(loaded.run.id, doubt)));
@@ -232,10 +232,10 @@ fn doubts(loaded: &Loaded, watch: &Watch, may: bool) -> Table {
     let mut columns = vec![
         Column::Head("终端"),
         Column::Text("学校"),
-        Column::Text("起"),
-        Column::Text("止"),
         Column::Long("可疑之处"),
         Column::Long("处理建议"),
+        Column::Text("起"),
+        Column::Text("止"),
     ];
     if may {
         columns.push(Column::Shown("操作"));

@@ -19,21 +19,21 @@ fn school_options(schools: &[School], none: &str) -> Markup {
 }
 
 /// The forms.
-pub(super) fn part(schools: &[School], today: jiff::civil::Date) -> Markup {
+pub(super) fn part(schools: &[School], today: jiff::civil::Date, terminal: &str) -> Markup {
     html! {
         h2 #moves { "调拨与停用" }
         p.note {
             "调拨从某天起把终端归到另一所学校;停用后不再算应计日。以前的使用留在原来的学校,已冻结的考核不受影响。"
         }
         form.filters method="post" action="/settings/move" {
-            label { "终端编号" input type="text" name="terminal" maxlength="64" required; }
+            label { "终端编号" input type="text" name="terminal" maxlength="64" required value=(terminal); }
             label { "调到" select name="school" required { (school_options(schools, "选择学校")) } }
             label { "教室" input type="text" name="room" maxlength="40" size="8" placeholder="不变"; }
             label { "从哪天起" input type="date" name="day" required value=(today); }
             button type="submit" { "调拨" }
         }
         form.filters method="post" action="/settings/retire" {
-            label { "终端编号" input type="text" name="terminal" maxlength="64" required; }
+            label { "终端编号" input type="text" name="terminal" maxlength="64" required value=(terminal); }
             label { "最后使用日" input type="date" name="day" required value=(today); }
             button type="submit" { "停用" }
         }
