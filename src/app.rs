@@ -2,7 +2,7 @@
 //!
 //! Sources stop first, then stages drain in order, the store closes last. Not responsible for signals (`cli`).
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{Router, http::header, routing::get};
@@ -14,8 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    access::{self, Access, AccessError, Gate, SetUp, Who},
     api::{self, Limits, Parts, ReportSink, ServeError, SinkError},
-    broker::{Broker, BrokerError},
+    broker::{
+        Broker, BrokerError,
+        asked::{self, MIN_SECRET, Questions},
+    },
     clock::SharedClock,
     config::{BrokerConfig, Config, OutsideBroker},
     dashboard::{self, Actions, Again, Replayed, Replayer},
@@ -25,6 +29,7 @@ use crate::{
         outside::{self, Outside, Version},
         replay::{self, Selection},
     },
+    login,
     observe::{Metrics, chain},
     retention, rollup,
     store::{SchoolDay, SharedStore, StoreError},
@@ -50,8 +55,11 @@ pub enum AppError {
         #[source]
         source: std::io::Error,
     },
-    /// The outside broker's password.
-    #[error("the password file {file} can't be read")]
+    /// The first administrator's link.
+    #[error("no link for the first administrator")]
+    Access(#[from] AccessError),
+    /// A file with a password or secret.
+    #[error("the secret in {file} can't be read")]
     Password {
         /// As configured.
         file: String,
@@ -62,6 +70,17 @@ pub enum AppError {
     /// TLS to the outside broker.
     #[error("TLS to the outside broker")]
     Tls(#[from] TlsError),
+    /// TLS at our own listeners.
+    #[error("tls.certificate_file and tls.key_file can't be used")]
+    Listeners(#[source] TlsError),
+    /// The secret of outside brokers.
+    #[error(
+        "{file}, the file of broker.auth_secret_file, holds a secret of fewer than {MIN_SECRET} characters"
+    )]
+    Secret {
+        /// As configured.
+        file: String,
+    },
 }
 
 /// A running service.
@@ -75,6 +94,8 @@ pub struct App {
     pub store: SharedStore,
     /// What happened so far.
     pub metrics: Arc<Metrics>,
+    /// The first administrator's link, where one is needed; shown to the operator and never logged.
+    pub setup: Option<SetUp>,
     /// School-days as they change.
     pub changes: broadcast::Sender<SchoolDay>,
     /// No more reports are taken.
@@ -110,6 +131,7 @@ impl App {
             CancellationToken::new(),
             CancellationToken::new(),
         );
+        let tls = listeners_tls(config)?;
         let changes = api::changes();
         let listener = TcpListener::bind(config.api)
             .await
@@ -135,39 +157,46 @@ impl App {
             intake: intake.clone(),
             draining: draining.clone(),
         });
+        let enrolment = enrolment(config, &store, &clock, &metrics);
+        let asked = questions(config, &enrolment, &metrics).await?;
         let carrying = Carrying {
             intake,
-            enrolment: enrolment(config, &store, &clock, &metrics),
+            enrolment,
             metrics: metrics.clone(),
             draining: draining.clone(),
         };
-        let (broker, broker_task, source) = carrying.start(&config.broker).await?;
+        let door = Door::open(config, &store, &clock, tls.is_some()).await?;
+        let (broker, broker_task, source) = carrying.start(config).await?;
         let retaining = config.retention.map(|days| {
-            let (store, zone) = (store.clone(), config.zone.clone());
-            retention::run(store, clock.clone(), zone, days, ending.clone())
+            let (store, zone) = (door.guarded.clone(), config.zone.clone());
+            let letting_go = retention::run(store, clock.clone(), zone, days, ending.clone());
+            access::acting(Who::service(), letting_go)
         });
         let dashboard = dashboard::router(dashboard::Parts {
-            store: store.clone(),
+            store: door.guarded.clone(),
             zone: config.zone.clone(),
             clock: clock.clone(),
             heartbeat: heartbeat(config),
             changes: changes.clone(),
             drain: draining.clone(),
             replayer: Arc::new(Replays {
-                store: store.clone(),
+                store: door.guarded.clone(),
                 clock: clock.clone(),
                 zone: config.zone.clone(),
             }),
             actions: actions(config),
+            gate: door.gate.clone(),
         });
         let parts = Parts {
-            store: store.clone(),
+            store: door.guarded.clone(),
             zone: config.zone.clone(),
             clock: Arc::new(move || clock.now()),
             sink,
             changes: changes.clone(),
             drain: draining.clone(),
-            http: http(metrics.clone()).merge(dashboard),
+            http: door.beside(metrics.clone()).merge(dashboard).merge(asked),
+            gate: door.gate,
+            tls,
             limits: Limits {
                 grace: config.shutdown / 8,
                 ..Limits::default()
@@ -186,6 +215,7 @@ impl App {
             broker,
             store,
             metrics,
+            setup: door.setup,
             changes,
             source,
             broker_task,
@@ -234,7 +264,7 @@ impl Carrying {
     /// The embedded broker's address and task, or the task that reads an outside one.
     async fn start(
         self,
-        broker: &BrokerConfig,
+        config: &Config,
     ) -> Result<(Option<SocketAddr>, Option<Task>, Option<Task>), AppError> {
         let Self {
             intake,
@@ -242,9 +272,11 @@ impl Carrying {
             metrics,
             draining,
         } = self;
-        match broker {
+        match &config.broker {
             BrokerConfig::Embedded(address) => {
-                let broker = Broker::bind(*address, intake, enrolment, metrics, draining).await?;
+                let tls = config.tls.as_ref();
+                let broker =
+                    Broker::bind(*address, tls, intake, enrolment, metrics, draining).await?;
                 let address = broker.address();
                 let task = tasks::start("broker", broker.run());
                 Ok((Some(address), Some(task), None))
@@ -274,6 +306,55 @@ fn enrolment(
     ))
 }
 
+/// What secures our own listeners, gRPC and HTTP first.
+fn listeners_tls(config: &Config) -> Result<Option<Arc<rustls::ServerConfig>>, AppError> {
+    let made = config
+        .tls
+        .as_ref()
+        .map(|tls| tls::server(tls, &[b"h2", b"http/1.1"]));
+    let made = made.transpose().map_err(AppError::Listeners)?;
+    Ok(made.map(Arc::new))
+}
+
+/// Answers an outside broker's questions, where the configuration has its secret.
+async fn questions(
+    config: &Config,
+    enrolment: &Arc<Enrolment>,
+    metrics: &Arc<Metrics>,
+) -> Result<Router, AppError> {
+    let Some(file) = &config.auth_secret_file else {
+        return Ok(Router::new());
+    };
+    let secret = secret(file).await?;
+    if secret.chars().count() < MIN_SECRET {
+        let file = file.display().to_string();
+        return Err(AppError::Secret { file });
+    }
+    let own = match &config.broker {
+        BrokerConfig::Outside(OutsideBroker {
+            login: Some((user, file)),
+            ..
+        }) => Some((user.clone(), self::secret(file).await?)),
+        _ => None,
+    };
+    Ok(asked::router(Questions {
+        enrolment: enrolment.clone(),
+        metrics: metrics.clone(),
+        secret,
+        own,
+    }))
+}
+
+/// A secret from its file.
+async fn secret(file: &Path) -> Result<String, AppError> {
+    let secret = tokio::fs::read_to_string(file).await;
+    let secret = secret.map_err(|source| AppError::Password {
+        file: file.display().to_string(),
+        source,
+    })?;
+    Ok(secret.trim_end().to_owned())
+}
+
 async fn serve(listener: TcpListener, parts: Parts, ending: CancellationToken) {
     if let Err(error) = api::serve(listener, parts, ending).await {
         let error: &ServeError = &error;
@@ -297,8 +378,46 @@ fn heartbeat(config: &Config) -> u32 {
     }
 }
 
+/// What people and other systems go through.
+struct Door {
+    gate: Gate,
+    /// Each sees their own part of the store, and what they change is recorded.
+    guarded: SharedStore,
+    setup: Option<SetUp>,
+}
+
+impl Door {
+    async fn open(
+        config: &Config,
+        store: &SharedStore,
+        clock: &SharedClock,
+        secure: bool,
+    ) -> Result<Self, AppError> {
+        let access = Access::new(store.clone(), clock.clone());
+        let gate = Gate::new(access, config.access_required, secure);
+        let setup = if gate.is_required() {
+            access::acting(Who::service(), gate.access().first_link()).await?
+        } else {
+            None
+        };
+        Ok(Self {
+            gate,
+            guarded: access::guarded(store.clone(), clock.clone()),
+            setup,
+        })
+    }
+
+    /// Plain HTTP beside the dashboard, behind the same door.
+    fn beside(&self, metrics: Arc<Metrics>) -> Router {
+        let login = login::router(self.gate.clone());
+        dashboard::guarded(http(metrics), self.gate.clone()).merge(login)
+    }
+}
+
+/// Where people log in, their roles say who may change what.
 fn actions(config: &Config) -> Actions {
-    match (config.dashboard_actions, config.api.ip().is_loopback()) {
+    let anyone = config.dashboard_actions || config.access_required;
+    match (anyone, config.api.ip().is_loopback()) {
         (true, _) => Actions::Anyone,
         (false, true) => Actions::Here,
         (false, false) => Actions::Nobody,
@@ -346,16 +465,7 @@ fn http(metrics: Arc<Metrics>) -> Router {
 async fn log_in(config: &OutsideBroker) -> Result<Outside, AppError> {
     let login = match &config.login {
         None => None,
-        Some((user, file)) => {
-            let password =
-                tokio::fs::read_to_string(file)
-                    .await
-                    .map_err(|source| AppError::Password {
-                        file: file.display().to_string(),
-                        source,
-                    })?;
-            Some((user.clone(), password.trim_end().to_owned()))
-        }
+        Some((user, file)) => Some((user.clone(), secret(file).await?)),
     };
     let tls = match &config.tls {
         None => None,

@@ -11,7 +11,10 @@ use std::{
 
 use jiff::tz::TimeZone;
 
-use crate::{observe::LogFormat, tls::TlsOptions};
+use crate::{
+    observe::LogFormat,
+    tls::{ServerTls, TlsOptions},
+};
 
 /// Everything that can be set, checked.
 #[derive(Debug, Clone)]
@@ -24,10 +27,16 @@ pub struct Config {
     pub api: SocketAddr,
     /// Whether whoever reaches the dashboard may change things there; else only a browser on this machine.
     pub dashboard_actions: bool,
+    /// Whether people must log in, and other systems show a token.
+    pub access_required: bool,
     /// The broker.
     pub broker: BrokerConfig,
     /// Whether a terminal without a key may not log in to the embedded broker at all.
     pub keys_required: bool,
+    /// Secures our own listeners, all of them: MQTT, gRPC and HTTP. `None` for plain text.
+    pub tls: Option<ServerTls>,
+    /// The file with the secret that outside brokers show when they ask who may do what; `None` where none asks.
+    pub auth_secret_file: Option<PathBuf>,
     /// How long a batch of reports waits for company.
     pub linger: Duration,
     /// Seconds between terminals' reports, told to them with every acknowledgement; 0 leaves it to them.
@@ -161,7 +170,7 @@ impl std::fmt::Display for ConfigError {
 
 /// Every key, with the default that is used where neither file nor environment says otherwise.
 /// The environment's name for `broker.listen` is `CLASSPULSE_BROKER_LISTEN`.
-pub const KEYS: [(&str, &str, &str); 30] = [
+pub const KEYS: [(&str, &str, &str); 35] = [
     (
         "time_zone",
         "Asia/Shanghai",
@@ -198,6 +207,11 @@ pub const KEYS: [(&str, &str, &str); 30] = [
         "true lets whoever reaches the dashboard change things there; false only a browser on this machine, where api.listen is loopback",
     ),
     (
+        "access.required",
+        "auto",
+        "whether people must log in and other systems show a token: yes, no, or auto for yes unless api.listen is loopback",
+    ),
+    (
         "retention.days",
         "0",
         "age in days at which minutes go, once a frozen evaluation holds their period: 90 to 7300, or 0 for never",
@@ -212,6 +226,22 @@ pub const KEYS: [(&str, &str, &str); 30] = [
         "broker.keys",
         "enrolled",
         "at the embedded broker, enrolled: a terminal that has a key must show it; required: every terminal must have one",
+    ),
+    (
+        "broker.auth_secret_file",
+        "",
+        "file with the secret (at least 32 characters) that an outside broker shows when it asks /broker/auth and /broker/acl; empty: nobody is answered there",
+    ),
+    (
+        "tls.certificate_file",
+        "",
+        "PEM file with the certificate of our own listeners (MQTT, gRPC, HTTP), such as `classpulse tls init` makes; empty for plain text",
+    ),
+    ("tls.key_file", "", "PEM file with its private key"),
+    (
+        "tls.plain",
+        "loopback",
+        "where our listeners may speak plain text: loopback, or anywhere (readable and forgeable on the way)",
     ),
     ("broker.host", "127.0.0.1", "host of the outside broker"),
     (
@@ -343,6 +373,15 @@ impl Config {
     }
 }
 
+impl Config {
+    /// A page's address, as a browser on this machine finds it.
+    #[must_use]
+    pub fn page(&self, path: &str) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.api)
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one home of the environment")]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -470,6 +509,15 @@ impl Values {
         let store = self.store(mistakes);
         let api = self.parsed("api.listen", mistakes);
         let dashboard_actions = self.parsed("dashboard.actions", mistakes);
+        let access_required = match self.get("access.required") {
+            "auto" => api.map(|api: SocketAddr| !api.ip().is_loopback()),
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => {
+                self.wrong("access.required", mistakes);
+                None
+            }
+        };
         let broker = self.broker(mistakes);
         let keys_required = match self.get("broker.keys") {
             "enrolled" => Some(false),
@@ -479,6 +527,8 @@ impl Values {
                 None
             }
         };
+        let tls = self.listeners(api, broker.as_ref(), mistakes);
+        let auth_secret_file = self.file("broker.auth_secret_file");
         let linger = self.between("ingest.linger_ms", 0, 2_000, mistakes);
         let rollup = self.between("rollup.interval_ms", 100, 60_000, mistakes);
         let heartbeat = self.zero_or("terminals.heartbeat_s", 15, 3_600, mistakes);
@@ -502,8 +552,11 @@ impl Values {
             store: store?,
             api: api?,
             dashboard_actions: dashboard_actions?,
+            access_required: access_required?,
             broker: broker?,
             keys_required: keys_required?,
+            tls,
+            auth_secret_file,
             linger: Duration::from_millis(linger?),
             heartbeat_seconds: heartbeat?,
             idle_seconds: idle?,
@@ -607,6 +660,62 @@ impl Values {
 }
 
 impl Values {
+    fn file(&self, key: &str) -> Option<PathBuf> {
+        Some(self.get(key))
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    }
+
+    /// How our own listeners are secured. Beyond this machine they are, or the configuration says that they are not.
+    fn listeners(
+        &self,
+        api: Option<SocketAddr>,
+        broker: Option<&BrokerConfig>,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<ServerTls> {
+        let files = (self.file("tls.certificate_file"), self.file("tls.key_file"));
+        let anywhere = match self.get("tls.plain") {
+            "loopback" => false,
+            "anywhere" => true,
+            _ => {
+                self.wrong("tls.plain", mistakes);
+                true
+            }
+        };
+        match files {
+            (Some(certificate_file), Some(key_file)) => {
+                return Some(ServerTls {
+                    certificate_file,
+                    key_file,
+                });
+            }
+            (None, None) => {}
+            _ => mistake(
+                mistakes,
+                "tls.certificate_file",
+                "a certificate needs a key_file, and the other way round",
+            ),
+        }
+        let embedded = match broker {
+            Some(BrokerConfig::Embedded(address)) => Some(*address),
+            _ => None,
+        };
+        for (key, address) in [("api.listen", api), ("broker.listen", embedded)] {
+            if let Some(address) = address.filter(|at| !anywhere && !at.ip().is_loopback()) {
+                mistake(
+                    mistakes,
+                    key,
+                    format!(
+                        "{address} is beyond this machine, and plain text there can be read and forged: set \
+                         tls.certificate_file and tls.key_file (`classpulse tls init` makes them), or say \
+                         tls.plain = \"anywhere\""
+                    ),
+                );
+            }
+        }
+        None
+    }
+
     /// Whom TLS trusts and how it appears, where it is on.
     fn broker_tls(&self, on: bool, mistakes: &mut Vec<Mistake>) -> Option<TlsOptions> {
         let file = |key: &str| Some(self.get(key)).filter(|path| !path.is_empty());
@@ -706,6 +815,31 @@ mod tests {
         );
         let broken = Config::parse("a = [", nothing).unwrap_err();
         assert!(broken[0].problem.contains("line 1"), "{broken:?}");
+    }
+
+    #[test]
+    fn plain_text_stays_on_this_machine_unless_it_is_said() {
+        let beyond = "[api]\nlisten = \"0.0.0.0:50051\"\n[broker]\nlisten = \"[::]:1883\"\n";
+        let mistakes = Config::parse(beyond, nothing).unwrap_err();
+        let keys: Vec<_> = mistakes.iter().map(|one| one.key.as_str()).collect();
+        assert_eq!(keys, ["api.listen", "broker.listen"]);
+        for part in ["tls.certificate_file", "tls init", "tls.plain"] {
+            assert!(mistakes[0].problem.contains(part), "{mistakes:?}");
+        }
+        let said = format!("{beyond}[tls]\nplain = \"anywhere\"");
+        assert!(Config::parse(&said, nothing).unwrap().tls.is_none());
+        let secured = format!("{beyond}[tls]\ncertificate_file = \"c\"\nkey_file = \"k\"");
+        let tls = Config::parse(&secured, nothing).unwrap().tls;
+        assert_eq!(tls.unwrap().key_file, PathBuf::from("k"));
+        for (text, key) in [
+            ("[tls]\nkey_file = \"k\"", "tls.certificate_file"),
+            ("[tls]\nplain = \"no\"", "tls.plain"),
+        ] {
+            assert_eq!(Config::parse(text, nothing).unwrap_err()[0].key, key);
+        }
+        // A terminal's broker elsewhere is not ours to secure.
+        let outside = "[broker]\nkind = \"outside\"\nlisten = \"0.0.0.0:1883\"";
+        assert!(Config::parse(outside, nothing).is_ok());
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //! - [`simulate`]: the whole in virtual time, with faults and a truth to compare with.
 //! - [`clock`], [`config`], [`observe`], [`tasks`], [`tls`]: the only homes of time, environment, logging, spawning and trust.
 
+pub mod access;
 pub mod api;
 pub mod app;
 pub mod backup;
@@ -32,6 +33,7 @@ pub mod domain;
 pub mod enrolment;
 pub mod evaluation;
 pub mod ingest;
+pub mod login;
 pub mod observe;
 pub mod privacy;
 pub mod query;

@@ -46,6 +46,16 @@ impl Limits {
     };
 }
 
+/// A text that a spreadsheet would take for a formula gets a mark before it; numbers stay numbers.
+pub(crate) fn harmless(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    if formula && text.parse::<i64>().is_err() {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
 /// One sheet, or a CSV file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sheet {

@@ -1,12 +1,12 @@
-//! TLS towards other servers (database, outside broker): who is trusted, and as whom we speak.
+//! TLS towards other servers (database, outside broker): who is trusted, and as whom we speak; and at our own listeners.
 //!
-//! Certificates are always verified, names included; there is no switch to turn that off. Not responsible for the
-//! service's own listeners.
+//! Other servers' certificates are always verified, names included; there is no switch to turn that off. Not responsible
+//! for making certificates (`cli`) or for listening.
 
 use std::path::{Path, PathBuf};
 
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
@@ -17,6 +17,15 @@ pub struct TlsOptions {
     pub ca_file: Option<PathBuf>,
     /// PEM files with our own certificate (chain) and its private key, where the server asks for one.
     pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// As whom our own listeners appear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTls {
+    /// PEM file with the certificate, and after it those between it and its authority.
+    pub certificate_file: PathBuf,
+    /// PEM file with its private key.
+    pub key_file: PathBuf,
 }
 
 /// Why TLS could not be set up.
@@ -73,16 +82,37 @@ pub fn client(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
         None => Ok(builder.with_no_client_auth()),
         Some((certificate, key)) => {
             let chain = certificates(certificate)?;
-            let private = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::File {
-                file: key.clone(),
-                what: "private key",
-                source,
-            })?;
             builder
-                .with_client_auth_cert(chain, private)
+                .with_client_auth_cert(chain, private_key(key)?)
                 .map_err(TlsError::Refused)
         }
     }
+}
+
+/// What our own listeners need to speak TLS 1.2 or 1.3; `protocols` are named to clients (ALPN), the best first.
+///
+/// # Errors
+/// [`TlsError`]: files that can't be read, a key that is another certificate's. Reads files, so it blocks for a moment.
+pub fn server(options: &ServerTls, protocols: &[&[u8]]) -> Result<ServerConfig, TlsError> {
+    let chain = certificates(&options.certificate_file)?;
+    let key = private_key(&options.key_file)?;
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Refused)?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(TlsError::Refused)?;
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    Ok(config)
+}
+
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(file).map_err(|source| TlsError::File {
+        file: file.to_owned(),
+        what: "private key",
+        source,
+    })
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

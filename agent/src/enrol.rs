@@ -168,13 +168,13 @@ impl Road {
             topic::of(&self.name, Channel::Enrolled),
         );
         let client = &self.client;
-        let said = || {
+        let say = || {
             let payload = request.encode_to_vec();
             client
                 .try_publish(question.clone(), QoS::AtLeastOnce, false, payload)
                 .is_ok()
         };
-        if self.listens && !said() {
+        if self.listens && !say() {
             return Err(EnrolError::Silence);
         }
         loop {
@@ -197,7 +197,7 @@ impl Road {
                 Packet::SubAck(ack) => match ack.return_codes.first() {
                     Some(SubscribeReasonCode::Success(_)) => {
                         self.listens = true;
-                        said()
+                        say()
                     }
                     _ => return Err(EnrolError::Code),
                 },

@@ -8,10 +8,11 @@ use std::{
 };
 
 use prost::Message as _;
+use tracing::warn;
 
 use crate::{
     core::JournalState,
-    keep::{self, Found, KeptFile, Magic},
+    keep::{self, Found, KeptFile, Magic, UNREAD},
 };
 
 mod split;
@@ -20,6 +21,8 @@ pub use crate::keep::{Kept, Problem, Trouble};
 pub use split::{join, split};
 
 const MAGIC: &Magic = b"CPJRNL\x00\x01";
+/// What a file is called after it was read at last, and its sessions are in the journal again.
+const TAKEN_IN: &str = ".taken-in";
 
 /// Where a journal is kept.
 pub trait JournalStore: Send {
@@ -68,20 +71,34 @@ impl JournalStore for MemoryJournal {
 pub struct FileJournal {
     older: KeptFile,
     current: KeptFile,
+    /// What could not be read at an earlier start, and perhaps can now.
+    unread: [KeptFile; 2],
+    /// What of those was taken in, until the next write holds it.
+    taken_in: bool,
     /// What the older part holds, as a checksum of its bytes; `None` while that is not known.
     older_holds: Option<u32>,
+    /// It was said that the older part can't be written.
+    told: bool,
 }
 
 impl FileJournal {
-    /// At this path; `.older` beside it, and `.bak`, `.new` and `.corrupt` beside each.
+    /// At this path; `.older` beside it, and `.bak`, `.new`, `.corrupt` and `.unread` beside each.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        let mut older = path.clone().into_os_string();
-        older.push(".older");
+        let with = |path: &Path, ending: &str| {
+            let mut name = path.to_owned().into_os_string();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        let older = with(&path, ".older");
+        let unread = [&older, &path].map(|path| KeptFile::new(with(path, UNREAD), MAGIC));
         Self {
-            older: KeptFile::new(older.into(), MAGIC),
+            older: KeptFile::new(older, MAGIC),
             current: KeptFile::new(path, MAGIC),
+            unread,
+            taken_in: false,
             older_holds: None,
+            told: false,
         }
     }
 
@@ -111,7 +128,25 @@ impl FileJournal {
     pub fn put_aside(&self, ending: &str) -> io::Result<Vec<PathBuf>> {
         let mut aside = self.older.put_aside(ending)?;
         aside.extend(self.current.put_aside(ending)?);
+        for file in &self.unread {
+            aside.extend(file.put_aside(ending)?);
+        }
         Ok(aside)
+    }
+}
+
+impl FileJournal {
+    fn save_older(&mut self, older: &JournalState) -> io::Result<()> {
+        let holds = crc32fast::hash(&older.encode_to_vec());
+        if self.older_holds == Some(holds) {
+            return Ok(());
+        }
+        // Nothing in it, and no file: there is nothing to say.
+        if !older.boots.is_empty() || self.older.path().exists() {
+            self.older.save(older)?;
+        }
+        self.older_holds = Some(holds);
+        Ok(())
     }
 }
 
@@ -128,21 +163,47 @@ fn both(older: Found<JournalState>, current: Found<JournalState>) -> Loaded {
 impl JournalStore for FileJournal {
     fn load(&mut self) -> Loaded {
         self.older_holds = None;
-        both(self.older.load(), self.current.load())
+        // Before a file of this start is called so.
+        let unread: Vec<JournalState> = self
+            .unread
+            .iter()
+            .filter_map(|file| file.look().said)
+            .collect();
+        self.taken_in = !unread.is_empty();
+        let mut loaded = both(self.older.load(), self.current.load());
+        for state in unread {
+            loaded.state = Some(match loaded.state.take() {
+                Some(whole) => join(state, whole),
+                None => state,
+            });
+        }
+        loaded
     }
 
-    /// The older part first: until the other is written too, a boot that has just ended stands in both.
+    /// The older part first: until the other is written too, a boot that has just ended stands in both. Where it can't
+    /// be written, the other holds everything.
     fn save(&mut self, state: &JournalState) -> io::Result<()> {
         let (older, current) = split(state);
-        let holds = crc32fast::hash(&older.encode_to_vec());
-        if self.older_holds != Some(holds) {
-            // Nothing in it, and no file: there is nothing to say.
-            if !older.boots.is_empty() || self.older.path().exists() {
-                self.older.save(&older)?;
+        match self.save_older(&older) {
+            Ok(()) => {
+                self.told = false;
+                self.current.save(&current)?;
             }
-            self.older_holds = Some(holds);
+            Err(error) => {
+                if !std::mem::replace(&mut self.told, true) {
+                    let path = self.older.path().display();
+                    warn!(%error, %path, "this part of the journal can't be written; the other holds it too");
+                }
+                self.current.save(state)?;
+            }
         }
-        self.current.save(&current)
+        if std::mem::take(&mut self.taken_in) {
+            for file in &self.unread {
+                // Else it is taken in once more, which changes nothing.
+                drop(file.put_aside(TAKEN_IN));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -284,6 +345,123 @@ mod tests {
         let held = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(held("journal.corrupt"), "homework");
         assert_eq!(held("journal.corrupt-2"), "more homework");
+    }
+
+    /// A link that leads to itself: it stands there, and nobody can read it.
+    #[cfg(unix)]
+    fn unreadable(path: &Path) {
+        std::os::unix::fs::symlink(path, path).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_stands_there_and_cannot_be_read_is_put_aside_and_taken_in_once_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = FileJournal::new(path.clone());
+        unreadable(&path);
+        let loaded = journal.load();
+        assert_eq!(loaded.state, None);
+        let [
+            Trouble::Unreadable {
+                kept: Kept::As(aside),
+                ..
+            },
+        ] = &loaded.troubles[..]
+        else {
+            panic!("{:?}", loaded.troubles);
+        };
+        assert_eq!(*aside, folder.path().join("journal.unread"));
+        let boot = |id: u8| StoredBoot {
+            id: vec![id; 16],
+            ..state(1).boots.remove(0)
+        };
+        let with = |ids: &[u8]| JournalState {
+            boots: ids.iter().map(|id| boot(*id)).collect(),
+            ..state(1)
+        };
+        journal.save(&with(&[2])).unwrap();
+        // At the next start it can be read.
+        fs::remove_file(aside).unwrap();
+        fs::write(aside, encode(&with(&[1]))).unwrap();
+        assert_eq!(journal.load().state, Some(with(&[1, 2])));
+        assert!(aside.exists(), "no write holds it yet");
+        journal.save(&with(&[1, 2])).unwrap();
+        assert!(!aside.exists());
+        assert_eq!(journal.load().state, Some(with(&[1, 2])));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_was_never_read_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        unreadable(&path);
+        // It can't be put aside either: every name is taken.
+        let names: Vec<PathBuf> = (1..=1_000)
+            .map(|number| match number {
+                1 => folder.path().join("journal.unread"),
+                _ => folder.path().join(format!("journal.unread-{number}")),
+            })
+            .collect();
+        for name in &names {
+            fs::write(name, "").unwrap();
+        }
+        let mut journal = FileJournal::new(path.clone());
+        let loaded = journal.load();
+        let kept_here = |one: &Trouble| {
+            matches!(
+                one,
+                Trouble::Unreadable {
+                    kept: Kept::Here(_),
+                    ..
+                }
+            )
+        };
+        assert!(
+            loaded.troubles.iter().any(kept_here),
+            "{:?}",
+            loaded.troubles
+        );
+        let error = journal.save(&state(1)).unwrap_err().to_string();
+        assert!(error.contains("not replaced"), "{error}");
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+        // As soon as there is room, the journal is written again.
+        fs::remove_file(&names[6]).unwrap();
+        journal.save(&state(2)).unwrap();
+        assert!(fs::symlink_metadata(&names[6]).unwrap().is_symlink());
+        assert_eq!(journal.look().state, Some(state(2)));
+    }
+
+    #[test]
+    fn a_part_that_cannot_be_written_stops_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = FileJournal::new(folder.path().join("journal"));
+        let boot = |id: u8, number: u32| StoredBoot {
+            id: vec![id; 16],
+            ..state(number).boots.remove(0)
+        };
+        let with = |current: u32| JournalState {
+            boots: vec![boot(1, 1), boot(2, current)],
+            ..state(1)
+        };
+        journal
+            .save(&JournalState {
+                boots: vec![boot(1, 1)],
+                ..state(1)
+            })
+            .unwrap();
+        // A folder stands where the older part's next generation is written.
+        let blocked = folder.path().join("journal.older.new");
+        fs::create_dir(&blocked).unwrap();
+        for current in 1..=3 {
+            journal.save(&with(current)).unwrap();
+            assert_eq!(journal.look().state, Some(with(current)));
+        }
+        fs::remove_dir(&blocked).unwrap();
+        journal.save(&with(4)).unwrap();
+        assert!(folder.path().join("journal.older").exists());
+        assert_eq!(journal.load().state, Some(with(4)));
     }
 
     #[test]

@@ -7,6 +7,12 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
 };
 
 /// Magic with version, length, CRC-32.
@@ -15,6 +21,10 @@ const HEADER: usize = 16;
 const LARGEST: u64 = 64 * 1024 * 1024;
 /// Files of one name kept aside; the next one stays where it is, and is said so.
 const ASIDES: u32 = 1_000;
+/// What a file is called from then on that stands there and can't be read.
+pub const UNREAD: &str = ".unread";
+/// A virus scanner has a file for a moment: so often it is read again, and so long after each.
+const READ_AGAIN: (u32, Duration) = (5, Duration::from_millis(200));
 
 /// The first bytes of a kind of file; the last of them is the format's version.
 pub type Magic = [u8; 8];
@@ -22,9 +32,17 @@ pub type Magic = [u8; 8];
 /// One thing that was wrong with a file.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
-    /// The file can't be read.
-    #[error("{}: can't be read", .0.display())]
-    Unreadable(PathBuf, #[source] io::Error),
+    /// The file stands there and can't be read.
+    #[error("{}: can't be read; {kept}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Where it is now.
+        kept: Kept,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
     /// The file is torn, damaged, or not one of ours.
     #[error("{}: {problem}; {kept}", path.display())]
     Bad {
@@ -58,6 +76,9 @@ pub enum Problem {
     #[error("not readable: {0}")]
     Undecodable(prost::DecodeError),
 }
+
+/// A file's bytes, or why they are none of ours.
+type Content = Result<Vec<u8>, Problem>;
 
 /// What became of a bad file. It is never deleted.
 #[derive(Debug)]
@@ -95,6 +116,8 @@ pub struct KeptFile {
     path: PathBuf,
     magic: &'static Magic,
     private: bool,
+    /// What stands there could be neither read nor put aside. Clones share it.
+    unread: Arc<AtomicBool>,
 }
 
 impl KeptFile {
@@ -105,6 +128,7 @@ impl KeptFile {
             path,
             magic,
             private: false,
+            unread: Arc::default(),
         }
     }
 
@@ -126,17 +150,28 @@ impl KeptFile {
     /// What is kept, touching nothing: for a look from outside while an agent runs.
     #[must_use]
     pub fn look<T: prost::Message + Default>(&self) -> Found<T> {
-        self.find(|_| Kept::Untouched)
+        self.find(read, |_, _| Kept::Untouched)
     }
 
-    /// What is kept; bad files are put aside.
+    /// What is kept; bad files are put aside, and so are those that can't be read. May take some seconds.
     #[must_use]
     pub fn load<T: prost::Message + Default>(&self) -> Found<T> {
-        self.find(|path| self.aside(path, ".corrupt"))
+        self.unread.store(false, Ordering::Relaxed);
+        self.find(read_patiently, |path, ending| {
+            let kept = self.aside(path, ending);
+            if ending == UNREAD && matches!(kept, Kept::Here(_)) {
+                self.unread.store(true, Ordering::Relaxed);
+            }
+            kept
+        })
     }
 
-    /// The first good generation; `bad` is told of every bad one before it.
-    fn find<T: prost::Message + Default>(&self, bad: impl Fn(&Path) -> Kept) -> Found<T> {
+    /// The first good generation; `bad` is told of every bad one before it, and how such are called.
+    fn find<T: prost::Message + Default>(
+        &self,
+        read: fn(&Path) -> io::Result<Content>,
+        bad: impl Fn(&Path, &str) -> Kept,
+    ) -> Found<T> {
         let mut troubles = Vec::new();
         for path in [self.path.clone(), self.beside(".bak")] {
             match read(&path).map(|bytes| bytes.and_then(|bytes| open(self.magic, &bytes))) {
@@ -145,7 +180,7 @@ impl KeptFile {
                     return Found { said, troubles };
                 }
                 Ok(Err(problem)) => {
-                    let kept = bad(&path);
+                    let kept = bad(&path, ".corrupt");
                     troubles.push(Trouble::Bad {
                         path,
                         problem,
@@ -153,7 +188,10 @@ impl KeptFile {
                     });
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => troubles.push(Trouble::Unreadable(path, error)),
+                Err(source) => {
+                    let kept = bad(&path, UNREAD);
+                    troubles.push(Trouble::Unreadable { path, kept, source });
+                }
             }
         }
         Found {
@@ -165,9 +203,14 @@ impl KeptFile {
     /// Keeps something in the place of what was kept before, whole or not at all.
     ///
     /// # Errors
-    /// The system's: the disk is full, read-only, gone.
+    /// The system's: the disk is full, read-only, gone; or what stands there was never read, and can't be put aside.
     pub fn save(&self, what: &impl prost::Message) -> io::Result<()> {
         let (new, bak) = (self.beside(".new"), self.beside(".bak"));
+        if self.unread.load(Ordering::Relaxed) {
+            self.spare(&bak)?;
+            self.spare(&self.path)?;
+            self.unread.store(false, Ordering::Relaxed);
+        }
         let mut file = self.create(&new)?;
         file.write_all(&seal(self.magic, what))?;
         file.sync_all()?;
@@ -177,6 +220,20 @@ impl KeptFile {
         }
         drop(file);
         replace(&new, &self.path)
+    }
+
+    /// Makes room where a file stands that was never read.
+    fn spare(&self, path: &Path) -> io::Result<()> {
+        if !stands(path) {
+            return Ok(());
+        }
+        match self.aside(path, UNREAD) {
+            Kept::Here(error) => Err(io::Error::new(
+                error.kind(),
+                format!("what stands there can't be read, and is not replaced: {error}"),
+            )),
+            Kept::As(_) | Kept::Untouched => Ok(()),
+        }
     }
 
     fn create(&self, path: &Path) -> io::Result<File> {
@@ -197,7 +254,7 @@ impl KeptFile {
     pub fn put_aside(&self, ending: &str) -> io::Result<Vec<PathBuf>> {
         let mut moved = Vec::new();
         for path in [self.beside(".bak"), self.path.clone()] {
-            if !path.exists() {
+            if !stands(&path) {
                 continue;
             }
             match self.aside(&path, ending) {
@@ -216,7 +273,7 @@ impl KeptFile {
                 1 => self.beside(ending),
                 _ => self.beside(&format!("{ending}-{number}")),
             })
-            .find(|name| !name.exists());
+            .find(|name| !stands(name));
         let Some(aside) = free else {
             return Kept::Here(io::Error::other("too many such files beside it"));
         };
@@ -264,7 +321,23 @@ fn keep_generation(path: &Path, bak: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn read(path: &Path) -> io::Result<Result<Vec<u8>, Problem>> {
+/// Whether anything has this name, be it a link that leads nowhere.
+fn stands(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// As [`read`], and again for a while where somebody else has the file.
+fn read_patiently(path: &Path) -> io::Result<Content> {
+    for _ in 0..READ_AGAIN.0 {
+        match read(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => thread::sleep(READ_AGAIN.1),
+            answer => return answer,
+        }
+    }
+    read(path)
+}
+
+fn read(path: &Path) -> io::Result<Content> {
     if fs::metadata(path)?.len() > LARGEST {
         return Ok(Err(Problem::Foreign));
     }

@@ -81,6 +81,15 @@ impl Login {
             previous: String::new(),
         }
     }
+
+    /// What is shown as the password.
+    fn shown(&self, with_previous: bool) -> &str {
+        if with_previous {
+            &self.previous
+        } else {
+            &self.key
+        }
+    }
 }
 
 /// Without the key.
@@ -272,7 +281,8 @@ impl Line {
                             Ok(ack) if ack.renew_key && is_due(renewed) => {
                                 self.say(Link::Ack(ack)).await?;
                                 renewed = Some(Instant::now());
-                                if self.renew(login).await {
+                                let shown = login.shown(with_previous);
+                                if self.renew(&login.terminal, shown).await {
                                     part(&client, &mut events).await;
                                     return self.say(Link::Down(RENEWED.to_owned())).await;
                                 }
@@ -316,13 +326,9 @@ impl Line {
             }
             if unwanted && !login.previous.is_empty() {
                 // A broker that learns of new keys late takes the old one until then.
-                let next = if with_previous {
-                    &login.key
-                } else {
-                    &login.previous
-                };
-                events.options.set_credentials(&login.terminal, next);
                 with_previous = !with_previous;
+                let shown = login.shown(with_previous);
+                events.options.set_credentials(&login.terminal, shown);
             }
             sleep(self.spread(pause)).await;
             pause = (pause * 2).min(if unwanted { UNWANTED } else { RETRY.1 });
@@ -330,23 +336,25 @@ impl Line {
     }
 
     /// Gets the key that holds from now on. True where it is a new one, which is kept before it is used.
-    async fn renew(&mut self, login: &Login) -> bool {
+    /// The one that is shown holds until then, and is kept beside the new one, however often this is cut off.
+    async fn renew(&mut self, terminal: &str, shown: &str) -> bool {
         let Some(enrolment) = &self.enrolment else {
             return false;
         };
         let mut identity = match enrolment.file.look().said {
-            Some(identity) if identity.terminal == login.terminal => identity,
+            Some(identity) if identity.terminal == terminal => identity,
             _ => return false,
         };
+        let before = identity.key.clone();
         let keep = |key: &str| {
-            identity.previous_key = std::mem::replace(&mut identity.key, key.to_owned());
+            shown.clone_into(&mut identity.previous_key);
+            key.clone_into(&mut identity.key);
             enrolment.file.save(&identity)
         };
         let random = self.random.random();
-        let done = enrol::renew(&self.access, &login.terminal, &login.key, random, keep).await;
-        match done {
-            Ok(()) if identity.key != login.key => {
-                info!(terminal = login.terminal, "the key is renewed");
+        match enrol::renew(&self.access, terminal, shown, random, keep).await {
+            Ok(()) if identity.key != before => {
+                info!(terminal, "the key is renewed");
                 self.login = Some(Login::from(&identity));
                 true
             }

@@ -68,6 +68,8 @@ pub struct Options {
     pub history: bool,
     /// Asks for the journal to be written at once.
     pub save_now: SaveNow,
+    /// What was wrong with the journal and the identity at the start, for `status`.
+    pub found: Vec<String>,
 }
 
 /// Runs until `stop` says true (or its sender is gone). Every session of this boot is returned for the log.
@@ -98,7 +100,7 @@ pub async fn run(
         core: &mut core,
         speaker: None,
         link: LinkState::Down,
-        bulletin: Bulletin::new(clock.now(), options.utc_offset_seconds),
+        bulletin: Bulletin::new(clock.now(), options.utc_offset_seconds, options.found),
     };
     let mut past = Past::new(options.history && !driver.core.has_history());
     let mut ticks = tokio::time::interval(options.tick.max(SHORTEST_TICK));
@@ -107,6 +109,9 @@ pub async fn run(
         tokio::select! {
             _ = ticks.tick() => {
                 let now = clock.now();
+                if options.save_now.has_woken() {
+                    driver.core.woken();
+                }
                 driver.core.observe(now, sense.observe(now.mono_ms, now.wall_ms));
             }
             event = events.recv() => if let Some(event) = event {

@@ -60,8 +60,10 @@ pub async fn run(
     } else {
         Loaded::default()
     };
+    let mut found = who.troubles.clone();
     for trouble in &loaded.troubles {
         warn!(trouble = chain(trouble), "the journal was not whole");
+        found.push(chain(trouble));
     }
     let board = StatusBoard::default();
     let feed = Feed::default();
@@ -110,6 +112,7 @@ pub async fn run(
         utc_offset_seconds: config.utc_offset_seconds(),
         history: config.history,
         save_now,
+        found,
     };
     let (progress, _) = watch::channel(0);
     // Together in one task: local connections end with the driver.
@@ -210,6 +213,8 @@ struct Who {
     /// The identity's file and the machine's marks; `None` where the terminal was named by hand.
     bound: Option<(IdentityFile, Hardware)>,
     own_journal: bool,
+    /// What was wrong with the identity, in words.
+    troubles: Vec<String>,
 }
 
 impl Who {
@@ -226,6 +231,7 @@ impl Who {
                 login: Some(Login::without_key(terminal)),
                 bound: None,
                 own_journal: true,
+                troubles: Vec::new(),
             });
         }
         let here = hardware::here(&config.hardware_root);
@@ -235,8 +241,9 @@ impl Who {
             own_journal,
             troubles,
         } = file.begin(&here, journal);
+        let troubles: Vec<String> = troubles.iter().map(|one| chain(one)).collect();
         for trouble in &troubles {
-            warn!(trouble = chain(trouble), "the identity");
+            warn!(trouble, "the identity");
         }
         for file in foreign {
             warn!(file = %file.display(), "another machine's, put aside: this disk was copied");
@@ -245,6 +252,7 @@ impl Who {
             login: identity.as_ref().map(Login::from),
             bound: Some((file, here)),
             own_journal,
+            troubles,
         })
     }
 

@@ -132,6 +132,9 @@ impl Ears {
                     warn!("the machine sleeps before the journal was written");
                 }
             }
+            ServiceControl::PowerEvent(
+                PowerEventParam::ResumeAutomatic | PowerEventParam::ResumeCritical,
+            ) => self.save_now.woken(),
             ServiceControl::Interrogate | ServiceControl::PowerEvent(_) => {}
             _ => return ServiceControlHandlerResult::NotImplemented,
         }

@@ -49,6 +49,7 @@ impl From<StoreError> for Status {
         match &error {
             StoreError::NotFound { .. } => Self::not_found(error.to_string()),
             StoreError::Conflict(_) => Self::failed_precondition(error.to_string()),
+            StoreError::OutOfReach { .. } => Self::permission_denied(error.to_string()),
             StoreError::Closed => Self::unavailable("the service is stopping, try again"),
             StoreError::Driver { .. } => {
                 log(&error);

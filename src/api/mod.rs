@@ -12,15 +12,23 @@ use tokio::{net::TcpListener, sync::broadcast};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::{Server, TcpIncoming};
 
-use crate::store::{SchoolDay, SharedStore, StoreError};
+use crate::{
+    access::Gate,
+    store::{SchoolDay, SharedStore, StoreError},
+};
 
 mod convert;
 mod deadline;
 mod error;
 mod grpc;
 mod page;
+mod secure;
 
-pub use grpc::{Api, Health, router};
+pub use grpc::{
+    Api, Health,
+    guard::{METHODS, Method, Sees, Trail},
+    router,
+};
 
 /// Changed school-days kept for watchers that read slowly; one that falls behind further gets a resync.
 pub const CHANGES_KEPT: usize = 4_096;
@@ -96,7 +104,7 @@ impl Default for Limits {
 /// What the front is made of; the caller wires it.
 #[derive(Clone)]
 pub struct Parts {
-    /// Answers come from here.
+    /// Answers come from here; each person sees their own part of it (`access::guarded`).
     pub store: SharedStore,
     /// Says which civil day a moment belongs to.
     pub zone: TimeZone,
@@ -108,10 +116,14 @@ pub struct Parts {
     pub changes: broadcast::Sender<SchoolDay>,
     /// Cancelled when the service begins to stop: health says so and watch streams end.
     pub drain: CancellationToken,
+    /// Finds out who asks.
+    pub gate: Gate,
     /// Plain HTTP routes (dashboard, metrics) for the same port; may bring their own fallback.
     pub http: axum::Router,
     /// What protects the service from its callers.
     pub limits: Limits,
+    /// Secures the port; `None` for plain text.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -146,7 +158,7 @@ pub async fn serve(
     parts: Parts,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let (limits, drain) = (parts.limits.clone(), parts.drain.clone());
+    let (limits, drain, tls) = (parts.limits.clone(), parts.drain.clone(), parts.tls.clone());
     let api = router(parts).await?;
     let stopping = async {
         tokio::select! {
@@ -162,14 +174,22 @@ pub async fn serve(
         .http2_keepalive_interval(Some(limits.keepalive))
         .tcp_nodelay(true)
         .max_concurrent_streams(limits.concurrent_streams)
-        .concurrency_limit_per_connection(limits.concurrent_requests)
-        .serve_with_incoming_shutdown(
-            api.routes.with_state(()),
-            TcpIncoming::from(listener)
-                .with_nodelay(Some(true))
-                .with_keepalive(Some(limits.keepalive)),
-            stopping,
-        );
+        .concurrency_limit_per_connection(limits.concurrent_requests);
+    let routes = api.routes.with_state(());
+    let server = async {
+        if let Some(tls) = tls {
+            let incoming = Box::pin(secure::incoming(listener, tls));
+            return server
+                .serve_with_incoming_shutdown(routes, incoming, stopping)
+                .await;
+        }
+        let incoming = TcpIncoming::from(listener)
+            .with_nodelay(Some(true))
+            .with_keepalive(Some(limits.keepalive));
+        server
+            .serve_with_incoming_shutdown(routes, incoming, stopping)
+            .await
+    };
     let overdue = async {
         shutdown.cancelled().await;
         tokio::time::sleep(limits.grace).await;

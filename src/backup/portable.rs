@@ -81,6 +81,12 @@ pub struct Contents {
     /// Parts of frozen runs.
     #[serde(default)]
     pub run_parts: u64,
+    /// Accounts. Files of older programs have none of these two.
+    #[serde(default)]
+    pub accounts: u64,
+    /// Entries of the audit log.
+    #[serde(default)]
+    pub recorded: u64,
 }
 
 impl Contents {
@@ -104,6 +110,8 @@ impl Contents {
             Record::RunEvidence(_) => &mut self.evidence,
             Record::RunExclusion(_) => &mut self.exclusions,
             Record::RunPart(_) => &mut self.run_parts,
+            Record::Account(_) => &mut self.accounts,
+            Record::Recorded(_) => &mut self.recorded,
         } += 1;
     }
 
@@ -127,10 +135,21 @@ impl Contents {
             evidence,
             exclusions,
             run_parts,
+            accounts,
+            recorded,
         } = self;
         let registry = counties + schools + calendars + evaluated + terminals;
         let evaluation = rubrics + runs + evidence + exclusions + run_parts;
-        registry + sums + days + refusals + codes + identities + incidents + evaluation
+        registry
+            + sums
+            + days
+            + refusals
+            + codes
+            + identities
+            + incidents
+            + evaluation
+            + accounts
+            + recorded
     }
 }
 

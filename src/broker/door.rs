@@ -21,7 +21,10 @@ use rmqtt::{
 use tokio::time::Instant;
 use tracing::info;
 
-use super::{Gate, PATIENCE, passing};
+use super::{
+    Gate, PATIENCE, passing,
+    rules::{MAX_PASSWORD, Role, may_subscribe, role},
+};
 use crate::{
     enrolment::{Admission, Pass},
     ingest::decode::decode,
@@ -68,37 +71,29 @@ impl Gate {
     /// Whether a client may come in, and as what.
     pub(super) async fn log_in(&self, info: &ConnectInfo) -> AuthResult {
         let name: &str = info.client_id();
-        let user: Option<&str> = info.username().map(|user| {
-            let user: &str = user;
-            user
-        });
-        let passes = topic::is_passing(name);
-        let user_agrees = match user {
-            Some(user) if passes && !topic::is_passing(user) => topic::is_terminal(user),
-            user => user == Some(name),
-        };
+        let user: &str = info.username().map_or("", |user| user);
+        let role = role(name, user);
         let will_agrees = info.last_will().is_none_or(|will| {
             let topic: &str = match &will {
                 LastWill::V3(will) => &will.topic,
                 LastWill::V5(will) => &will.topic,
             };
-            topic::parse(topic) == Some((name, Channel::State)) && !passes
+            topic::parse(topic) == Some((name, Channel::State)) && role == Some(Role::Terminal)
         });
-        let (true, true, true, Some(user)) =
-            (topic::is_terminal(name), user_agrees, will_agrees, user)
-        else {
-            let why = "client id, user name and will must name one terminal";
-            return self.turn_away(info, why, AuthResult::NotAuthorized).await;
+        let renewing = match role.filter(|_| will_agrees) {
+            None => {
+                let why = "client id, user name and will must name one terminal";
+                return self.turn_away(info, why, AuthResult::NotAuthorized).await;
+            }
+            Some(Role::Machine) => return self.let_pass(info).await,
+            Some(role) => role == Role::Renewing,
         };
-        if passes && topic::is_passing(user) {
-            return self.let_pass(info).await;
-        }
         let password = info.password().map(AsRef::as_ref);
         let bad = AuthResult::BadUsernameOrPassword;
         match self.enrolment.admit(user, password).await {
             // Without a key there is none to renew.
-            Admission::Allowed(pass) if passes && pass.has_key() => self.let_pass(info).await,
-            Admission::Allowed(_) if passes => {
+            Admission::Allowed(pass) if renewing && pass.has_key() => self.let_pass(info).await,
+            Admission::Allowed(_) if renewing => {
                 let why = "it has no key to renew";
                 self.turn_away(info, why, AuthResult::NotAuthorized).await
             }
@@ -135,7 +130,7 @@ impl Gate {
     async fn let_pass(&self, info: &ConnectInfo) -> AuthResult {
         let id = info.id().clone();
         let password = info.password().cloned().unwrap_or_default();
-        let fits = (1..=passing::MAX_PASSWORD).contains(&password.len());
+        let fits = (1..=MAX_PASSWORD).contains(&password.len());
         let may = fits && self.attempts.may_pass(id.remote_addr, Instant::now());
         if !may || !self.passing.admit(&id, password) {
             let why = "a machine shows no code, or too many ask at once";
@@ -203,12 +198,7 @@ impl Gate {
     /// A client may hear only what is said to it.
     pub(super) fn subscribe(&self, session: &Session, subscribe: &Subscribe) -> SubscribeAclResult {
         let (client, filter): (&str, &str) = (&session.id.client_id, &subscribe.topic_filter);
-        let own = if topic::is_passing(client) {
-            Channel::Enrolled
-        } else {
-            Channel::Ack
-        };
-        if topic::parse(filter) == Some((client, own)) {
+        if may_subscribe(client, filter) {
             return SubscribeAclResult::new_success(subscribe.opts.qos(), None);
         }
         self.metrics.broker_refusal();

@@ -7,13 +7,16 @@
 //! its connection lives through the store's bad hour.
 //! Not responsible for judging reports (ingest), codes and keys (`enrolment`) or for outside brokers (`ingest::outside`).
 
+pub mod asked;
 mod attempts;
 mod door;
+pub mod mosquitto;
 mod passing;
 mod retain;
+mod rules;
 mod turns;
 
-use std::{net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU16, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -36,6 +39,7 @@ use crate::{
     ingest::{Intake, assemble::Outcome},
     observe::Metrics,
     tasks,
+    tls::ServerTls,
 };
 use attempts::Attempts;
 use door::Inside;
@@ -54,6 +58,9 @@ const MAX_QUEUE: usize = 1_000;
 /// How long a report may wait for its room in ingest, and then for its commit, before the terminal is told to come
 /// again. Well below half of what clients wait for the answer to a ping: meanwhile the connection answers nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a connection may take to its login, TLS included.
+const HANDSHAKE: Duration = Duration::from_secs(15);
 
 /// Numbers that a client may use for topics: a terminal's report has one, which spares it 40 bytes a minute.
 const MAX_ALIASES: u16 = 4;
@@ -89,13 +96,14 @@ impl std::fmt::Debug for Broker {
 }
 
 impl Broker {
-    /// Listens on an address (port 0 for any), reports going to `intake`.
+    /// Listens on an address (port 0 for any), with TLS where it is given, reports going to `intake`.
     /// Once `draining` is cancelled, publishes are refused, so that terminals keep what they have.
     ///
     /// # Errors
     /// [`BrokerError`] where the address is taken or not ours.
     pub async fn bind(
         address: SocketAddr,
+        tls: Option<&ServerTls>,
         intake: Intake,
         enrolment: Arc<Enrolment>,
         metrics: Arc<Metrics>,
@@ -128,6 +136,7 @@ impl Broker {
             hooks.add(kind, Box::new(gate.clone())).await;
         }
         hooks.start().await;
+        let path = |file: &Path| file.display().to_string();
         let listener = Builder::new()
             .name("terminals")
             .laddr(address)
@@ -139,19 +148,25 @@ impl Broker {
             .max_mqueue_len(MAX_QUEUE)
             .max_inflight(MAX_INFLIGHT)
             .max_handshaking_limit(25_000)
+            .handshake_timeout(HANDSHAKE)
             .max_topic_aliases(MAX_ALIASES)
             .max_qos_allowed(QoS::AtLeastOnce)
             .message_expiry_interval(Duration::ZERO)
             .session_expiry_interval(Duration::ZERO)
             .backlog(4_096)
+            .tls_cert(tls.map(|tls| path(&tls.certificate_file)))
+            .tls_key(tls.map(|tls| path(&tls.key_file)))
             .bind()
-            .and_then(rmqtt::net::Listener::tcp)
+            .and_then(|listener| match tls {
+                Some(_) => listener.tls(),
+                None => listener.tcp(),
+            })
             .map_err(|source| BrokerError { address, source })?;
         let address = listener
             .local_addr()
             .map_err(|source| BrokerError { address, source })?;
         let server = MqttServer::new(context).listener_by_id(listener, 1).build();
-        info!(%address, "the broker listens");
+        info!(%address, tls = tls.is_some(), "the broker listens");
         Ok(Self {
             address,
             server,
@@ -233,12 +248,13 @@ impl Gate {
             info!(client, "publish refused: its key no longer holds");
             return send_away("your key no longer holds");
         }
-        match topic::parse(topic) {
-            Some((name, Channel::Enrol)) if name == client && passes && !publish.retain => {
+        let own = topic::parse(topic).filter(|_| rules::may_publish(client, topic));
+        match own {
+            Some((name, Channel::Enrol)) if !publish.retain => {
                 self.enrol(session, name, &publish.payload).await
             }
-            Some((name, Channel::State)) if name == client && !passes => PublishAclResult::allow(),
-            Some((name, Channel::Report)) if name == client && !passes => {
+            Some((_, Channel::State)) => PublishAclResult::allow(),
+            Some((name, Channel::Report)) => {
                 let terminal = name.to_owned();
                 self.report(session, terminal, publish.payload.clone())
                     .await

@@ -15,9 +15,6 @@ use rmqtt::types::Id;
 /// Most passing clients at once; more are told to come later.
 const MOST: usize = 1_000;
 
-/// Longest password: a code has 14 characters, and some blanks do no harm.
-pub(super) const MAX_PASSWORD: usize = 64;
-
 /// How long a passing client may stay: an enrolment takes less than a second.
 pub(super) const STAY: Duration = Duration::from_mins(1);
 

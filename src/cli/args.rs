@@ -1,5 +1,6 @@
 //! Arguments, as clap reads them. Not responsible for acting on them.
 
+mod access;
 mod evaluation;
 
 use std::path::PathBuf;
@@ -14,6 +15,9 @@ use crate::{
     simulate::Sabotage,
 };
 
+pub use access::{
+    AddTokenArgs, AddUserArgs, AuditArgs, AuditCommand, ChangeUserArgs, TokensCommand, UsersCommand,
+};
 pub use evaluation::{
     CreateRunArgs, EvidenceCommand, ExcludeArgs, ExplainArgs, ExportArgs, FreezeArgs,
     ImportEvidenceArgs, ListEvidenceArgs, RubricCommand, RunsCommand, SetEvidenceArgs,
@@ -92,6 +96,36 @@ pub enum Command {
     /// What is collected of a classroom and how long it is kept (隐私说明), as Markdown: drawn from the contract and the
     /// schema of this very program.
     Privacy,
+    /// Files for an outside broker.
+    Broker {
+        /// Which.
+        #[command(subcommand)]
+        command: BrokerCommand,
+    },
+    /// Certificates for the service's own listeners.
+    Tls {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: TlsCommand,
+    },
+    /// Accounts of people who use the dashboard: a login name and a role each.
+    Users {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: UsersCommand,
+    },
+    /// Tokens with which other systems use gRPC and JSON.
+    Tokens {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: TokensCommand,
+    },
+    /// The audit log: who changed or exported what, when, from where.
+    Audit {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Keep everything in a file: a copy of the SQLite file, also while the service runs, or a portable export.
     Backup(BackupArgs),
     /// Put a backup into the configured store, which must be empty. A portable export goes into any kind of store.
@@ -270,6 +304,47 @@ pub enum CodesCommand {
         /// Its number, as `list` shows it.
         id: i64,
     },
+}
+
+/// Files for an outside broker.
+#[derive(Debug, Subcommand)]
+pub enum BrokerCommand {
+    /// Mosquitto's password file, access list and configuration, from terminals' keys as they are now. To be run again
+    /// whenever keys change, at least every minute.
+    Mosquitto(MosquittoArgs),
+}
+
+/// Where, and how Mosquitto listens.
+#[derive(Debug, Clone, Args)]
+pub struct MosquittoArgs {
+    /// The folder; made where it is missing. Its group should be Mosquitto's, and be passed on (chmod g+s).
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Where terminals and the service come in.
+    #[arg(long, default_value_t = 8883)]
+    pub port: u16,
+    /// Where machines without a key may ask for one; without it none enrols through this broker.
+    #[arg(long, value_name = "PORT")]
+    pub enrol_port: Option<u16>,
+}
+
+/// What to do with certificates.
+#[derive(Debug, Subcommand)]
+pub enum TlsCommand {
+    /// Make a private authority and the server's certificate. Overwrites nothing; with an authority there, it makes a new
+    /// server certificate by it.
+    Init(TlsInitArgs),
+}
+
+/// Where, and for which server.
+#[derive(Debug, Clone, Args)]
+pub struct TlsInitArgs {
+    /// The folder for ca.pem, ca.key, server.pem and server.key.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// A host name or address by which terminals and browsers reach the server; may be given more than once.
+    #[arg(long, required = true)]
+    pub name: Vec<String>,
 }
 
 /// What to do with terminals' keys.

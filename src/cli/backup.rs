@@ -12,9 +12,10 @@ use super::{
     output::{self, print},
 };
 use crate::{
+    access,
     backup::{self, BackupError, Contents, Kind},
     config::{Config, StoreUrl, without_password},
-    store::{SharedStore, StoreError, TerminalFilter, sqlite::SqliteStore},
+    store::{Head, SharedStore, StoreError, TerminalFilter, sqlite::SqliteStore},
     tasks,
 };
 
@@ -47,6 +48,7 @@ pub(super) async fn backup(
             done
         })
         .await?;
+        record_copy(&config, arguments, now).await?;
         return said(json, &arguments.file, "sqlite", None);
     }
     if let StoreUrl::Sqlite(from) = &config.store
@@ -56,9 +58,36 @@ pub(super) async fn backup(
         return Err(Failure::said(FAILED, format!("there is no store {from}")));
     }
     let store = open_store(&config.store).await?;
-    let contents = export(&store, &arguments.file, now).await;
+    let contents = match export(&store, &arguments.file, now).await {
+        Ok(contents) => record(&store, "backup", &arguments.file, now)
+            .await
+            .map(|()| contents),
+        Err(failure) => Err(failure),
+    };
     store.close().await;
     said(json, &arguments.file, "portable", Some(contents?))
+}
+
+/// Who took everything out, or put it in.
+async fn record(store: &SharedStore, action: &str, file: &Path, now: i64) -> Result<(), Failure> {
+    let name = file.display().to_string();
+    access::record(store.as_ref(), now, action, &name).await?;
+    Ok(())
+}
+
+/// The same of a copy, which needs no open store: one of an earlier program is left as it is.
+async fn record_copy(config: &Config, arguments: &BackupArgs, now: i64) -> Result<(), Failure> {
+    let StoreUrl::Sqlite(path) = &config.store else {
+        return Ok(());
+    };
+    if !SqliteStore::is_current(path)? {
+        tracing::warn!("the database is an earlier program's: the backup is not in its audit log");
+        return Ok(());
+    }
+    let store = open_store(&config.store).await?;
+    let done = record(&store, "backup", &arguments.file, now).await;
+    store.close().await;
+    done
 }
 
 async fn export(store: &SharedStore, file: &Path, now: i64) -> Result<Contents, Failure> {
@@ -92,14 +121,19 @@ async fn export(store: &SharedStore, file: &Path, now: i64) -> Result<Contents, 
 pub(super) async fn restore(
     config: Config,
     arguments: &RestoreArgs,
+    now: i64,
     json: bool,
 ) -> Result<(), Failure> {
     let file = arguments.file.clone();
     match (blocking(move || backup::kind(&file)).await?, &config.store) {
-        (Kind::Portable, _) => restore_portable(&config, arguments, json).await,
+        (Kind::Portable, _) => restore_portable(&config, arguments, now, json).await,
         (Kind::Sqlite, StoreUrl::Sqlite(to)) => {
             let (from, to) = (arguments.file.clone(), to.clone());
             blocking(move || restore_sqlite(&from, &to)).await?;
+            let store = open_store(&config.store).await?;
+            let done = record(&store, "restore", &arguments.file, now).await;
+            store.close().await;
+            done?;
             said(json, &arguments.file, "sqlite", None)
         }
         (Kind::Sqlite, StoreUrl::Postgres(_)) => Err(Failure::said(
@@ -132,13 +166,17 @@ fn restore_sqlite(from: &Path, to: &Path) -> Result<(), BackupError> {
 async fn restore_portable(
     config: &Config,
     arguments: &RestoreArgs,
+    now: i64,
     json: bool,
 ) -> Result<(), Failure> {
     let file = arguments.file.clone();
     // Read to its end first: a file that is cut off or altered changes nothing.
     let (_, contents) = blocking(move || backup::check(&file)).await?;
     let store = open_store(&config.store).await?;
-    let done = fill(&store, arguments, config).await;
+    let done = match fill(&store, arguments, config).await {
+        Ok(()) => record(&store, "restore", &arguments.file, now).await,
+        Err(failure) => Err(failure),
+    };
     store.close().await;
     done?;
     said(json, &arguments.file, "portable", Some(contents))
@@ -153,7 +191,9 @@ async fn fill(
         limit: Some(1),
         ..TerminalFilter::default()
     };
-    let empty = store.counties().await?.is_empty() && store.terminals(&one).await?.is_empty();
+    let empty = store.counties().await?.is_empty()
+        && store.terminals(&one).await?.is_empty()
+        && store.audit_head().await? == Head::NONE;
     if !empty && !arguments.resume {
         let store = match &config.store {
             StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
@@ -202,7 +242,7 @@ fn said(json: bool, file: &Path, kind: &str, contents: Option<Contents>) -> Resu
     match contents {
         None => print(&format!("完成:{}(SQLite 文件)", file.display())),
         Some(contents) => print(&format!(
-            "完成:{}(可移植导出):{} 个县、{} 所学校、{} 份日历、{} 台终端、{} 个终端日、{} 条隔离记录、{} 个注册码、{} 份终端身份、{} 条事件、{} 次考核",
+            "完成:{}(可移植导出):{} 个县、{} 所学校、{} 份日历、{} 台终端、{} 个终端日、{} 条隔离记录、{} 个注册码、{} 份终端身份、{} 条事件、{} 次考核、{} 个账号、{} 条操作记录",
             file.display(),
             contents.counties,
             contents.schools,
@@ -213,7 +253,9 @@ fn said(json: bool, file: &Path, kind: &str, contents: Option<Contents>) -> Resu
             contents.codes,
             contents.identities,
             contents.incidents,
-            contents.runs
+            contents.runs,
+            contents.accounts,
+            contents.recorded
         )),
     }
     Ok(())

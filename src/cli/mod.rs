@@ -4,8 +4,12 @@
 //! Not responsible for the work itself (`app`, `query`, `registry`, `evaluation`, `sheets`, `enrolment`, `ingest::replay`, `demo`, `simulate`).
 
 pub mod args;
+mod audit;
 mod backup;
+mod broker;
+mod certificates;
 mod evidence;
+mod files;
 mod keys;
 mod output;
 mod quarantine;
@@ -15,14 +19,19 @@ mod runs;
 mod service;
 mod simulate;
 mod terminals;
+pub mod trail;
 mod usage;
+mod users;
 
 use std::{path::Path, process::ExitCode, sync::Arc};
 
-use args::{Cli, Command, ConfigCommand, QuarantineCommand, TerminalsCommand};
+use args::{
+    BrokerCommand, Cli, Command, ConfigCommand, QuarantineCommand, TerminalsCommand, TlsCommand,
+};
 use jiff::Timestamp;
 
 use crate::{
+    access::{self, Access, Who},
     clock::{Clock as _, SystemClock},
     config::{Config, PostgresUrl, StoreUrl, without_password},
     domain::ids::InvalidId,
@@ -139,6 +148,12 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
     if let Command::Simulate(arguments) = &cli.command {
         return simulate::simulate(arguments, cli.json);
     }
+    if let Command::Tls {
+        command: TlsCommand::Init(arguments),
+    } = &cli.command
+    {
+        return certificates::init(arguments, SystemClock.now(), cli.json);
+    }
     let config = Config::load(cli.config.as_deref()).map_err(|error| Failure::usage(&error))?;
     let filter = cli.log.as_deref().unwrap_or(match &cli.command {
         Command::Serve => config.log_filter.as_str(),
@@ -151,7 +166,8 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(&error))?;
-    let done = runtime.block_on(run_command(cli, config));
+    let work = access::acting(Who::console(&user()), run_command(cli, config));
+    let done = runtime.block_on(work);
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     done
 }
@@ -170,13 +186,15 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
         }
         Command::Privacy => return service::privacy(&config, cli.json),
         Command::Restore(arguments) => {
-            return backup::restore(config, arguments, cli.json).await;
+            let now = SystemClock.now().as_second();
+            return backup::restore(config, arguments, now, cli.json).await;
         }
         _ => {}
     }
     let store = open_store(&config.store).await?;
     let at = Opened {
-        store: store.clone(),
+        access: Access::new(store.clone(), Arc::new(SystemClock)),
+        store: access::guarded(store.clone(), Arc::new(SystemClock)),
         config,
         now: SystemClock.now(),
         json: cli.json,
@@ -192,6 +210,9 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
             QuarantineCommand::List(selection) => quarantine::list(&at, selection).await,
             QuarantineCommand::Replay(selection) => quarantine::replay(&at, selection).await,
         },
+        Command::Broker {
+            command: BrokerCommand::Mosquitto(arguments),
+        } => broker::mosquitto(&at, arguments).await,
         Command::Terminals { command } => match command {
             TerminalsCommand::Pending => registry::pending(&at).await,
             TerminalsCommand::Approve(arguments) => registry::approve(&at, arguments).await,
@@ -199,20 +220,39 @@ async fn run_command(cli: &Cli, config: Config) -> Result<(), Failure> {
             TerminalsCommand::Keys { command } => keys::keys(&at, command).await,
             TerminalsCommand::Incidents(arguments) => terminals::incidents(&at, arguments).await,
         },
+        Command::Users { command } => users::users(&at, command).await,
+        Command::Tokens { command } => users::tokens(&at, command).await,
+        Command::Audit { command } => audit::audit(&at, command).await,
         Command::Serve
         | Command::Demo(_)
         | Command::Backup(_)
         | Command::Restore(_)
         | Command::Privacy
         | Command::Simulate(_)
+        | Command::Tls { .. }
         | Command::Config { .. } => Ok(()),
     };
     store.close().await;
     done
 }
 
+/// Whoever runs the command, by the operating system's name.
+fn user() -> String {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut names = known.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, id) = (fields.next()?, fields.nth(1)?);
+        (id == uid).then(|| name.to_owned())
+    });
+    names.next().unwrap_or_else(|| format!("uid:{uid}"))
+}
+
 /// What every command on the store works with.
 struct Opened {
+    /// Accounts and tokens.
+    access: Arc<Access>,
+    /// Records what is changed.
     store: SharedStore,
     config: Config,
     now: Timestamp,

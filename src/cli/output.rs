@@ -7,6 +7,7 @@ use std::path::Path;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::{FAILED, Failure, Opened};
+use crate::store::ContentDigest;
 
 /// A table with headings; columns from the given index on are numbers and aligned right.
 pub(super) fn table(headings: &[&str], numbers_from: usize) -> Table {
@@ -37,12 +38,15 @@ pub(super) fn print(text: &str) {
     drop(writeln!(out, "{text}"));
 }
 
-/// Writes a file and says where it is.
+/// Writes a file, which is recorded, and says where it is.
 pub(super) async fn file(at: &Opened, path: &Path, content: &[u8]) -> Result<(), Failure> {
     let name = path.display().to_string();
     tokio::fs::write(path, content)
         .await
         .map_err(|error| Failure::said(FAILED, format!("{name}: {error}")))?;
+    let told = serde_json::json!({ "bytes": content.len(), "sha256": ContentDigest::of(content) });
+    let nothing = serde_json::Value::Null;
+    at.access.record("export", &name, &nothing, &told).await?;
     if at.json {
         return json(&serde_json::json!({ "file": name, "bytes": content.len() }));
     }

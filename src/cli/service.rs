@@ -20,6 +20,12 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     let app = App::start(&config, store, Arc::new(SystemClock))
         .await
         .map_err(|error| Failure::failed(&error))?;
+    if let Some(setup) = &app.setup {
+        let address = config.page(&setup.path);
+        output::print(&format!(
+            "还没有管理员。请在 24 小时内用浏览器打开这个一次性链接,设置第一个管理员账号:\n{address}"
+        ));
+    }
     tasks::stop_signal().await;
     info!("stopping; a second signal forces the exit");
     let forced = CancellationToken::new();

@@ -2,19 +2,25 @@
 
 use axum::{
     Json,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use maud::html;
 
-use super::layout;
-use crate::{evaluation::EvaluationError, query::QueryError, store::StoreError};
+use super::{guard, layout};
+use crate::{
+    access::AccessError,
+    domain::access::{Permission, Role},
+    evaluation::EvaluationError,
+    query::QueryError,
+    store::StoreError,
+};
 
 mod evaluation;
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// A field of the address or of a form is wrong.
     #[error("{what}有误:{problem}")]
     Field {
@@ -44,6 +50,21 @@ pub(super) enum Failure {
     /// A form that is not one of these pages.
     #[error("为安全起见,只接受本系统页面上提交的操作,请回到页面重试")]
     OtherOrigin,
+    /// Nobody has logged in, or the session is over.
+    #[error("请先登录:登录后 30 分钟没有操作会自动退出")]
+    NotLoggedIn,
+    /// The role does not have the permission.
+    #[error("您的角色“{}”没有“{}”的权限,需要时请联系管理员", .0.name(), .1.name())]
+    Role(Role, Permission),
+    /// A part of a county does not see this.
+    #[error("本页是全县的内容,超出您的查看范围")]
+    Narrow,
+    /// A page without a row in the table of permissions: a mistake of the program.
+    #[error("本页没有登记权限,因此不能打开:请联系软件维护者")]
+    NoRow,
+    /// An account could not be had or changed.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// It took too long.
     #[error("等待过久,请缩小时间范围后重试")]
     Late,
@@ -65,7 +86,7 @@ impl From<EvaluationError> for Failure {
 }
 
 impl Failure {
-    pub(super) fn field(what: &'static str, problem: impl Into<String>) -> Self {
+    pub(crate) fn field(what: &'static str, problem: impl Into<String>) -> Self {
         let problem = problem.into();
         Self::Field { what, problem }
     }
@@ -76,13 +97,25 @@ impl Failure {
             Self::Query(QueryError::NotFound { .. }) | Self::Store(StoreError::NotFound { .. }) => {
                 StatusCode::NOT_FOUND
             }
-            Self::Nowhere => StatusCode::NOT_FOUND,
+            Self::Nowhere | Self::Access(AccessError::Unknown(_)) => StatusCode::NOT_FOUND,
             Self::Query(
                 QueryError::NoCounty | QueryError::NoCalendar { .. } | QueryError::NoTerm { .. },
             )
             | Self::Store(StoreError::Conflict(_))
             | Self::Refused(_) => StatusCode::CONFLICT,
-            Self::NotHere | Self::OtherOrigin => StatusCode::FORBIDDEN,
+            Self::NotHere
+            | Self::OtherOrigin
+            | Self::Role(..)
+            | Self::Narrow
+            | Self::NoRow
+            | Self::Query(QueryError::Store(StoreError::OutOfReach { .. }))
+            | Self::Store(StoreError::OutOfReach { .. }) => StatusCode::FORBIDDEN,
+            Self::NotLoggedIn => StatusCode::UNAUTHORIZED,
+            Self::Access(AccessError::Store(_) | AccessError::Busy) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Access(AccessError::Link) => StatusCode::GONE,
+            Self::Access(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Query(QueryError::Store(error)) | Self::Store(error) => match error {
                 StoreError::Driver { .. } | StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -131,6 +164,7 @@ impl Failure {
             }
             Self::Query(QueryError::Store(error)) | Self::Store(error) => match error {
                 StoreError::Driver { .. } => "数据库暂时不可用,请稍后重试".to_owned(),
+                StoreError::OutOfReach { .. } => "超出您的查看范围".to_owned(),
                 StoreError::Closed => "服务正在停止,请稍后重试".to_owned(),
                 StoreError::Conflict(said) => evaluation::conflict(said),
                 _ => "数据库中的数据有问题,详情见服务日志".to_owned(),
@@ -142,7 +176,12 @@ impl Failure {
 
     fn note(&self) {
         if let Self::Query(QueryError::Store(error)) | Self::Store(error) = self
-            && !matches!(error, StoreError::NotFound { .. } | StoreError::Conflict(_))
+            && !matches!(
+                error,
+                StoreError::NotFound { .. }
+                    | StoreError::Conflict(_)
+                    | StoreError::OutOfReach { .. }
+            )
         {
             let error: &(dyn std::error::Error + 'static) = error;
             tracing::error!(error, "a page failed in the store");
@@ -154,15 +193,20 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         self.note();
         let status = self.status();
-        let page = layout::Page::plain(if status == StatusCode::NOT_FOUND {
-            "没有找到"
-        } else {
-            "暂时无法显示"
+        let page = layout::Page::plain(match &self {
+            _ if status == StatusCode::NOT_FOUND => "没有找到",
+            Self::NotLoggedIn => "请先登录",
+            Self::Role(..) | Self::Narrow => "没有权限",
+            _ => "暂时无法显示",
         });
         let content = html! {
             section.card.notice role="alert" {
                 p { (self.sentence()) "。" }
-                p { a.button href="/" { "回到总览" } " " a.button href="/settings" { "打开设置" } }
+                p {
+                    a.button href="/" { "回到总览" } " "
+                    @if guard::opens(&Method::GET, "/settings") { a.button href="/settings" { "打开设置" } }
+                    @if matches!(self, Self::NotLoggedIn) { a.button href="/login" { "登录" } }
+                }
             }
         };
         (status, page.html(&content)).into_response()

@@ -3,16 +3,24 @@
 use std::time::Duration;
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{
-        HeaderMap, HeaderName, HeaderValue,
+        HeaderMap, HeaderName, HeaderValue, Method,
         header::{self, HOST, ORIGIN},
     },
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 
-use super::{Actions, failure::Failure};
+use super::{
+    Actions, Context,
+    failure::{Failure, JsonFailure},
+    routes::{Row, Sees, row},
+};
+use crate::{
+    access::{self, Gate, Who, acting},
+    domain::access::Permission,
+};
 
 /// Longest time to an answer.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -47,15 +55,121 @@ pub(super) async fn headers(request: Request, next: Next) -> Response {
 }
 
 /// No page is waited for without end.
-pub(super) async fn deadline(request: Request, next: Next) -> Response {
+pub(crate) async fn deadline(request: Request, next: Next) -> Response {
     match tokio::time::timeout(LIMIT, next.run(request)).await {
         Ok(response) => response,
         Err(_elapsed) => Failure::Late.into_response(),
     }
 }
 
+/// Finds out who asks, and lets them through where the page's row allows it. What is given away as a file is recorded.
+pub(super) async fn enter(
+    State(gate): State<Gate>,
+    matched: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let who = match gate.who(request.headers(), request.extensions()).await {
+        Ok(who) => who,
+        Err(error) => return Failure::Store(error).into_response(),
+    };
+    let Some(matched) = matched else {
+        // Nothing stands there.
+        return acting(who, next.run(request)).await;
+    };
+    let method = match request.method() {
+        &Method::HEAD => &Method::GET,
+        method => method,
+    };
+    let address = request
+        .uri()
+        .path_and_query()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let asked = Asked {
+        program: address.starts_with("/api/"),
+        page: *method == Method::GET && !address.starts_with("/live"),
+        address,
+    };
+    let refused = match row(method, matched.as_str()) {
+        None => Some(Failure::NoRow),
+        Some(row) => refusal(row, &who),
+    };
+    if let Some(failure) = refused {
+        return acting(who, async { asked.refuse(failure) }).await;
+    }
+    acting(who, async {
+        let response = next.run(request).await;
+        let file = response.headers().contains_key(header::CONTENT_DISPOSITION);
+        if !(file && response.status().is_success()) {
+            return response;
+        }
+        let nothing = serde_json::Value::Null;
+        let recorded = gate
+            .access()
+            .record("export", &asked.address, &nothing, &nothing);
+        match recorded.await {
+            Ok(_) => response,
+            Err(error) => Failure::Store(error).into_response(),
+        }
+    })
+    .await
+}
+
+/// How an answer is wanted.
+struct Asked {
+    address: String,
+    program: bool,
+    page: bool,
+}
+
+impl Asked {
+    fn refuse(&self, failure: Failure) -> Response {
+        match failure {
+            failure if self.program => JsonFailure(failure).into_response(),
+            Failure::NotLoggedIn if self.page => {
+                let next: String =
+                    form_urlencoded::byte_serialize(self.address.as_bytes()).collect();
+                Redirect::to(&format!("/login?next={next}")).into_response()
+            }
+            failure => failure.into_response(),
+        }
+    }
+}
+
+/// Why somebody is not let through.
+fn refusal(row: &Row, who: &Who) -> Option<Failure> {
+    let needs = row.needs?;
+    if !who.may(needs) {
+        return Some(match who.role() {
+            None => Failure::NotLoggedIn,
+            Some(role) => Failure::Role(role, needs),
+        });
+    }
+    (row.sees == Sees::County && who.reach().is_narrow()).then_some(Failure::Narrow)
+}
+
+/// Whether whoever acts would be let through: pages offer nothing else.
+pub(super) fn opens(method: &Method, path: &str) -> bool {
+    let who = access::current();
+    who.is_some_and(|who| row(method, path).is_some_and(|row| refusal(row, &who).is_none()))
+}
+
+/// Whether whoever acts may change something from where they are.
+pub(super) fn may(at: &Context, headers: &HeaderMap, permission: Permission) -> bool {
+    allowed(at.parts.actions, headers) && access::may(permission)
+}
+
+/// What a page says where it offers no changes.
+pub(super) fn only_looks(at: &Context) -> String {
+    if at.parts.gate.is_required() {
+        return "您的角色在本页只能查看".to_owned();
+    }
+    Failure::NotHere.to_string()
+}
+
 /// Lets a change through only from this service's own pages, and only where changes are allowed.
-pub(super) async fn changes(
+pub(crate) async fn changes(
     State(actions): State<Actions>,
     request: Request,
     next: Next,

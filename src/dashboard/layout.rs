@@ -1,39 +1,45 @@
 //! What every page shares: head, navigation, heading, foot.
 
-use axum::response::Html;
+use axum::{http::Method, response::Html};
 use maud::{DOCTYPE, Markup, html};
 
-use super::assets::{ICON, SCRIPT, STYLE};
+use super::{
+    assets::{ICON, SCRIPT, STYLE},
+    guard,
+};
+use crate::{access, domain::access::Role};
 
 /// Pages in the navigation.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 7] = [
     ("/", "总览"),
     ("/runs", "考核"),
     ("/quality", "数据质量"),
     ("/wall", "大屏"),
     ("/settings", "设置"),
+    ("/settings/users", "用户"),
+    ("/audit", "操作记录"),
 ];
 
 /// What a page says of itself.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Page {
+pub(crate) struct Page {
     /// Its heading and the start of its title.
-    pub(super) title: String,
+    pub(crate) title: String,
     /// A line under the heading.
-    pub(super) lead: String,
+    pub(crate) lead: String,
     /// Which page of the navigation it belongs to.
-    pub(super) current: &'static str,
+    pub(crate) current: &'static str,
     /// The way here: addresses and names.
-    pub(super) crumbs: Vec<(String, String)>,
+    pub(crate) crumbs: Vec<(String, String)>,
     /// A class for the whole page.
-    pub(super) class: &'static str,
+    pub(crate) class: &'static str,
     /// Seconds after which a browser without scripts loads it again.
-    pub(super) refresh: Option<u32>,
+    pub(crate) refresh: Option<u32>,
 }
 
 impl Page {
     /// A page outside the navigation.
-    pub(super) fn plain(title: impl Into<String>) -> Self {
+    pub(crate) fn plain(title: impl Into<String>) -> Self {
         Self {
             title: title.into(),
             ..Self::default()
@@ -41,7 +47,7 @@ impl Page {
     }
 
     /// The whole document.
-    pub(super) fn markup(&self, content: &Markup) -> Markup {
+    pub(crate) fn markup(&self, content: &Markup) -> Markup {
         html! {
             (DOCTYPE)
             html lang="zh-CN" class=(self.class) {
@@ -62,8 +68,14 @@ impl Page {
                     header.top {
                         a.brand href="/" { img src=(ICON.path()) alt="" width="26" height="26"; "课脉" }
                         nav aria-label="主导航" {
-                            @for (path, name) in PAGES {
-                                a href=(path) aria-current=[(path == self.current).then_some("page")] { (name) }
+                            @for (path, name) in PAGES.iter().filter(|(path, _)| guard::opens(&Method::GET, path)) {
+                                a href=(path) aria-current=[(*path == self.current).then_some("page")] { (name) }
+                            }
+                        }
+                        @if let Some(who) = access::current().as_ref().filter(|who| who.login().is_some()) {
+                            div.person {
+                                a href="/account" title=[who.role().map(Role::name)] { (who.name()) }
+                                form.inline method="post" action="/logout" { button type="submit" { "退出" } }
                             }
                         }
                     }
@@ -93,7 +105,7 @@ impl Page {
     }
 
     /// The document as an answer.
-    pub(super) fn html(&self, content: &Markup) -> Html<String> {
+    pub(crate) fn html(&self, content: &Markup) -> Html<String> {
         Html(self.markup(content).into_string())
     }
 }

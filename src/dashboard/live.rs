@@ -18,7 +18,10 @@ use super::{
     filters::Filters,
     pages::{overview, wall},
 };
-use crate::store::SchoolDay;
+use crate::{
+    access::{self, Who},
+    store::SchoolDay,
+};
 
 /// How long changes are gathered before the part is drawn again.
 const GATHER: Duration = Duration::from_millis(700);
@@ -43,11 +46,16 @@ pub(super) struct Asked {
     county: String,
 }
 
+/// How long one stream lasts.
+const LONGEST: Duration = Duration::from_mins(10);
+
 struct Watching {
     context: Context,
     filters: Filters,
     view: View,
     changes: broadcast::Receiver<SchoolDay>,
+    /// Who watches.
+    who: Who,
     /// What was sent last.
     sent: String,
     /// Gives its place back when the browser has gone.
@@ -69,6 +77,8 @@ pub(super) async fn stream(
         changes: context.parts.changes.subscribe(),
         view: asked.view,
         sent: String::new(),
+        // Streams are read when nobody acts any more.
+        who: access::current().ok_or(Failure::NotLoggedIn)?,
         _place: place,
         filters,
         context,
@@ -84,16 +94,25 @@ pub(super) async fn stream(
     let all = stream::once(std::future::ready(first)).chain(later);
     let events = all.map(|part| Ok(Event::default().data(part.replace(['\r', '\n'], " "))));
     let keep = KeepAlive::new().interval(Duration::from_secs(20));
-    Ok(Sse::new(events.take_until(drain.cancelled_owned())).keep_alive(keep))
+    // A browser comes again by itself, and is let in only where its session still holds.
+    let end = async move {
+        tokio::select! {
+            () = drain.cancelled_owned() => {}
+            () = tokio::time::sleep(LONGEST) => {}
+        }
+    };
+    Ok(Sse::new(events.take_until(Box::pin(end))).keep_alive(keep))
 }
 
 impl Watching {
     async fn draw(&self) -> Result<String, Failure> {
-        let part = match self.view {
-            View::Now => overview::now_part(&self.context, &self.filters).await?,
-            View::Wall => wall::part(&self.context, &self.filters).await?,
+        let part = async {
+            match self.view {
+                View::Now => overview::now_part(&self.context, &self.filters).await,
+                View::Wall => wall::part(&self.context, &self.filters).await,
+            }
         };
-        Ok(part.into_string())
+        Ok(access::acting(self.who.clone(), part).await?.into_string())
     }
 
     /// The part as soon as it differs from what was sent.

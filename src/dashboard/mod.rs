@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
 use crate::{
+    access::Gate,
     clock::SharedClock,
     query::{self, Moment, QueryError},
     store::{SchoolDay, SharedStore, Store, StoreError},
@@ -34,6 +35,7 @@ mod layout;
 mod live;
 mod pages;
 mod recent;
+mod routes;
 mod table;
 mod text;
 mod translate;
@@ -46,7 +48,12 @@ const MAX_LIVE: usize = 64;
 /// Largest upload: a table of 8 MiB and its envelope.
 const MAX_UPLOAD: usize = 9 * 1024 * 1024;
 
-/// Who may change anything from a page, until there are users.
+pub(crate) use failure::Failure;
+pub(crate) use guard::{changes, deadline};
+pub(crate) use layout::Page;
+pub use routes::{PAGES, Row, Sees, Trail};
+
+/// Who may change anything from a page, where nobody logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actions {
     /// A browser on this machine, by a loopback name. Only for a service that listens on loopback: elsewhere whoever
@@ -103,8 +110,10 @@ pub struct Parts {
     pub drain: CancellationToken,
     /// Tries quarantine entries again.
     pub replayer: Arc<dyn Replayer>,
-    /// Who may change anything.
+    /// Who may change anything, where nobody logs in.
     pub actions: Actions,
+    /// Finds out who asks.
+    pub gate: Gate,
 }
 
 impl std::fmt::Debug for Parts {
@@ -184,6 +193,13 @@ pub fn router(parts: Parts) -> Router {
         )
         .route("/runs/{run}/freeze", post(runs::freeze::freeze))
         .route("/rubric", post(runs::rubric::upload))
+        .route("/settings/users/add", post(pages::settings::users::add))
+        .route(
+            "/settings/users/change",
+            post(pages::settings::users::change),
+        )
+        .route("/settings/users/lock", post(pages::settings::users::lock))
+        .route("/settings/users/reset", post(pages::settings::users::reset))
         .layer(DefaultBodyLimit::max(MAX_UPLOAD))
         .layer(middleware::from_fn_with_state(
             context.parts.actions,
@@ -217,14 +233,24 @@ pub fn router(parts: Parts) -> Router {
         .route("/runs/{run}/files/{kind}", get(runs::files::file))
         .route("/rubric", get(runs::rubric::page))
         .route("/rubric/file", get(runs::rubric::download))
+        .route("/settings/users", get(pages::settings::users::page))
+        .route("/audit", get(pages::audit::page))
         .merge(json::routes())
         .merge(changes)
         .layer(middleware::from_fn(guard::deadline))
         .layer(CompressionLayer::new());
-    pages
+    let gate = context.parts.gate.clone();
+    let routes = pages
         .route("/live", get(live::stream))
         .route("/assets/{name}", get(assets::serve))
         .fallback(failure::nowhere)
+        .with_state(context);
+    guarded(routes, gate)
+}
+
+/// Routes behind the gate: each needs its row in [`PAGES`], and answers with the headers that browsers need.
+pub fn guarded(routes: Router, gate: Gate) -> Router {
+    routes
+        .layer(middleware::from_fn_with_state(gate, guard::enter))
         .layer(middleware::from_fn(guard::headers))
-        .with_state(context)
 }

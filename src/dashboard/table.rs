@@ -9,7 +9,7 @@ use axum::{
 use maud::{Markup, PreEscaped, html};
 
 use super::failure::Failure;
-use crate::{observe::chain, sheets::table as sheet};
+use crate::{observe::chain, sheets::table as sheet, tables::harmless};
 
 /// How a column looks, and where it appears.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -261,16 +261,6 @@ fn one(column: &Column, cell: &Cell) -> Markup {
         Column::Text(_) => html! { td.line { (content) } },
         Column::Long(_) => html! { td.long { (content) } },
         Column::Shown(_) => html! { td { (content) } },
-    }
-}
-
-/// A text that a spreadsheet would take for a formula gets a mark before it; numbers stay numbers.
-fn harmless(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
-    if formula && text.parse::<i64>().is_err() {
-        format!("'{text}")
-    } else {
-        text.to_owned()
     }
 }
 

@@ -281,6 +281,7 @@ pub(super) fn go_live(
             board: StatusBoard::default(),
             utc_offset_seconds: 0,
             history: false,
+            found: Vec::new(),
             save_now: SaveNow::default(),
         };
         // More than anything waits, until the driver says what really does.

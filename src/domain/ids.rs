@@ -15,7 +15,11 @@ pub struct InvalidId {
     found: String,
 }
 
-fn invalid(what: &'static str, expected: &'static str, found: &str) -> InvalidId {
+pub(in crate::domain) fn invalid(
+    what: &'static str,
+    expected: &'static str,
+    found: &str,
+) -> InvalidId {
     // A hostile text must not flood a log.
     let found = found.chars().take(80).collect();
     InvalidId {
@@ -73,7 +77,7 @@ macro_rules! text_id {
 }
 
 /// Reads a text and checks it.
-fn parsed<'de, T, D>(from: D) -> Result<T, D::Error>
+pub(in crate::domain) fn parsed<'de, T, D>(from: D) -> Result<T, D::Error>
 where
     T: FromStr<Err = InvalidId>,
     D: serde::Deserializer<'de>,
@@ -106,6 +110,16 @@ text_id! {
 text_id! {
     /// A terminal's id, as in its MQTT topic.
     TerminalId, "a terminal id", "1 to 64 of A-Z a-z 0-9 . _ -", topic::is_terminal
+}
+
+text_id! {
+    /// A login name: what an account is called. Never a person's own name, identity number or telephone number.
+    Login, "a login name", "2 to 32 of a-z 0-9 . _ -, beginning with a letter",
+    |text| {
+        (2..=32).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
+    }
 }
 
 /// School stage (学段). Timetables and comparisons may differ by it.

@@ -5,6 +5,7 @@
 
 #![deny(clippy::float_arithmetic)]
 
+pub mod access;
 pub mod boots;
 pub mod calendar;
 pub mod doubt;

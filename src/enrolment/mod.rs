@@ -25,7 +25,7 @@ pub use self::{
     code::{Code, MAX_DAYS, MAX_USES, Terms, create_code},
     keys::{Admission, Pass},
     listing::list_keys,
-    salted::password_entry,
+    salted::{is_of, new_entry, password_entry},
 };
 use self::{
     keys::{Keys, Known, Shown},
@@ -102,6 +102,12 @@ impl Enrolment {
     #[must_use]
     pub fn holds(&self, terminal: &str, pass: Pass) -> bool {
         self.keys.holds(terminal, pass)
+    }
+
+    /// Whether a terminal's key was revoked, by what was known at the last [`Enrolment::refresh`].
+    #[must_use]
+    pub fn is_revoked(&self, terminal: &str) -> bool {
+        self.keys.read(terminal).is_some_and(|known| known.revoked)
     }
 
     /// Whether a terminal is to ask for a new key, by what was known at the last [`Enrolment::refresh`].

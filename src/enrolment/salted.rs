@@ -6,7 +6,7 @@
 use std::num::NonZeroU32;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use ring::pbkdf2::{PBKDF2_HMAC_SHA512, derive};
+use ring::pbkdf2::{PBKDF2_HMAC_SHA512, derive, verify};
 
 use crate::store::Salted;
 
@@ -34,6 +34,28 @@ pub fn password_entry(salted: &Salted) -> String {
     format!("$7${ROUNDS}${salt}${hash}")
 }
 
+/// The same for a secret of anybody's, with a new salt.
+#[must_use]
+pub fn new_entry(secret: &[u8]) -> String {
+    password_entry(&salted(secret))
+}
+
+/// Whether an entry of a password file is this secret's, as far as it is one of ours.
+#[must_use]
+pub fn is_of(entry: &str, secret: &[u8]) -> bool {
+    let parts: Vec<_> = entry.split('$').collect();
+    let ["", "7", rounds, salt, hash] = parts[..] else {
+        return false;
+    };
+    if rounds != ROUNDS.to_string() {
+        return false;
+    }
+    let read = |text| BASE64_STANDARD.decode(text).ok();
+    read(salt).zip(read(hash)).is_some_and(|(salt, hash)| {
+        verify(PBKDF2_HMAC_SHA512, ROUNDS, &salt, secret, &hash).is_ok()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +71,9 @@ mod tests {
         let mut again = [0; 64];
         derive(PBKDF2_HMAC_SHA512, ROUNDS, &one[..SALT], b"key", &mut again);
         assert_eq!(BASE64_STANDARD.decode(parts[4]).unwrap(), again);
+        assert!(is_of(&entry, b"key") && !is_of(&entry, b"kex"));
+        for other in ["", "$6$x$y", "$7$1$a$b", "$7$101$!$!"] {
+            assert!(!is_of(other, b"key"), "{other}");
+        }
     }
 }

@@ -33,7 +33,7 @@ pub struct Incoming {
 }
 
 /// What became of one report, true once its batch is committed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
     /// Whom the acknowledgement is for; `None` where nobody could be made out.
     pub terminal: Option<TerminalId>,

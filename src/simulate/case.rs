@@ -41,6 +41,10 @@ axis! {
     StandsStill = "stands still without power",
     /// Somebody sets the system's clock back by an hour in the middle of every boot.
     SetBack = "set back an hour while on",
+    /// It is right until power is cut while the machine hibernates, in every longer boot; then it begins in 2000.
+    DiesAsleep = "2000 after a hibernation",
+    /// The same, and it goes on where it stood.
+    StillAsleep = "stands still in a hibernation",
 }
 
 axis! {
@@ -114,7 +118,7 @@ mod tests {
     #[test]
     fn the_matrix_has_every_cell_once() {
         let all: Vec<Case> = Case::all().collect();
-        assert_eq!(all.len(), 6 * 3 * 3 * 3);
+        assert_eq!(all.len(), 8 * 3 * 3 * 3);
         for (index, case) in all.iter().enumerate() {
             assert!(!all[..index].contains(case));
         }

@@ -17,8 +17,8 @@
 //!   moment, minus what the journal in its place holds too.
 //! - **misdated**: boots that heard no time and whose clock was wrong, and yet borne out from both sides (`core::dating`).
 //!   They must be dated by exactly that clock, and that can be off by an hour at most: a clock that was an hour off for
-//!   one boot, or that stood still for minutes. A dead clock's minutes are never in the store. An operating system that
-//!   vouches for a wrong clock is not played.
+//!   one boot. A dead clock's minutes, or what follows a sleep that the clock did not count, are never in the store on a
+//!   wrong place. An operating system that vouches for a wrong clock is not played.
 //! - boots whose wrong clock was corrected by the service's answer: up to [`truth::SERVICE_DATING`] seconds of shift.
 //!
 //! A minute that was used is one that a look could see: of two inputs between two looks only the later is known.

@@ -59,6 +59,17 @@ pub(super) enum HardwareClock {
     Stopped,
 }
 
+/// What the hardware clock does while the machine sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SleepClock {
+    /// It goes on, and time since boot with it.
+    Counts,
+    /// It begins at this Unix second, and time since boot lacks the sleep.
+    Reset(i64),
+    /// It goes on where it stood, and so does time since boot.
+    Stopped,
+}
+
 /// One boot as it will be, true Unix seconds.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
@@ -76,11 +87,34 @@ pub(super) struct Plan {
     pub(super) kill: Option<(i64, i64)>,
     /// From, until.
     pub(super) sleep: Option<(i64, i64)>,
+    pub(super) sleep_clock: SleepClock,
+    /// The system tells its services of a sleep.
+    pub(super) tells: bool,
     pub(super) inputs: Vec<i64>,
     pub(super) films: Vec<(i64, i64)>,
 }
 
 impl Plan {
+    /// It hibernates in the middle of a boot that is long enough, and power is cut meanwhile.
+    fn hibernate(&mut self, dies: bool, random: &mut ChaCha8Rng) {
+        if self.off - self.on > 1_200 {
+            let from = random.random_range(self.on + 120..self.off - 600);
+            let until = from + random.random_range(60..5_400);
+            self.sleep = Some((from, until.min(self.off - 120)));
+            self.lose_time(dies, random);
+        }
+    }
+
+    /// The clock does not count the sleep. One that stands still is noticed only where the system tells.
+    fn lose_time(&mut self, dies: bool, random: &mut ChaCha8Rng) {
+        (self.clock, self.jump, self.kill) = (HardwareClock::Right, None, None);
+        (self.sleep_clock, self.tells) = if dies {
+            (SleepClock::Reset(YEAR_2000), random.random())
+        } else {
+            (SleepClock::Stopped, true)
+        };
+    }
+
     /// Puts a case's conditions in the place of what was drawn.
     pub(super) fn under(&mut self, case: Case, random: &mut ChaCha8Rng) {
         (self.clock, self.jump) = match case.clock {
@@ -92,6 +126,10 @@ impl Plan {
             Clock::SetBack => {
                 let at = random.random_range(self.on..self.off.max(self.on + 1));
                 (HardwareClock::Right, Some((at, -3_600)))
+            }
+            Clock::DiesAsleep | Clock::StillAsleep => {
+                self.hibernate(case.clock == Clock::DiesAsleep, random);
+                (HardwareClock::Right, None)
             }
         };
         self.ending = match case.power {
@@ -176,7 +214,7 @@ fn boot(random: &mut ChaCha8Rng, habits: Habits, on: i64, off: i64) -> Plan {
         (from, until.min(off - 120))
     });
     let (inputs, films) = use_of(random, on, off);
-    Plan {
+    let mut plan = Plan {
         on,
         off,
         ending,
@@ -186,9 +224,16 @@ fn boot(random: &mut ChaCha8Rng, habits: Habits, on: i64, off: i64) -> Plan {
         jump,
         kill,
         sleep,
+        sleep_clock: SleepClock::Counts,
+        tells: false,
         inputs,
         films,
+    };
+    if plan.sleep.is_some() && random.random_bool(0.25) {
+        let dies = random.random();
+        plan.lose_time(dies, random);
     }
+    plan
 }
 
 fn hour(random: &mut ChaCha8Rng) -> i64 {

@@ -76,6 +76,8 @@ faults! {
     Takeover = "connections taken over by a clone",
     /// Suspend and resume.
     Suspend = "suspends",
+    /// One that time since boot does not count: the clock died or stood still.
+    UncountedSleep = "hibernations that the clock did not count",
     /// The agent dies and starts again.
     Killed = "agents killed",
 }

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     case::{DiskFate, Image},
     disk::{Disk, Tear},
-    plan::{self, Ending, Habits, HardwareClock, Plan},
+    plan::{self, Ending, Habits, HardwareClock, Plan, SleepClock},
     report::Fault,
     truth::TAIL,
     world::{BEGIN, DAY, Event, World},
@@ -49,6 +49,10 @@ struct On {
     /// Which boot of the truth.
     truth: usize,
     slept_ms: i64,
+    /// Of a sleep, what time since boot does not count.
+    uncounted_ms: i64,
+    /// It slept so, and the system did not tell.
+    untold: bool,
     asleep: bool,
     /// Seconds awake to the next look, while asleep.
     rest: i64,
@@ -96,7 +100,7 @@ impl Machine {
 
 impl On {
     fn now(&self, now_ms: i64) -> Now {
-        let mono = now_ms - self.plan.on * 1_000;
+        let mono = now_ms - self.plan.on * 1_000 - self.uncounted_ms;
         Now {
             mono_ms: mono.unsigned_abs(),
             awake_ms: (mono - self.slept_ms).unsigned_abs(),
@@ -123,7 +127,14 @@ impl On {
             .any(|(from, until)| (*from..*until).contains(&second));
         let seen = if playing { Some(second) } else { input };
         let observation = Observation {
-            last_input_mono_ms: input.map(|at| ((at - self.plan.on) * 1_000).unsigned_abs()),
+            last_input_mono_ms: input.map(|at| {
+                let uncounted = if at >= self.woke {
+                    self.uncounted_ms
+                } else {
+                    0
+                };
+                ((at - self.plan.on) * 1_000 - uncounted).unsigned_abs()
+            }),
             playing,
             presenting: false,
         };
@@ -245,6 +256,8 @@ impl World<'_> {
             id,
             truth,
             slept_ms: 0,
+            uncounted_ms: 0,
+            untold: false,
             asleep: false,
             rest: 0,
             woke: plan.on,
@@ -373,12 +386,25 @@ impl World<'_> {
             return;
         }
         on.rest = (agent.last_look + LOOK - now).clamp(0, LOOK);
-        on.asleep = true;
-        on.plan.inputs.retain(|at| *at <= now || *at >= until);
-        on.slept_ms += (until - now) * 1_000;
-        let truth = on.truth;
+        on.plan.inputs.retain(|at| *at <= now || *at > until);
+        let (truth, tells, process) = (on.truth, on.plan.tells, agent.process);
         let terminal = self.machines[index].terminal;
         self.faults.note(Fault::Suspend);
+        if tells {
+            self.before_sleep(index, process);
+        }
+        let Some(on) = self.on(index, boot) else {
+            return;
+        };
+        on.asleep = true;
+        match on.plan.sleep_clock {
+            SleepClock::Counts => on.slept_ms += (until - now) * 1_000,
+            SleepClock::Reset(_) | SleepClock::Stopped => {
+                on.uncounted_ms = (until - now) * 1_000;
+                on.untold = !tells;
+                self.faults.note(Fault::UncountedSleep);
+            }
+        }
         self.truth.boots[truth].sleep(now);
         self.unlink(terminal, index);
         self.at(until, Event::Wake(index, boot));
@@ -391,13 +417,35 @@ impl World<'_> {
         };
         on.asleep = false;
         on.woke = now;
-        let truth = on.truth;
+        let (truth, gap, before) = (on.truth, on.uncounted_ms / 1_000, on.error);
+        let asks = on.plan.network_time.is_some();
+        if gap != 0 {
+            on.error = match on.plan.sleep_clock {
+                SleepClock::Reset(to) => to + now % 60 - now,
+                SleepClock::Counts | SleepClock::Stopped => before - gap,
+            };
+            on.synced = false;
+            let after = on.error;
+            if on.plan.tells
+                && let Some(agent) = on.agent.as_mut()
+            {
+                agent.core.woken();
+            }
+            self.truth.boots[truth].lose(now, gap, after);
+        }
+        let Some(on) = self.on(index, boot) else {
+            return;
+        };
         // The pending look comes when its time awake has passed.
         let next = on
             .agent
             .as_ref()
             .map(|agent| (agent.process, now + on.rest));
         self.truth.boots[truth].wake(now);
+        if asks && gap != 0 {
+            let again = now + self.random.random_range(60..1_800);
+            self.at(again, Event::NetworkTime(index, boot));
+        }
         if let Some((process, at)) = next {
             self.at(at, Event::Look(index, process));
         }

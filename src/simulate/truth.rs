@@ -40,6 +40,13 @@ pub(super) struct Dating {
     pub(super) error_ms: i64,
 }
 
+/// A sleep that time since boot does not count, seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Uncounted {
+    pub(super) woke: i64,
+    pub(super) gap: i64,
+}
+
 /// One boot of one machine.
 #[derive(Debug)]
 pub(super) struct Boot {
@@ -58,6 +65,8 @@ pub(super) struct Boot {
     pub(super) errors: BTreeSet<i64>,
     /// When somebody first vouched for its clock so that the agent must have heard it.
     pub(super) vouched: Option<i64>,
+    /// The sleep that its time since boot lacks.
+    pub(super) uncounted: Option<Uncounted>,
     /// Before which second everything is certainly written.
     pub(super) written: i64,
     /// As its own disk dated it when it ended.
@@ -97,6 +106,12 @@ impl Boot {
     pub(super) fn sleep(&mut self, at: i64) {
         self.finish(at, at - TAIL);
         self.sleeps += 1;
+    }
+
+    /// It woke from a sleep that its clock did not count; the clock is off by so much now.
+    pub(super) fn lose(&mut self, woke: i64, gap: i64, error: i64) {
+        self.uncounted = Some(Uncounted { woke, gap });
+        self.errors.insert(error);
     }
 
     pub(super) fn wake(&mut self, at: i64) {
@@ -169,6 +184,7 @@ impl Truth {
             sleeps: 0,
             errors: BTreeSet::new(),
             vouched: None,
+            uncounted: None,
             written: on,
             dating: None,
             datings: BTreeSet::new(),

@@ -12,7 +12,7 @@ use prost::Message as _;
 use super::{
     plan::IDLE,
     report::Difference,
-    truth::{Boot, SERVICE_DATING},
+    truth::{Boot, Dating, SERVICE_DATING},
     world::World,
 };
 use crate::{
@@ -292,10 +292,15 @@ impl World<'_> {
         let midnight = midnight.map_or(0, Timestamp::as_second);
         let at = midnight + i64::from(minute) * 60;
         let boots = self.truth.boots.iter();
+        // By its own clock, too: a boot may lie where it believed to be.
+        let is_near = |boot: &Boot| {
+            let own = boot.dating.map_or(0, |dating| dating.error_ms / 1_000);
+            let about =
+                |shift: i64| (boot.on + shift - 3_700..boot.off + shift + 3_700).contains(&at);
+            about(0) || about(own)
+        };
         let near: Vec<String> = boots
-            .filter(|boot| {
-                boot.terminal == terminal && boot.on - 3_700 < at && at < boot.off + 3_700
-            })
+            .filter(|boot| boot.terminal == terminal && is_near(boot))
             .map(|boot| self.describe(boot))
             .collect();
         if near.is_empty() {
@@ -382,70 +387,128 @@ fn slack(boot: &Boot) -> i64 {
     if boot.was_wrong() { SERVICE_DATING } else { 0 }
 }
 
+/// Where a boot's time puts what it recorded, seconds beside the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Shift {
+    by: i64,
+    /// How far the place may be off besides.
+    slack: i64,
+    /// Nothing of it may be in the store.
+    unplaced: bool,
+}
+
+impl Shift {
+    fn right(slack: i64) -> Self {
+        Self {
+            by: 0,
+            slack,
+            unplaced: false,
+        }
+    }
+}
+
+/// What a boot recorded before a sleep that its time does not count, and after it; both the same in other boots.
+fn shifts(boot: &Boot, dating: Option<Dating>) -> [Shift; 2] {
+    let right = Shift::right(slack(boot));
+    let Some(dating) = dating else {
+        return [right; 2];
+    };
+    let by = dating.error_ms.div_euclid(1_000);
+    let wrong = |by: i64, unplaced| Shift {
+        by,
+        slack: 0,
+        unplaced,
+    };
+    let Some(sleep) = boot.uncounted else {
+        let shift = if dating.vouched || by == 0 {
+            right
+        } else {
+            wrong(by, by.abs() > HOUR)
+        };
+        return [shift; 2];
+    };
+    // Before it the clock was right, or nobody had looked; after it the boot's own time lacks the sleep.
+    let after = by - sleep.gap;
+    let heard = dating.vouched && (-right.slack..=0).contains(&after);
+    [right, if heard { right } else { wrong(after, true) }]
+}
+
 /// What is wrong with how a boot's clock was handled.
 fn clock_fault(boot: &Boot) -> Option<String> {
     let dating = boot.dating?;
     if dating.vouched {
         let range = -slack(boot) * 1_000..=0;
-        return (!range.contains(&dating.error_ms))
-            .then(|| format!("vouched for, and off by {} ms", dating.error_ms));
+        let asleep = boot.uncounted.map_or(0, |sleep| sleep.gap * 1_000);
+        let right = range.contains(&dating.error_ms) || range.contains(&(dating.error_ms - asleep));
+        return (!right).then(|| format!("vouched for, and off by {} ms", dating.error_ms));
     }
     if boot.vouched.is_some_and(|at| at <= boot.written) {
         return Some("somebody vouched for it, and it is not trusted".to_owned());
+    }
+    if boot.uncounted.is_some() {
+        return None;
     }
     let own = dating.error_ms % 1_000 == 0 && boot.errors.contains(&(dating.error_ms / 1_000));
     (!own).then(|| format!("dated by no clock it had: off by {} ms", dating.error_ms))
 }
 
 fn add_boot(should: &mut Should, boot: &Boot, zone: &TimeZone) {
-    let shift = match boot.dating {
-        Some(dating) if !dating.vouched => dating.error_ms.div_euclid(1_000),
-        _ => 0,
-    };
-    let (truth, must) = if shift == 0 {
-        (&mut should.truth, &mut should.must)
-    } else {
-        (&mut should.misdated, &mut should.misdated_must)
-    };
-    let slack = if shift == 0 { slack(boot) } else { 0 };
-    let by = |(from, to): (i64, i64), slack: i64| (from + shift + slack, to + shift - slack);
+    let woke = boot.uncounted.map_or(i64::MAX, |sleep| sleep.woke);
+    let of = |shifts: [Shift; 2], start: i64| shifts[usize::from(start >= woke)];
+    let by = |(from, to): (i64, i64), by: i64, slack: i64| (from + by + slack, to + by - slack);
+    let own = shifts(boot, boot.dating);
     let used = boot.used(true, IDLE);
     for span in &boot.powered {
-        truth.paint(false, by(span.truth, 0), zone);
-        must.paint(false, by(span.must, slack), zone);
+        let shift = of(own, span.truth.0);
+        let (truth, must) = should.by(shift);
+        truth.paint(false, by(span.truth, shift.by, 0), zone);
+        must.paint(false, by(span.must, shift.by, shift.slack), zone);
     }
     for span in &used {
-        truth.paint(true, by(*span, 0), zone);
+        let shift = of(own, span.0);
+        let (truth, _) = should.by(shift);
+        truth.paint(true, by(*span, shift.by, 0), zone);
     }
     for span in boot.used(false, IDLE) {
-        must.paint(true, by(span, slack), zone);
+        let shift = of(own, span.0);
+        let (_, must) = should.by(shift);
+        must.paint(true, by(span, shift.by, shift.slack), zone);
     }
-    let mut shifts: Vec<(i64, i64)> = boot
-        .datings
-        .iter()
-        .map(|dating| {
-            if dating.vouched {
-                (0, self::slack(boot))
-            } else {
-                (dating.error_ms.div_euclid(1_000), 0)
-            }
-        })
-        .collect();
-    shifts.push((shift, slack));
-    shifts.sort_unstable();
-    shifts.dedup();
-    for (shift, slack) in shifts {
-        let by = |(from, to): (i64, i64)| (from + shift - slack, to + shift + slack);
-        let may = if shift.abs() > HOUR {
-            &mut should.may_wait
-        } else {
-            &mut should.may
-        };
+    let datings = boot.datings.iter();
+    let mut all: Vec<[Shift; 2]> = datings.map(|one| shifts(boot, Some(*one))).collect();
+    all.push(own);
+    all.sort_unstable();
+    all.dedup();
+    for shifts in all {
         for span in &boot.powered {
-            may.paint(false, by(span.may), zone);
+            let shift = of(shifts, span.truth.0);
+            should
+                .may(shift)
+                .paint(false, by(span.may, shift.by, -shift.slack), zone);
         }
         for span in &used {
-            may.paint(true, by(*span), zone);
+            let shift = of(shifts, span.0);
+            should
+                .may(shift)
+                .paint(true, by(*span, shift.by, -shift.slack), zone);
+        }
+    }
+}
+
+impl Should {
+    fn by(&mut self, shift: Shift) -> (&mut Both, &mut Both) {
+        if shift.by == 0 {
+            (&mut self.truth, &mut self.must)
+        } else {
+            (&mut self.misdated, &mut self.misdated_must)
+        }
+    }
+
+    fn may(&mut self, shift: Shift) -> &mut Both {
+        if shift.unplaced {
+            &mut self.may_wait
+        } else {
+            &mut self.may
         }
     }
 }

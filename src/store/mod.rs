@@ -17,6 +17,7 @@ use crate::domain::{
     usage::{Minutes, Period},
 };
 
+mod access;
 mod boots;
 mod counting;
 mod evaluation;
@@ -25,6 +26,10 @@ pub mod postgres;
 mod record;
 pub mod sqlite;
 
+pub use access::{
+    AccessStore, Account, AuditFilter, Chain, Entry, Fault, Head, Link, MAX_ACCOUNTS, MAX_ENTRIES,
+    MAX_ENTRY_TEXT, NewToken, Recorded, Session, Token,
+};
 pub use evaluation::{
     ContentDigest, EvaluationStore, EvidenceChange, Exclusion, Freeze, FreezeRun, InvalidDigest,
     KeptEvidence, KeptExclusion, MAX_EVIDENCE_BYTES, MAX_EXCLUSIONS, MAX_ITEM_KEY, MAX_PART_BYTES,
@@ -78,6 +83,14 @@ pub enum StoreError {
     /// The change contradicts what is there.
     #[error("{0}")]
     Conflict(String),
+    /// Whoever asks has no business with it.
+    #[error("{what} {id} is outside of what this account may see")]
+    OutOfReach {
+        /// Such as "school".
+        what: &'static str,
+        /// Its id as given.
+        id: String,
+    },
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,
@@ -335,7 +348,7 @@ pub struct SchoolDay {
 /// Every method either does the whole of what it says, durably, or nothing. Methods that write may be called from
 /// several tasks and processes at once; merging makes their order irrelevant.
 #[async_trait]
-pub trait Store: EvaluationStore + Send + Sync + std::fmt::Debug {
+pub trait Store: AccessStore + EvaluationStore + Send + Sync + std::fmt::Debug {
     /// What ingest must know of these terminals, in their order.
     async fn standings(&self, terminals: &[TerminalId]) -> Result<Vec<Standing>, StoreError>;
 
@@ -501,8 +514,8 @@ pub trait Store: EvaluationStore + Send + Sync + std::fmt::Debug {
 
     /// Everything that is kept, as it is at one moment, in pages: counties, schools, calendars, evaluated periods,
     /// enrolment codes, terminals, identities, incidents,
-    /// final sums, terminal-days, quarantine, rubrics, runs with all that is theirs; each by code or name, so that two stores with the same content say the same. Sums that follow from the
-    /// rest are left out. Ends early, without an error, when nobody takes the pages any more.
+    /// final sums, terminal-days, quarantine, rubrics, runs with all that is theirs, accounts, the audit log; each by code or name, so that
+    /// two stores with the same content say the same. Sums that follow from the rest are left out. Ends early, without an error, when nobody takes the pages any more.
     async fn export(&self, pages: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError>;
 
     /// Takes in a page of another store's export, all or nothing. What is there already stays or is merged, so a page may

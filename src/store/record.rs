@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::{County, Placement, RegistryChange, School};
+use super::{Account, County, Placement, Recorded, RegistryChange, School};
 use crate::domain::{
     hardware::{Hardware, Mark},
     ids::{CountyCode, SchoolCode, TerminalId},
@@ -63,6 +63,10 @@ pub enum Record {
     RunExclusion(KeptRunExclusion),
     /// A part of a frozen run.
     RunPart(Box<KeptRunPart>),
+    /// An account, with the hash of its password. Sessions, links and tokens do not move.
+    Account(Box<Account>),
+    /// An entry of the audit log.
+    Recorded(Box<Recorded>),
 }
 
 impl Record {
@@ -72,6 +76,7 @@ impl Record {
             Self::Rubric(rubric) => rubric.text.len(),
             Self::RunEvidence(evidence) => evidence.content.len(),
             Self::RunPart(part) => part.deflated.len(),
+            Self::Recorded(one) => one.entry.before.len() + one.entry.after.len(),
             _ => 0,
         }
     }
@@ -430,6 +435,9 @@ pub(super) struct Parts {
     pub(super) exclusions: Vec<KeptRunExclusion>,
     /// Parts of frozen runs.
     pub(super) frozen: Vec<KeptRunPart>,
+    pub(super) accounts: Vec<Account>,
+    /// Entries of the audit log.
+    pub(super) recorded: Vec<Recorded>,
 }
 
 impl Parts {
@@ -465,6 +473,8 @@ impl Parts {
                 Record::RunEvidence(evidence) => parts.evidence.push(evidence),
                 Record::RunExclusion(exclusion) => parts.exclusions.push(exclusion),
                 Record::RunPart(part) => parts.frozen.push(*part),
+                Record::Account(account) => parts.accounts.push(*account),
+                Record::Recorded(one) => parts.recorded.push(*one),
             }
         }
         parts

@@ -2,7 +2,7 @@
 //! with no way to anything else; and from then on they log in with their keys. The machine is a plain MQTT client.
 
 mod command_line;
-mod keys;
+pub(crate) mod keys;
 mod refusals;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -38,18 +38,20 @@ use crate::{
     },
 };
 
+pub(crate) use keys::until;
+
 /// A plain client.
-struct Plain {
-    client: AsyncClient,
+pub(crate) struct Plain {
+    pub(crate) client: AsyncClient,
     events: EventLoop,
 }
 
 impl Plain {
-    fn new(broker: SocketAddr, name: &str, user: &str, password: &str) -> Self {
+    pub(crate) fn new(broker: SocketAddr, name: &str, user: &str, password: &str) -> Self {
         Self::with(broker, name, user, password, None)
     }
 
-    fn with(
+    pub(crate) fn with(
         broker: SocketAddr,
         name: &str,
         user: &str,
@@ -67,7 +69,10 @@ impl Plain {
     }
 
     /// Waits for what a packet says; an error of the connection in words.
-    async fn until<T>(&mut self, mut wanted: impl FnMut(Packet) -> Option<T>) -> Result<T, String> {
+    pub(crate) async fn until<T>(
+        &mut self,
+        mut wanted: impl FnMut(Packet) -> Option<T>,
+    ) -> Result<T, String> {
         let waiting = async {
             loop {
                 match self.events.poll().await {
@@ -90,7 +95,7 @@ impl Plain {
     }
 
     /// Whether the broker lets it in.
-    async fn connect(&mut self) -> Result<(), String> {
+    pub(crate) async fn connect(&mut self) -> Result<(), String> {
         self.until(|packet| match packet {
             Packet::ConnAck(ack) if ack.code == ConnectReturnCode::Success => Some(Ok(())),
             Packet::ConnAck(ack) => Some(Err(format!("refused {:?}", ack.code))),
@@ -99,7 +104,7 @@ impl Plain {
         .await?
     }
 
-    async fn subscribe(&mut self, filter: &str) -> SubscribeReasonCode {
+    pub(crate) async fn subscribe(&mut self, filter: &str) -> SubscribeReasonCode {
         self.client
             .subscribe(filter, QoS::AtLeastOnce)
             .await
@@ -113,7 +118,11 @@ impl Plain {
     }
 
     /// Publishes, and tells the broker's word.
-    async fn publish(&mut self, topic: &str, payload: Vec<u8>) -> Result<PubAckReason, String> {
+    pub(crate) async fn publish(
+        &mut self,
+        topic: &str,
+        payload: Vec<u8>,
+    ) -> Result<PubAckReason, String> {
         self.client
             .publish(topic, QoS::AtLeastOnce, false, payload)
             .await
@@ -127,7 +136,7 @@ impl Plain {
 }
 
 /// Asks as a machine does: under a passing name, with the code as password.
-async fn ask_with(
+pub(crate) async fn ask_with(
     broker: SocketAddr,
     password: &str,
     payload: Vec<u8>,
@@ -164,7 +173,7 @@ async fn ask_with(
     Ok(answer)
 }
 
-fn request(code: &str, number: u8) -> EnrolRequest {
+pub(crate) fn request(code: &str, number: u8) -> EnrolRequest {
     EnrolRequest {
         code: code.to_owned(),
         hardware: Some(Hardware {
@@ -178,7 +187,7 @@ fn request(code: &str, number: u8) -> EnrolRequest {
     }
 }
 
-async fn ask(broker: SocketAddr, code: &str, number: u8) -> Said {
+pub(crate) async fn ask(broker: SocketAddr, code: &str, number: u8) -> Said {
     let payload = request(code, number).encode_to_vec();
     let answer = ask_with(broker, code, payload).await.unwrap();
     assert!(
@@ -190,14 +199,14 @@ async fn ask(broker: SocketAddr, code: &str, number: u8) -> Said {
     answer.result.unwrap()
 }
 
-fn enrolled(said: Said) -> Enrolled {
+pub(crate) fn enrolled(said: Said) -> Enrolled {
     match said {
         Said::Enrolled(enrolled) => enrolled,
         Said::Refusal(refusal) => panic!("{:?}", EnrolRefusal::try_from(refusal)),
     }
 }
 
-async fn code(store: &SharedStore, uses: u32) -> String {
+pub(crate) async fn code(store: &SharedStore, uses: u32) -> String {
     register(store, &[]).await;
     let terms = Terms {
         school: school(PRIMARY),
@@ -208,7 +217,7 @@ async fn code(store: &SharedStore, uses: u32) -> String {
     made.unwrap().0
 }
 
-async fn log_in(broker: SocketAddr, name: &str, password: &str) -> Result<(), String> {
+pub(crate) async fn log_in(broker: SocketAddr, name: &str, password: &str) -> Result<(), String> {
     Plain::new(broker, name, name, password).connect().await
 }
 

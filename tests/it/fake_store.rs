@@ -17,17 +17,18 @@ use async_trait::async_trait;
 use classpulse::{
     domain::{
         calendar::Calendar,
-        ids::{CountyCode, SchoolCode, Stage, TerminalId},
+        ids::{CountyCode, Login, SchoolCode, Stage, TerminalId},
         incident::Incident,
         minutes::{DayMinutes, MinuteSet},
         usage::{self, Minutes, Period},
     },
     store::{
-        Batch, Committed, ContentDigest, County, Enrolled, Enrolment, EnrolmentCode,
-        EvaluationStore, EvidenceChange, Exclusion, FreezeRun, IncidentFilter, KeptEvidence,
-        KeptExclusion, Key, KeyChange, NewCode, NewRun, PartInfo, Placement, Quarantined, Record,
-        RegistryChange, Run, School, SchoolDay, SchoolSum, ServiceSpan, Standing, Store,
-        StoreError, StoredCalendar, StoredRubric, Terminal, TerminalFilter,
+        AccessStore, Account, AuditFilter, Batch, Committed, ContentDigest, County, Digest,
+        Enrolled, Enrolment, EnrolmentCode, Entry, EvaluationStore, EvidenceChange, Exclusion,
+        FreezeRun, Head, IncidentFilter, KeptEvidence, KeptExclusion, Key, KeyChange, Link,
+        NewCode, NewRun, NewToken, PartInfo, Placement, Quarantined, Record, Recorded,
+        RegistryChange, Run, School, SchoolDay, SchoolSum, ServiceSpan, Session, Standing, Store,
+        StoreError, StoredCalendar, StoredRubric, Terminal, TerminalFilter, Token,
     },
 };
 use jiff::civil::{Date, date};
@@ -65,6 +66,8 @@ pub(crate) struct State {
     pub(crate) codes: Vec<EnrolmentCode>,
     /// Newest first.
     pub(crate) incidents: Vec<Incident>,
+    /// What was recorded.
+    pub(crate) entries: Vec<Entry>,
     /// How long a list of counties takes.
     pub(crate) delay: Duration,
     /// Everything fails.
@@ -210,6 +213,100 @@ impl State {
 }
 
 /// It keeps nothing of evaluation.
+/// Nobody has an account here; what is done is remembered.
+#[async_trait]
+impl AccessStore for FakeStore {
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        self.read().map(|_| Vec::new())
+    }
+
+    async fn account(&self, _: &Login) -> Result<Option<Account>, StoreError> {
+        self.read().map(|_| None)
+    }
+
+    async fn add_account(&self, _: &Account) -> Result<(), StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn put_account(&self, _: &Account) -> Result<bool, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn add_session(&self, _: &Session, _: i64) -> Result<(), StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn session(&self, _: Digest) -> Result<Option<(Session, Account)>, StoreError> {
+        self.read().map(|_| None)
+    }
+
+    async fn touch_session(&self, _: Digest, _: i64) -> Result<(), StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn end_session(&self, _: Digest) -> Result<(), StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn end_sessions(&self, _: &Login, _: Option<Digest>) -> Result<u64, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn add_token(&self, _: &NewToken) -> Result<Token, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        self.read().map(|_| Vec::new())
+    }
+
+    async fn token(&self, _: Digest) -> Result<Option<Token>, StoreError> {
+        self.read().map(|_| None)
+    }
+
+    async fn touch_token(&self, _: i64, _: i64) -> Result<(), StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn revoke_token(&self, _: i64) -> Result<Token, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn put_link(&self, _: &Link) -> Result<(), StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn link(&self, _: Digest) -> Result<Option<Link>, StoreError> {
+        self.read().map(|_| None)
+    }
+
+    async fn take_link(&self, _: Digest) -> Result<bool, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn record(&self, entry: &Entry) -> Result<Recorded, StoreError> {
+        let mut state = self.read()?;
+        state.entries.push(entry.clone());
+        Ok(Recorded {
+            number: i64::try_from(state.entries.len()).unwrap(),
+            entry: entry.clone(),
+            hash: ContentDigest::of(b""),
+        })
+    }
+
+    async fn audit(&self, _: &AuditFilter) -> Result<Vec<Recorded>, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn audit_after(&self, _: i64) -> Result<Vec<Recorded>, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn audit_head(&self) -> Result<Head, StoreError> {
+        self.read().map(|_| Head::NONE)
+    }
+}
+
 #[async_trait]
 impl EvaluationStore for FakeStore {
     async fn rubrics(&self) -> Result<Vec<StoredRubric>, StoreError> {

@@ -6,12 +6,13 @@ use std::{
 };
 
 /// Who may import whom inside the service, lowest first. A module may import those listed for it and itself.
-const ALLOWED: [(&str, &[&str]); 25] = [
+const ALLOWED: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("clock", &[]),
     ("tasks", &[]),
     ("tls", &[]),
     ("store", &["domain", "tls"]),
+    ("access", &["clock", "domain", "store", "tables"]),
     ("query", &["domain", "store"]),
     ("evaluation", &["domain", "query", "store"]),
     ("tables", &[]),
@@ -31,7 +32,10 @@ const ALLOWED: [(&str, &[&str]); 25] = [
         ],
     ),
     ("observe", &[]),
-    ("broker", &["enrolment", "ingest", "observe", "tasks"]),
+    (
+        "broker",
+        &["enrolment", "ingest", "observe", "store", "tasks", "tls"],
+    ),
     ("backup", &["store"]),
     ("privacy", &["store"]),
     ("retention", &["clock", "domain", "observe", "store"]),
@@ -40,6 +44,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
     (
         "api",
         &[
+            "access",
             "domain",
             "enrolment",
             "evaluation",
@@ -53,6 +58,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
     (
         "dashboard",
         &[
+            "access",
             "clock",
             "domain",
             "enrolment",
@@ -62,11 +68,14 @@ const ALLOWED: [(&str, &[&str]); 25] = [
             "registry",
             "sheets",
             "store",
+            "tables",
         ],
     ),
+    ("login", &["access", "dashboard", "domain"]),
     (
         "app",
         &[
+            "access",
             "api",
             "broker",
             "clock",
@@ -74,6 +83,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
             "dashboard",
             "enrolment",
             "ingest",
+            "login",
             "observe",
             "retention",
             "rollup",
@@ -92,8 +102,10 @@ const ALLOWED: [(&str, &[&str]); 25] = [
     (
         "cli",
         &[
+            "access",
             "app",
             "backup",
+            "broker",
             "clock",
             "config",
             "demo",
@@ -109,6 +121,7 @@ const ALLOWED: [(&str, &[&str]); 25] = [
             "simulate",
             "store",
             "tasks",
+            "tls",
         ],
     ),
 ];

@@ -7,6 +7,7 @@
     reason = "a test that can't go on says where"
 )]
 
+mod access;
 mod agent_enrol;
 mod agent_process;
 mod agent_sensing;
@@ -29,6 +30,7 @@ mod pipeline;
 mod postgres;
 mod query;
 mod rubric;
+mod security;
 mod servers;
 mod sheets;
 mod simulation;

@@ -3,6 +3,7 @@
 //!
 //! Not responsible for what only one backend has (its schema, its file): that is tested beside the backend.
 
+mod access;
 mod durability;
 mod evaluation;
 mod fixtures;
@@ -103,6 +104,14 @@ macro_rules! laws {
 }
 
 laws! {
+    access:
+        accounts_change_one_after_the_other,
+        sessions_end,
+        a_token_holds_until_it_is_taken_back,
+        a_link_is_used_once,
+        two_writers_make_one_chain,
+        tampering_with_the_log_is_found,
+        people_move_with_the_log;
     merging:
         reports_in_any_order_and_number_give_the_same_minutes,
         two_writers_at_once_lose_nothing,

@@ -6,14 +6,14 @@ use classpulse_proto::v1::{self, ClockState, SignalKind};
 
 use super::{
     BootId, CoreEvent, Now, Observation, as_signed,
-    dating::Verdict,
+    dated::{Dated, Verdict},
     session::{CUT_MS, Carried, Kind, Seen, Session},
     signal::{MOST_OF_A_KIND, Noted},
     state::{JournalState, StoredBoot, StoredSession},
 };
 
 /// Clocks that differ by no more did not stand still: the machine was not suspended.
-const SUSPEND_MS: u64 = 5_000;
+pub(super) const SUSPEND_MS: u64 = 5_000;
 /// Most cuts at one look, 500 days: a clock that jumps further is wrong, and must not fill the memory.
 const MOST_CUTS: usize = 1_000;
 /// Numbers left out when an agent starts again within a boot: sessions that the process before opened and reported
@@ -23,6 +23,17 @@ const UNWRITTEN_NUMBERS: u32 = 100;
 const UNWRITTEN_SEQUENCES: u64 = 3_600_000;
 /// An agent that was away for less was restarted by its service manager, or by an upgrade.
 const GAP_MS: u64 = 60_000;
+
+/// What a report says of a boot's sessions.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// How far all of them can be trusted to lie where they say.
+    pub(super) clock: ClockState,
+    pub(super) sessions: Vec<v1::Session>,
+    pub(super) carried: Vec<Carried>,
+    /// There is more to say than fits.
+    pub(super) more: bool,
+}
 
 #[derive(Debug)]
 #[expect(
@@ -44,9 +55,9 @@ pub(super) struct Boot {
     powered_count: u32,
     used_count: u32,
     /// The last look: its moment, and how long the machine had slept until then.
-    last: Option<(u64, u64)>,
+    pub(super) last: Option<(u64, u64)>,
     /// Input before this moment is already in a session, or lies before a sleep.
-    use_floor_ms: u64,
+    pub(super) use_floor_ms: u64,
     last_sequence: u64,
     /// What the hardware clock said at the first look, minus ms since boot; `None` where nobody looked in time.
     pub(super) hardware_ms: Option<i64>,
@@ -54,6 +65,10 @@ pub(super) struct Boot {
     pub(super) disturbed: bool,
     /// Whether the hardware clock may date a boot that is over and heard no time.
     pub(super) verdict: Verdict,
+    /// It slept at this moment, and since then nobody has vouched for the offset again.
+    pub(super) doubted_ms: Option<u64>,
+    /// The system's clock at the last look, minus ms since boot: tells a step while no agent ran.
+    pub(super) wall_ms: Option<i64>,
     /// What is not acknowledged yet.
     pub(super) signals: Vec<Noted>,
     signal_count: u32,
@@ -93,6 +108,8 @@ impl Boot {
             hardware_ms: None,
             disturbed: false,
             verdict: Verdict::Open,
+            doubted_ms: None,
+            wall_ms: None,
             signals: Vec::new(),
             signal_count: 0,
             stopped: false,
@@ -140,6 +157,8 @@ impl Boot {
             hardware_ms: stored.hardware_ms,
             disturbed: stored.disturbed,
             verdict: Verdict::from_stored(stored.verdict),
+            doubted_ms: stored.doubted_ms,
+            wall_ms: stored.wall_ms,
             signals: stored
                 .signals
                 .iter()
@@ -171,6 +190,8 @@ impl Boot {
             signals: self.signals.iter().map(Noted::stored).collect(),
             stopped: self.stopped,
             history: self.history,
+            doubted_ms: self.doubted_ms,
+            wall_ms: self.wall_ms,
         }
     }
 
@@ -231,6 +252,7 @@ impl Boot {
             number: self.signal_count,
             at_ms,
             seconds,
+            placed: None,
         });
         true
     }
@@ -244,7 +266,7 @@ impl Boot {
 
 /// How sessions live.
 impl Boot {
-    fn open(&mut self, kind: Kind, start_ms: u64, events: &mut Vec<CoreEvent>) {
+    pub(super) fn open(&mut self, kind: Kind, start_ms: u64, events: &mut Vec<CoreEvent>) {
         let count = match kind {
             Kind::Powered => &mut self.powered_count,
             Kind::Used => &mut self.used_count,
@@ -255,14 +277,14 @@ impl Boot {
         self.sessions.push(session);
     }
 
-    fn current(&mut self, kind: Kind) -> Option<&mut Session> {
+    pub(super) fn current(&mut self, kind: Kind) -> Option<&mut Session> {
         self.sessions
             .iter_mut()
             .rev()
             .find(|session| session.kind == kind && session.open)
     }
 
-    fn close(&mut self, kind: Kind, events: &mut Vec<CoreEvent>) {
+    pub(super) fn close(&mut self, kind: Kind, events: &mut Vec<CoreEvent>) {
         let offset_ms = self.offset_ms;
         let Some(session) = self.current(kind) else {
             return;
@@ -371,23 +393,37 @@ fn cut_after(start_ms: u64, offset_ms: i64) -> u64 {
 
 /// What is said of it.
 impl Boot {
-    /// Whether its time is known, or known never to be.
-    pub(super) fn is_dated(&self) -> bool {
-        self.synced || self.history || self.verdict != Verdict::Open
+    /// Whether somebody has vouched for its time, and no sleep came after that.
+    pub(super) fn is_sure(&self) -> bool {
+        self.synced && self.doubted_ms.is_none()
     }
 
-    /// Whether it heard no time, and nobody has judged its clock yet.
+    /// Whether its time is known, or known never to be.
+    pub(super) fn is_dated(&self) -> bool {
+        self.is_sure() || self.history || self.verdict != Verdict::Open
+    }
+
+    /// Whether it heard no time, or none since it slept, and nobody has judged its clock yet.
     pub(super) fn is_undated(&self) -> bool {
         !self.is_dated()
     }
 
-    /// How far a report of it can be trusted to lie where it says.
-    pub(super) fn clock(&self) -> ClockState {
+    /// How far it can be trusted to lie where it says.
+    fn clock(&self) -> ClockState {
         match self.verdict {
             _ if self.history => ClockState::Unspecified,
-            _ if self.synced => ClockState::Synced,
+            _ if self.is_sure() => ClockState::Synced,
             Verdict::BorneOut => ClockState::Hardware,
             Verdict::Open | Verdict::Unplaceable => ClockState::Unsynced,
+        }
+    }
+
+    /// The same of one of its sessions.
+    fn clock_of(&self, session: &Session) -> ClockState {
+        match session.dated {
+            Dated::AsItsBoot => self.clock(),
+            Dated::Known => ClockState::Synced,
+            Dated::Lost => ClockState::Unsynced,
         }
     }
 
@@ -398,18 +434,19 @@ impl Boot {
         Some(self.offset_ms.saturating_sub(hardware_ms))
     }
 
-    /// From its start to its last look, Unix ms by its own clock.
+    /// From its start to its last look, Unix ms by its own clock; of a boot that slept, what came after that.
     pub(super) fn span_ms(&self) -> std::ops::RangeInclusive<i64> {
+        let at = |ms: u64| self.offset_ms.saturating_add(as_signed(ms));
         let last = self.last.map_or(0, |(seen_ms, _)| seen_ms);
-        self.offset_ms..=self.offset_ms.saturating_add(as_signed(last))
+        at(self.doubted_ms.unwrap_or(0))..=at(last)
     }
 
-    /// Use that waits, ms.
+    /// Use that waits for the boot to be dated, ms.
     pub(super) fn used_ms(&self) -> u64 {
         let used = self
             .sessions
             .iter()
-            .filter(|session| session.kind == Kind::Used);
+            .filter(|session| session.kind == Kind::Used && session.dated == Dated::AsItsBoot);
         used.map(|session| session.end_ms.saturating_sub(session.start_ms))
             .sum()
     }
@@ -429,22 +466,32 @@ impl Boot {
         unsaid.map(|signal| signal.said(self.offset_ms)).collect()
     }
 
-    /// Up to `most` of the wanted sessions as a report says them, oldest first. None before the boot's time is known.
-    pub(super) fn say(
-        &mut self,
-        most: usize,
-        wanted: impl Fn(&Session) -> bool,
-    ) -> (Vec<v1::Session>, Vec<Carried>) {
-        if self.is_undated() {
-            return (Vec::new(), Vec::new());
-        }
+    /// Up to `most` of the wanted sessions as a report says them, oldest first, and what is said of their clock: it is
+    /// one for all of them, so others may be left for the next report. None of those that wait for the boot's time.
+    pub(super) fn say(&mut self, most: usize, wanted: impl Fn(&Session) -> bool) -> Said {
+        let dated = self.is_dated();
         let offset_ms = self.offset_ms;
-        self.sessions
-            .iter_mut()
-            .filter(|session| wanted(session))
+        let ready: Vec<(usize, ClockState)> = self
+            .sessions
+            .iter()
+            .enumerate()
+            .filter(|(_, session)| wanted(session))
+            .filter(|(_, session)| dated || session.dated != Dated::AsItsBoot)
+            .map(|(index, session)| (index, self.clock_of(session)))
+            .collect();
+        let clock = ready.first().map_or(self.clock(), |(_, clock)| *clock);
+        let (sessions, carried): (Vec<_>, Vec<_>) = ready
+            .iter()
+            .filter(|(_, of)| *of == clock)
             .take(most)
-            .map(|session| session.say(offset_ms))
-            .unzip()
+            .filter_map(|(index, _)| Some(self.sessions.get_mut(*index)?.say(offset_ms)))
+            .unzip();
+        Said {
+            clock,
+            more: sessions.len() < ready.len(),
+            sessions,
+            carried,
+        }
     }
 
     /// Drops the closed sessions whose final end was carried, and the signals. The answer is those sessions.

@@ -103,6 +103,16 @@ fn a_clock_that_stands_still_without_power_places_nothing() {
     let journal = boot(1, 100_000, -86_400, Some(known(500)));
     let (older, _) = hear(200_000, -90_000, journal);
     assert_eq!(older[0].clock(), ClockState::Unsynced);
+    // It stood where the last known time ended, and was set right before the next look: nobody can tell.
+    for (since, clock) in [(60, ClockState::Unsynced), (181, ClockState::Hardware)] {
+        let journal = boot(1, 100_000, -90_000, Some(known(10_000 - since)));
+        let (older, _) = hear(200_000, 0, journal);
+        assert_eq!(
+            older[0].clock(),
+            clock,
+            "{since} s after the last known time"
+        );
+    }
 }
 
 #[test]

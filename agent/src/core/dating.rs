@@ -4,44 +4,19 @@
 //! power went. None of these may put minutes on a wrong day, and a boot without network and with a good clock must not
 //! lose its minutes either. So the hardware clock is believed only where it is borne out from both sides: the boot lies
 //! after the last known time and before this boot, no later than what came after it, its clock was not set meanwhile, and
-//! the same clock was right when the time was heard next. Not responsible for hearing the time (`Core`).
+//! the same clock was right when the time was heard next. It must not begin just where the last known time ended either:
+//! that is what a clock says that stood still for days, and somebody, or the system's own time service, may have set it
+//! right before this boot's first look. Not responsible for hearing the time (`Core`).
 
-use super::boot::Boot;
+use super::{boot::Boot, dated::Verdict};
 
 /// A hardware clock that is off by no more is right: it drifts by seconds a week.
 pub(super) const RIGHT_MS: u64 = 300_000;
+/// From the last known moment to the next boot a clock that stands still without power tells no more than a shutdown and
+/// the firmware take, ms.
+const STOOD_MS: i64 = 180_000;
 /// Nothing was recorded before this program was written: 2026-09-01, Unix ms.
-const BEGINNING_MS: i64 = 1_788_192_000_000;
-
-/// What is held of an undated boot's hardware clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Verdict {
-    /// Nobody knows yet: the boot goes on, or waits for the next that hears the time.
-    #[default]
-    Open,
-    /// Borne out: its sessions are where it says.
-    BorneOut,
-    /// Something speaks against it: its sessions can't be placed.
-    Unplaceable,
-}
-
-impl Verdict {
-    pub(super) const fn stored(self) -> u32 {
-        match self {
-            Self::Open => 0,
-            Self::BorneOut => 1,
-            Self::Unplaceable => 2,
-        }
-    }
-
-    pub(super) const fn from_stored(number: u32) -> Self {
-        match number {
-            1 => Self::BorneOut,
-            2 => Self::Unplaceable,
-            _ => Self::Open,
-        }
-    }
-}
+pub(super) const BEGINNING_MS: i64 = 1_788_192_000_000;
 
 /// Judges the boots that wait, oldest first, now that the current one knows the time. `known_ms` is the latest time that
 /// was known before it, Unix ms. The answer is how many seconds of use can't be placed, where
@@ -54,7 +29,14 @@ pub(super) fn judge(older: &mut [Boot], current: &Boot, known_ms: i64) -> Option
     let mut unplaced_ms = None;
     for boot in older.iter_mut().filter(|boot| boot.is_undated()) {
         let span = boot.span_ms();
-        let fits = floor <= *span.start() && *span.end() <= current.offset_ms;
+        // After a sleep: it was counted, or the clock counts as disturbed.
+        let stood = if boot.doubted_ms.is_some() {
+            0
+        } else {
+            STOOD_MS
+        };
+        let after = floor.saturating_add(stood);
+        let fits = after <= *span.start() && *span.end() <= current.offset_ms;
         if right && fits && !boot.disturbed {
             boot.verdict = Verdict::BorneOut;
             floor = *span.end();

@@ -353,7 +353,7 @@ proptest! {
 
     #[test]
     fn nothing_is_dated_before_the_time_is_known(looks in proptest::collection::vec((1..100_u64, any::<bool>()), 1..60)) {
-        let dead = |second: u64| Now { wall_ms: 946_684_800_000, wall_synced: false, ..at(second) };
+        let dead = |second: u64| Now { wall_ms: 946_684_800_000 + i64::try_from(second * 1_000).unwrap(), wall_synced: false, ..at(second) };
         let mut core = Core::start([1; 16], dead(0), config(), None);
         core.connected(dead(0));
         let mut second = 0;

@@ -4,13 +4,16 @@
 //! network: the same core runs in the real agent and in simulations.
 
 mod boot;
+mod dated;
 mod dating;
+mod hearing;
 mod outbox;
 mod session;
 mod signal;
 mod state;
 mod today;
 mod view;
+mod waking;
 mod wall;
 
 use classpulse_proto::v1::{Ack, AgentFacts, Report, Settings, SignalKind};
@@ -20,6 +23,7 @@ pub use state::{JournalState, StoredBoot, StoredDay, StoredSession, StoredSignal
 pub use today::Lengths;
 
 use boot::Boot;
+use hearing::Sleeps;
 use outbox::{Moment, Outbox};
 use today::Tally;
 use wall::Wall;
@@ -88,13 +92,9 @@ const IDLE: std::ops::RangeInclusive<u32> = 30..=3_600;
 const JOURNAL_MS: u64 = 15_000;
 /// Looks come a little early or late; less than this is no reason to write a look earlier, ms.
 const JITTER_MS: u64 = 500;
-/// A server clock nearer than this is not worth a correction.
-const CLOCK_TOLERANCE_MS: u64 = 2_000;
 /// An answer that took longer says too little about the time now: it must stay below what paints a minute. The next
 /// report's answer will tell.
 const ANSWER_MS: u64 = 15_000;
-/// An unvouched clock that moves by more between two looks was set, ms.
-const DISTURBED_MS: u64 = 5_000;
 /// Trouble that goes on is noted once in so many ms.
 const RECUR_MS: u64 = 3_600_000;
 /// What a service's clock can say, Unix ms: 2020 to 2200. Anything else is no time, and dates no session.
@@ -122,6 +122,7 @@ pub struct Core {
     known_time_ms: i64,
     /// What the system's clock did.
     wall: Wall,
+    sleep: Sleeps,
     history_taken: bool,
     /// What of the latest day was acknowledged.
     tally: Tally,
@@ -152,7 +153,6 @@ impl Core {
         let mut core = Self {
             config,
             ordered: Settings::default(),
-            current,
             older,
             outbox: Outbox::default(),
             changed: true,
@@ -161,8 +161,10 @@ impl Core {
             known_ms: None,
             last_ack_ms: journal.last_ack_ms,
             known_time_ms: journal.known_ms,
-            wall: Wall::default(),
+            wall: Wall::new(current.wall_ms),
+            sleep: Sleeps::default(),
             history_taken: journal.history_taken,
+            current,
             tally,
             noted: Vec::new(),
             events: vec![],
@@ -171,74 +173,6 @@ impl Core {
         core.sync_from_system(now);
         core.current.resume(now, &mut core.events);
         core
-    }
-
-    fn sync_from_system(&mut self, now: Now) {
-        if self.current.synced {
-            return;
-        }
-        let offset_ms = wall_offset(now);
-        let first = self.current.hardware_ms.is_none() && self.looked.is_none();
-        if first {
-            // Where network time was sooner, only the hardware itself still tells what it said.
-            let system = (!now.wall_synced).then_some(offset_ms);
-            self.current.hardware_ms = system.or(self.config.hardware_ms);
-        } else if !now.wall_synced {
-            let moved = offset_ms.saturating_sub(self.current.offset_ms);
-            self.current.disturbed |= moved.unsigned_abs() > DISTURBED_MS;
-        }
-        self.current.offset_ms = offset_ms;
-        if now.wall_synced {
-            self.date(now, offset_ms, 0);
-        }
-    }
-
-    /// Takes an offset that somebody vouches for, and that took up to `age_ms` to arrive. The journal must know it
-    /// before sessions are placed by it, so that an agent that is cut off and started again would place them at the
-    /// same moment: hence the write at once.
-    fn date(&mut self, now: Now, offset_ms: i64, age_ms: u64) {
-        let off = offset_ms.saturating_sub(self.current.offset_ms);
-        let news = off.unsigned_abs() > CLOCK_TOLERANCE_MS.saturating_add(age_ms);
-        if news {
-            self.current.offset_ms = offset_ms;
-        }
-        if !self.current.synced {
-            self.current.synced = true;
-            self.events.push(CoreEvent::ClockSynced(off));
-            self.judge(now);
-            // Sessions waited for the time; they go at once.
-            self.outbox.hurry();
-        } else if !news {
-            return;
-        }
-        self.changed = true;
-        self.written_ms = None;
-    }
-
-    /// The time is known: what the hardware clock said before can be judged.
-    fn judge(&mut self, now: Now) {
-        if let Some(error) = self.current.clock_error_ms()
-            && error.unsigned_abs() > dating::RIGHT_MS
-        {
-            self.current
-                .note(SignalKind::ClockOff, now.mono_ms, -error / 1_000);
-        }
-        let unplaced = dating::judge(&mut self.older, &self.current, self.known_time_ms);
-        if let Some(seconds) = unplaced {
-            self.current
-                .note(SignalKind::Unplaced, now.mono_ms, as_signed(seconds));
-        }
-    }
-
-    /// The time as it is known, for the journal: no later boot began before it.
-    fn know_time(&mut self, now: Now) {
-        if self.current.synced {
-            let at = self
-                .current
-                .offset_ms
-                .saturating_add(as_signed(now.mono_ms));
-            self.known_time_ms = self.known_time_ms.max(at);
-        }
     }
 
     /// Notes something that the bureau should see and that may recur: once an hour at most, and a few times a boot.
@@ -276,7 +210,7 @@ impl Core {
     /// Whether somebody has vouched for the time in this boot.
     #[must_use]
     pub fn knows_time(&self) -> bool {
-        self.current.synced
+        self.current.is_sure()
     }
 
     /// Whether power-on times from before the installation were taken in already.
@@ -291,10 +225,18 @@ impl Core {
         self.changed = true;
     }
 
+    /// The system says that the machine has slept: time since boot may lack that.
+    pub fn woken(&mut self) {
+        self.sleep.woken = true;
+    }
+
     /// Takes in what was sensed.
     pub fn observe(&mut self, now: Now, observation: Observation) {
+        let step = self.wall.step(now);
+        self.current.wall_ms = Some(wall_offset(now));
+        self.wake(now, step);
         self.sync_from_system(now);
-        self.wall.look(now, &mut self.current);
+        self.wall.look(now, step, &mut self.current);
         self.know_time(now);
         let pause = self
             .looked
@@ -376,7 +318,9 @@ impl Core {
         self.older.retain(|old| !old.is_done());
         if SERVER_TIME_MS.contains(&ack.server_time_ms) {
             self.last_ack_ms = ack.server_time_ms;
-            if ack.boot_id.as_slice() == self.current.id && age <= ANSWER_MS {
+            let asked_ms = now.mono_ms.saturating_sub(age);
+            let own = ack.boot_id.as_slice() == self.current.id;
+            if own && age <= ANSWER_MS && asked_ms >= self.sleep.woke_ms {
                 let offset = ack.server_time_ms.saturating_sub(as_signed(now.mono_ms));
                 self.date(now, offset, age);
             }
@@ -460,6 +404,8 @@ mod laws;
 mod report_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod waking_tests;
 
 /// Unix ms minus ms since boot, by the system's clock.
 fn wall_offset(now: Now) -> i64 {

@@ -6,7 +6,7 @@ use classpulse_proto::v1::{self, Report};
 
 use super::{
     BootId, CoreConfig, Now,
-    boot::Boot,
+    boot::{Boot, Said},
     session::{Carried, Session},
 };
 
@@ -38,8 +38,7 @@ pub(super) struct Flight {
 /// What a report will say.
 #[derive(Debug, Default)]
 struct Unsaid {
-    sessions: Vec<v1::Session>,
-    carried: Vec<Carried>,
+    said: Said,
     signals: Vec<v1::Signal>,
 }
 
@@ -130,7 +129,7 @@ impl Outbox {
         if under_way + 1 < WINDOW {
             for boot in older {
                 let unsaid = self.unsaid(moment, boot);
-                if !(unsaid.sessions.is_empty() && unsaid.signals.is_empty()) {
+                if !(unsaid.said.sessions.is_empty() && unsaid.signals.is_empty()) {
                     return Some(self.send(moment, boot, unsaid, None, true));
                 }
             }
@@ -140,8 +139,8 @@ impl Outbox {
             return None;
         }
         let unsaid = self.unsaid(moment, current);
-        // A full report left something out, which goes as soon as the window lets it.
-        self.beat_ms = (unsaid.sessions.len() < SESSIONS).then_some(moment.now.mono_ms);
+        // What a report left out goes as soon as the window lets it.
+        self.beat_ms = (!unsaid.said.more).then_some(moment.now.mono_ms);
         let facts = (!current.facts_known).then_some(config);
         Some(self.send(moment, current, unsaid, facts, false))
     }
@@ -161,12 +160,8 @@ impl Outbox {
             let mut said = under_way.iter().flat_map(|flight| &flight.signals);
             said.any(|said| *said == number)
         });
-        let (sessions, carried) = boot.say(SESSIONS, |session| !ended(session));
-        Unsaid {
-            sessions,
-            carried,
-            signals,
-        }
+        let said = boot.say(SESSIONS, |session| !ended(session));
+        Unsaid { said, signals }
     }
 
     fn send(
@@ -181,10 +176,10 @@ impl Outbox {
         let answered = self.answered_ms.is_some_and(|at| {
             moment.now.mono_ms.saturating_sub(at) + moment.heartbeat_ms <= ANSWER_EVERY_MS
         });
-        let only_grows = boot.synced
+        let only_grows = boot.is_sure()
             && facts.is_none()
             && unsaid.signals.is_empty()
-            && unsaid.sessions.iter().all(|session| session.open);
+            && unsaid.said.sessions.iter().all(|session| session.open);
         let quiet = answered && only_grows;
         if !quiet {
             // The regular question takes nothing along that the next report would not say again, and its answer says
@@ -193,7 +188,7 @@ impl Outbox {
                 sent_ms: moment.now.mono_ms,
                 lost: false,
                 receipt: !only_grows || self.is_unanswered(),
-                sessions: unsaid.carried,
+                sessions: unsaid.said.carried,
                 signals: unsaid.signals.iter().map(|signal| signal.number).collect(),
                 facts: facts.is_some(),
             };
@@ -204,9 +199,9 @@ impl Outbox {
             boot_id: boot.id.to_vec(),
             sequence,
             sent_at: moment.sent_at,
-            clock: boot.clock().into(),
+            clock: unsaid.said.clock.into(),
             facts: facts.map(|config| config.facts.clone()),
-            sessions: unsaid.sessions,
+            sessions: unsaid.said.sessions,
             terminal: String::new(),
             quiet,
             signals: unsaid.signals,

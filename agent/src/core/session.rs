@@ -4,7 +4,7 @@
 
 use classpulse_proto::v1;
 
-use super::{as_signed, state::StoredSession};
+use super::{as_signed, dated::Dated, state::StoredSession};
 
 /// A session is cut after so long: the service refuses sessions of more than a day.
 pub(super) const CUT_MS: u64 = 12 * 3_600 * 1_000;
@@ -69,6 +69,7 @@ pub(super) struct Session {
     pub(super) open: bool,
     /// Start in Unix seconds, fixed when first reported: from then on the session only grows.
     placed: Option<i64>,
+    pub(super) dated: Dated,
 }
 
 impl Session {
@@ -81,6 +82,7 @@ impl Session {
             end_ms: start_ms,
             open: true,
             placed: None,
+            dated: Dated::AsItsBoot,
         }
     }
 
@@ -96,6 +98,7 @@ impl Session {
             end_ms: stored.start_ms.saturating_add(stored.length_ms.min(CUT_MS)),
             open: stored.open,
             placed: stored.placed,
+            dated: Dated::from_stored(stored.dated),
         }
     }
 
@@ -107,6 +110,15 @@ impl Session {
             length_ms: self.end_ms.saturating_sub(self.start_ms),
             open: self.open,
             placed: self.placed,
+            dated: self.dated.stored(),
+        }
+    }
+
+    /// Places it for good, unless that was done, and says by what.
+    pub(super) fn settle(&mut self, offset_ms: i64, dated: Dated) {
+        self.placed = Some(self.seen(offset_ms).start);
+        if self.dated == Dated::AsItsBoot {
+            self.dated = dated;
         }
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Noted {
     /// Ms since boot.
     pub(super) at_ms: u64,
     pub(super) seconds: i64,
+    /// Unix seconds, where it was settled before a sleep.
+    pub(super) placed: Option<i64>,
 }
 
 impl Noted {
@@ -23,7 +25,7 @@ impl Noted {
         v1::Signal {
             kind: self.kind.into(),
             number: self.number,
-            at: unix(self.at_ms, offset_ms),
+            at: self.placed.unwrap_or_else(|| unix(self.at_ms, offset_ms)),
             seconds: self.seconds,
         }
     }
@@ -34,6 +36,7 @@ impl Noted {
             number: self.number,
             at_ms: self.at_ms,
             seconds: self.seconds,
+            placed: self.placed,
         }
     }
 
@@ -44,6 +47,7 @@ impl Noted {
             number: stored.number,
             at_ms: stored.at_ms,
             seconds: stored.seconds,
+            placed: stored.placed,
         })
     }
 }

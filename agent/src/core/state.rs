@@ -98,6 +98,12 @@ pub struct StoredBoot {
     /// Power-on times from before the installation.
     #[prost(bool, tag = "17")]
     pub history: bool,
+    /// From when on nobody has vouched for the clock again after a sleep, ms since boot.
+    #[prost(uint64, optional, tag = "18")]
+    pub doubted_ms: Option<u64>,
+    /// The system's clock at the last look, minus ms since boot.
+    #[prost(sint64, optional, tag = "19")]
+    pub wall_ms: Option<i64>,
 }
 
 /// One signal, in the boot's own time.
@@ -115,6 +121,9 @@ pub struct StoredSignal {
     /// How long, or by how much.
     #[prost(sint64, tag = "4")]
     pub seconds: i64,
+    /// When, in Unix seconds, where a sleep came between then and now.
+    #[prost(sint64, optional, tag = "5")]
+    pub placed: Option<i64>,
 }
 
 /// One session, in the boot's own time.
@@ -138,4 +147,7 @@ pub struct StoredSession {
     /// Start in Unix seconds, once reported.
     #[prost(sint64, optional, tag = "6")]
     pub placed: Option<i64>,
+    /// 0 dated as its boot is, 1 by the time that was known before a sleep, 2 never to be.
+    #[prost(uint32, tag = "7")]
+    pub dated: u32,
 }

@@ -13,29 +13,45 @@ const STEP_MS: u64 = 60_000;
 const MOST_STEPS: usize = 5;
 
 /// The system's clock as it was seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Wall {
     /// At the last look, Unix ms minus ms since boot.
     offset_ms: Option<i64>,
-    /// Steps before the time was known: when, and by how much, ms.
-    steps: Vec<(u64, i64)>,
+    /// Steps while the time was not known: when, by how much, and where they led, ms.
+    steps: Vec<(u64, i64, i64)>,
 }
 
 impl Wall {
-    /// Looks at the clock, and notes its steps once it can be told whether they led away from the truth.
-    pub(super) fn look(&mut self, now: Now, boot: &mut Boot) {
+    /// As it was seen last in this boot, before the agent started again.
+    pub(super) fn new(offset_ms: Option<i64>) -> Self {
+        Self {
+            offset_ms,
+            steps: Vec::new(),
+        }
+    }
+
+    /// How far the clock moved away from time since boot since it was asked last, ms.
+    pub(super) fn step(&mut self, now: Now) -> i64 {
         let offset_ms = wall_offset(now);
         let before = self.offset_ms.replace(offset_ms).unwrap_or(offset_ms);
-        let step = offset_ms.saturating_sub(before);
+        offset_ms.saturating_sub(before)
+    }
+
+    /// Takes in a step, and notes steps once it can be told whether they led away from the truth.
+    pub(super) fn look(&mut self, now: Now, step: i64, boot: &mut Boot) {
+        let offset_ms = wall_offset(now);
         if step.unsigned_abs() > STEP_MS && self.steps.len() < MOST_STEPS {
-            self.steps.push((now.mono_ms, step));
+            self.steps.push((now.mono_ms, step, offset_ms));
         }
-        if !boot.synced || self.steps.is_empty() {
+        if !boot.is_sure() || self.steps.is_empty() {
             return;
         }
-        let wrong = offset_ms.saturating_sub(boot.offset_ms).unsigned_abs() > STEP_MS;
-        for (at_ms, step) in self.steps.drain(..).filter(|_| wrong) {
-            boot.note(SignalKind::ClockSet, at_ms, step / 1_000);
+        let truth_ms = boot.offset_ms;
+        let wrong = |led_ms: i64| led_ms.saturating_sub(truth_ms).unsigned_abs() > STEP_MS;
+        for (at_ms, step, led_ms) in self.steps.drain(..) {
+            if wrong(led_ms) {
+                boot.note(SignalKind::ClockSet, at_ms, step / 1_000);
+            }
         }
     }
 }

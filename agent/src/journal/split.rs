@@ -61,6 +61,7 @@ fn unite(known: &mut StoredBoot, other: StoredBoot) {
                 one.open &= session.open;
                 one.length_ms = one.length_ms.max(session.length_ms);
                 one.placed = one.placed.or(session.placed);
+                one.dated = one.dated.max(session.dated);
             }
             None => known.sessions.push(session),
         }
@@ -78,12 +79,16 @@ fn unite(known: &mut StoredBoot, other: StoredBoot) {
     known.signal_count = known.signal_count.max(other.signal_count);
     known.last_sequence = known.last_sequence.max(other.last_sequence);
     known.use_floor_ms = known.use_floor_ms.max(other.use_floor_ms);
-    if other.seen_ms > known.seen_ms {
-        (known.seen_ms, known.slept_ms) = (other.seen_ms, other.slept_ms);
-    }
-    // Time that was heard stays heard; a clock that was set stays set.
-    if other.synced && !known.synced {
+    // Time that was heard stays heard, whether a sleep has made it doubtful the later one says; a clock that was set
+    // stays set.
+    let later = other.seen_ms > known.seen_ms;
+    if other.synced && (later || !known.synced) {
         (known.synced, known.offset_ms) = (true, other.offset_ms);
+        known.doubted_ms = other.doubted_ms;
+    }
+    if later {
+        (known.seen_ms, known.slept_ms) = (other.seen_ms, other.slept_ms);
+        known.wall_ms = other.wall_ms;
     }
     known.disturbed |= other.disturbed;
     known.verdict = known.verdict.max(other.verdict);

@@ -1,10 +1,13 @@
-//! A word from outside: the machine is about to sleep, so write the journal at once.
+//! A word from outside: the machine is about to sleep, so write the journal at once; or it has slept.
 //!
 //! Windows's fast start-up shuts nothing down: services are told of a sleep, and the power may be cut while it lasts.
 //! Not responsible for who says it (`service_windows`) or for the writing.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,6 +23,8 @@ struct Shared {
     /// How often the driver has answered.
     answers: Mutex<u64>,
     answered: Condvar,
+    /// The machine has slept, and the driver has not looked since.
+    woken: AtomicBool,
 }
 
 impl SaveNow {
@@ -40,6 +45,16 @@ impl SaveNow {
             .wait_timeout_while(answers, patience, |answers| *answers == before)
             .unwrap_or_else(PoisonError::into_inner);
         *answers != before
+    }
+
+    /// The machine has slept. Time since boot may lack that: the driver's next look is told.
+    pub fn woken(&self) {
+        self.0.woken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was said since it was asked last.
+    pub(crate) fn has_woken(&self) -> bool {
+        self.0.woken.swap(false, Ordering::Relaxed)
     }
 
     /// Waits until somebody asks. May be cancelled.
@@ -128,6 +143,7 @@ mod tests {
             history: false,
             utc_offset_seconds: 8 * 3_600,
             save_now: save_now.clone(),
+            found: Vec::new(),
         };
         let (stop, stopped) = watch::channel(false);
         let (progress, _) = watch::channel(0);

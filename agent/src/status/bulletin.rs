@@ -56,13 +56,15 @@ pub struct Bulletin {
     journal: Option<JournalState>,
     written: Option<Now>,
     trouble: Option<String>,
+    /// What was wrong with journal and identity at the start.
+    found: Vec<String>,
     zone: Zone,
 }
 
 impl Bulletin {
-    /// The agent begins. `utc_offset` is the county's, seconds.
+    /// The agent begins. `utc_offset` is the county's, seconds; `found` what was wrong with what it had kept.
     #[must_use]
-    pub fn new(now: Now, utc_offset: i64) -> Self {
+    pub fn new(now: Now, utc_offset: i64, found: Vec<String>) -> Self {
         Self {
             began: now,
             connection: Connection::Waiting,
@@ -72,6 +74,7 @@ impl Bulletin {
             journal: None,
             written: None,
             trouble: None,
+            found,
             zone: Zone { utc_offset },
         }
     }
@@ -137,7 +140,7 @@ impl Bulletin {
             "open": open,
             "waiting": core.waiting(),
             "earlier_boots": core.older_boots(),
-            "journal": { "written": self.written.map(at), "trouble": self.trouble },
+            "journal": { "written": self.written.map(at), "trouble": self.trouble, "found": self.found },
             "heartbeat_seconds": heartbeat,
             "idle_seconds": idle,
         })
@@ -176,7 +179,9 @@ struct Reckoning {
 impl Reckoning {
     fn of(journal: Option<&JournalState>, now: Now) -> Self {
         let boot = journal.and_then(|state| state.boots.last());
-        let known = boot.filter(|boot| boot.synced).map(|boot| boot.offset_ms);
+        let known = boot
+            .filter(|boot| boot.synced && boot.doubted_ms.is_none())
+            .map(|boot| boot.offset_ms);
         Self {
             trusted: known.is_some(),
             offset_ms: known.unwrap_or_else(|| system_offset(now)),

@@ -70,6 +70,14 @@ impl Page<'_> {
             }
         }
         lines.push(("本地记录 journal", self.journal()));
+        for found in self.agent["journal"]["found"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let found = found.as_str().unwrap_or_default();
+            lines.push(("启动时发现 at start", found.to_owned()));
+        }
         let (heartbeat, idle) = (
             &self.status["heartbeat_seconds"],
             &self.status["idle_seconds"],
@@ -265,7 +273,10 @@ mod tests {
                     { "source": "evdev", "there": true, "input_seconds_ago": 12, "words": "last input 12 s ago (2)" },
                     { "source": "alsa", "there": false, "words": "missing" },
                 ],
-                "journal": { "written": 1_788_220_875, "trouble": null },
+                "journal": {
+                    "written": 1_788_220_875, "trouble": null,
+                    "found": ["journal: can't be read; kept as journal.unread: denied"],
+                },
             },
         });
         let page = words(&status);
@@ -277,6 +288,7 @@ mod tests {
             "今天 today             2026-09-01 (UTC+8): 开机 95 分钟,使用 12 分钟,",
             "输入设备 evdev        12 秒前有操作 / last input 12 s ago (2)\n",
             "声音 alsa             本机没有 / missing\n",
+            "启动时发现 at start    journal: can't be read; kept as journal.unread: denied\n",
             "待确认 waiting         1 段未确认 / 1 sessions without an acknowledgement\n",
             "使用 used       3  2026-09-01 08:00:00 – 2026-09-01 08:12:00  12 分钟 min, 进行中 open\n",
         ] {

@@ -71,6 +71,7 @@ impl Terminal {
             utc_offset_seconds: 0,
             history: false,
             save_now: SaveNow::default(),
+            found: Vec::new(),
         };
         let (stop, stopped) = watch::channel(false);
         let (progress, _) = watch::channel(0);

@@ -22,11 +22,12 @@ use tonic_web::GrpcWebLayer;
 
 use super::{Clock, Parts, ReportSink, ServeError, deadline};
 use crate::{
-    query,
+    access, query,
     store::{SchoolDay, SharedStore, Store},
 };
 
 mod evaluation;
+pub(super) mod guard;
 mod ingest;
 mod registry;
 mod scoring;
@@ -104,6 +105,13 @@ impl Context {
         self.zone.to_datetime((self.clock)()).date()
     }
 
+    /// Records that something is given away.
+    async fn exported(&self, what: &str) -> Result<(), Status> {
+        let at = (self.clock)().as_second();
+        access::record(self.store(), at, "export", what).await?;
+        Ok(())
+    }
+
     /// Brings the sums up to date and tells the watchers.
     async fn freshen(&self) -> Result<(), Status> {
         // Sending fails where nobody watches, which is no failure.
@@ -134,8 +142,10 @@ pub async fn router(parts: Parts) -> Result<Api, ServeError> {
         sink,
         changes,
         drain,
+        gate,
         http,
         limits,
+        tls: _,
     } = parts;
     let ending = drain.child_token();
     let context = Arc::new(Context {
@@ -149,6 +159,7 @@ pub async fn router(parts: Parts) -> Result<Api, ServeError> {
     health.serving().await;
     let routes = services(&context, sink, &health)?
         .into_axum_router()
+        .route_layer(middleware::from_fn_with_state(gate, guard::enter))
         .route_layer(middleware::from_fn_with_state(
             limits.timeout,
             deadline::keep,

@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Answers, Context};
 use crate::{
+    access,
     api::{
         convert,
         page::{self, Question},
@@ -18,6 +19,7 @@ use crate::{
         usage::{Fraction, ranking},
     },
     query::{self, SchoolFilter, SchoolUsage, TerminalUsage},
+    store::SchoolDay,
 };
 
 /// Answers from the store.
@@ -141,8 +143,14 @@ impl usage_server::Usage for Service {
             query::resolve_county(self.0.store(), county.clone()).await?;
         }
         let changes = BroadcastStream::new(self.0.changes.subscribe());
+        let who = access::current();
         let answers = changes.filter_map(move |change| {
+            let covered = |day: &SchoolDay| {
+                let who = who.as_ref();
+                who.is_some_and(|who| who.reach().covers(&day.county))
+            };
             let answer = match change {
+                Ok(day) if !covered(&day) => None,
                 Ok(day) if county.as_ref().is_some_and(|county| *county != day.county) => None,
                 Ok(day) => Some(convert::school_day(&day)),
                 Err(BroadcastStreamRecvError::Lagged(missed)) => {

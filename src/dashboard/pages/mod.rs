@@ -1,5 +1,6 @@
 //! The pages, one file each.
 
+pub(super) mod audit;
 pub(super) mod overview;
 pub(super) mod quality;
 pub(super) mod runs;

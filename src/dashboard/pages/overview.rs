@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use axum::{
     extract::{Query, State},
+    http::Method,
     response::Response,
 };
 use futures::{
@@ -15,10 +16,12 @@ use maud::{Markup, html};
 
 use super::{days_fields, figure};
 use crate::{
+    access,
     dashboard::{
         Context, chart,
         failure::Failure,
         filters::{Filters, Scope, address, townships},
+        guard,
         layout::Page,
         table::{Cell, Column, Table, answer},
         text,
@@ -44,7 +47,8 @@ pub(in crate::dashboard) async fn page(
     let scores = query::scored(&all);
     let towns = townships(all.iter().map(|one| &one.school));
     let table = ranking(&all, &scores, &scope, &filters);
-    let now = if filters.format.is_empty() {
+    let whole = guard::opens(&Method::GET, "/live");
+    let now = if whole && filters.format.is_empty() {
         now_part(&at, &filters).await?
     } else {
         html! {}
@@ -64,7 +68,7 @@ pub(in crate::dashboard) async fn page(
                 .finish(),
         );
         page.markup(&html! {
-            section aria-label="现在" data-live=(live) { (now) }
+            @if whole { section aria-label="现在" data-live=(live) { (now) } }
             section.card aria-labelledby="schools" {
                 (filter_form(&filters, &scope, &towns))
                 (table.html(&filters.query()))
@@ -170,6 +174,8 @@ fn row(
         &format!("/schools/{}", one.school.code),
         &filters.days_query(),
     );
+    // A school's own people see the ranking, and of other schools nothing more.
+    let seen = access::current().is_some_and(|who| who.reach().shows(&one.school));
     let zero = crate::domain::usage::Fraction::from_integer(0);
     let share = if scores.highest == zero {
         text::NONE.to_owned()
@@ -184,7 +190,11 @@ fn row(
     let shown = html! { span.trial-points title=(reason) { (points) } };
     vec![
         rank.to_string().into(),
-        Cell::link(one.school.name.clone(), &link),
+        if seen {
+            Cell::link(one.school.name.clone(), &link)
+        } else {
+            one.school.name.clone().into()
+        },
         one.school.code.to_string().into(),
         one.school.stage.to_string().into(),
         one.school.township.clone().into(),
@@ -217,7 +227,9 @@ pub(in crate::dashboard) async fn now_part(
             (figure("开机未用", &count.on.to_string(), "台", &state("s-on", &share(count.on, count))))
             (figure("关机", &count.off.to_string(), "台", &state("s-off", &share(count.off, count))))
             (figure("静默", &count.silent.to_string(), "台", &html! {
-                a href="/quality#silent" { "连续 " (query::SILENT_AFTER) " 个教学日无消息" }
+                @if guard::opens(&Method::GET, "/quality") {
+                    a href="/quality#silent" { "连续 " (query::SILENT_AFTER) " 个教学日无消息" }
+                } @else { "连续 " (query::SILENT_AFTER) " 个教学日无消息" }
             }))
         }
         (today(&days, moment.minute()))

@@ -376,7 +376,7 @@ async fn work<K: Client>(
     while open || !in_hand.is_empty() {
         tokio::select! {
             next = arrived.recv(), if open => match next {
-                Some(next) => in_hand.push(accept(intake, next)),
+                Some(next) => in_hand.push(accept(intake, enrolment, next)),
                 None => open = false,
             },
             Some((its, publish, outcome)) = in_hand.next() => {
@@ -390,18 +390,31 @@ async fn work<K: Client>(
     }
 }
 
-async fn accept<P>(intake: &Intake, arrived: Arrived<P>) -> (u64, P, Result<Outcome, IntakeError>) {
+/// A terminal whose key was revoked is not heard, whether or not its broker knows of it: its report goes nowhere, and it
+/// keeps what it has.
+async fn accept<P>(
+    intake: &Intake,
+    enrolment: &Enrolment,
+    arrived: Arrived<P>,
+) -> (u64, P, Result<Outcome, IntakeError>) {
     let Arrived {
         epoch,
         message,
         room,
     } = arrived;
-    let terminal = std::str::from_utf8(&message.topic)
-        .ok()
-        .and_then(topic::parse)
-        .filter(|(_, channel)| *channel == Channel::Report)
-        .map(|(name, _)| name.to_owned());
-    let outcome = intake.accept_in(room, terminal, message.payload).await;
+    let topic = String::from_utf8_lossy(&message.topic);
+    let terminal = match topic::parse(&topic) {
+        Some((name, Channel::Report)) => name.to_owned(),
+        // Not even what it says of itself is believed: nobody but its sender could come to speak on such a topic.
+        _ => topic.chars().take(topic::MAX_TERMINAL).collect(),
+    };
+    if enrolment.is_revoked(&terminal) {
+        debug!(terminal, "a report of a revoked terminal is let go");
+        return (epoch, message.publish, Ok(Outcome::default()));
+    }
+    let outcome = intake
+        .accept_in(room, Some(terminal), message.payload)
+        .await;
     (epoch, message.publish, outcome)
 }
 

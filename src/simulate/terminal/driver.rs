@@ -101,6 +101,7 @@ impl World<'_> {
         }
         let (observation, seen) = on.sense(second);
         let (now, truth, synced) = (on.now(now_ms), on.truth, on.synced);
+        let untold = std::mem::take(&mut on.untold);
         let Some(agent) = on.agent_of(process) else {
             return false;
         };
@@ -110,10 +111,30 @@ impl World<'_> {
         if let Some(at) = seen {
             boot.saw(at, second);
         }
+        if untold {
+            // The agent notices the sleep now, and not when it ended.
+            boot.soften(second - 1);
+        }
         if synced {
             boot.vouched.get_or_insert(second);
         }
         true
+    }
+
+    /// The system tells that it is about to sleep: a look, and a write at once.
+    pub(super) fn before_sleep(&mut self, index: usize, process: u32) {
+        let now_ms = self.now_ms;
+        if !self.see(index, process) {
+            return;
+        }
+        let Some(on) = self.machines[index].on.as_mut() else {
+            return;
+        };
+        let now = on.now(now_ms);
+        if let Some(agent) = on.agent.as_mut() {
+            let state = agent.core.flush(now);
+            self.save(index, state);
+        }
     }
 
     /// Writes what is due, then sends what is due.

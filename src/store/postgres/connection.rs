@@ -142,6 +142,10 @@ pub(super) enum Lock {
     Enrolment,
     /// Evaluation runs: changed by one at a time. Taken after [`Lock::Registry`].
     Evaluation,
+    /// Accounts, tokens and links, where a change depends on others of them.
+    Access,
+    /// The audit log's end: one entry follows another.
+    Audit,
 }
 
 impl Lock {
@@ -154,6 +158,8 @@ impl Lock {
                 Self::Partitions => 3,
                 Self::Enrolment => 4,
                 Self::Evaluation => 5,
+                Self::Access => 6,
+                Self::Audit => 7,
             }
     }
 }

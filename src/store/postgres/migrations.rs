@@ -16,7 +16,7 @@ struct Migration {
 }
 
 /// In order; the first has number 1.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration {
         name: "minutes",
         sql: include_str!("migrations/0001_minutes.sql"),
@@ -36,6 +36,10 @@ const MIGRATIONS: [Migration; 5] = [
     Migration {
         name: "keys",
         sql: include_str!("migrations/0005_keys.sql"),
+    },
+    Migration {
+        name: "access",
+        sql: include_str!("migrations/0006_access.sql"),
     },
 ];
 

@@ -11,6 +11,7 @@
 #[macro_use]
 mod work;
 
+mod access;
 mod calendars;
 mod commit;
 mod connection;

@@ -9,8 +9,9 @@ use tokio::sync::mpsc;
 use tokio_postgres::Row;
 
 use super::{
+    access,
     commit::{self, Added, Keys, keys},
-    connection::On,
+    connection::{Lock, On},
     dirty,
     failure::Failure,
     identity, incidents, registry, retention,
@@ -20,7 +21,9 @@ use crate::{
     domain::{ids::TerminalId, usage::Period},
     store::{
         Batch, CalendarVersion, County, Evaluated, Heard, KeptBoots, KeptCode, KeptDay,
-        KeptIdentity, KeptIncident, KeptRefusal, KeptSum, KeptTerminal, Placement, Record, School,
+        KeptIdentity, KeptIncident, KeptRefusal, KeptSum, KeptTerminal, MAX_ENTRIES, Placement,
+        Record, School,
+        access::moves_in,
         record::{PAGE, Parts},
     },
 };
@@ -84,7 +87,8 @@ pub(super) async fn export(on: &On<'_>, to: &mpsc::Sender<Vec<Record>>) -> Resul
             return Ok(());
         }
     }
-    evaluation::send(on, to).await
+    evaluation::send(on, to).await?;
+    send_people(on, to).await
 }
 
 async fn send(
@@ -454,7 +458,56 @@ pub(super) async fn take_in(on: &On<'_>, known: &Keys, parts: &Parts) -> Result<
         keep(on, refusal).await?;
     }
     evaluation::take(on, parts).await?;
+    take_people(on, parts).await?;
     Ok(added)
+}
+
+/// Accounts by name, then the audit log.
+async fn send_people(on: &On<'_>, to: &mpsc::Sender<Vec<Record>>) -> Result<(), Failure> {
+    let accounts = access::accounts(on).await?.into_iter();
+    let mut records: Vec<_> = accounts
+        .map(|account| Record::Account(Box::new(account)))
+        .collect();
+    let mut last = 0;
+    loop {
+        let entries = access::after(on, last, MAX_ENTRIES).await?;
+        let end = entries.last().map(|end| end.number);
+        records.extend(
+            entries
+                .into_iter()
+                .map(|one| Record::Recorded(Box::new(one))),
+        );
+        // Nobody takes pages any more, or there are none.
+        if send(to, std::mem::take(&mut records)).await.is_err() {
+            return Ok(());
+        }
+        match end {
+            Some(number) => last = number,
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn take_people(on: &On<'_>, parts: &Parts) -> Result<(), Failure> {
+    for account in &parts.accounts {
+        access::insert_account(on, account).await?;
+    }
+    if parts.recorded.is_empty() {
+        return Ok(());
+    }
+    on.lock(Lock::Audit).await?;
+    for one in &parts.recorded {
+        let head = access::head(on).await?;
+        let kept = if one.number <= head.number {
+            access::after(on, one.number - 1, 1).await?
+        } else {
+            Vec::new()
+        };
+        if moves_in(head, kept.first(), one)? {
+            access::insert_recorded(on, one).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Codes, keys and incidents. Of two keys of a terminal the later one holds.

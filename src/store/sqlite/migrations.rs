@@ -20,7 +20,7 @@ struct Migration {
 const APPLICATION: i64 = 0x434C_5053;
 
 /// In order; the first has number 1.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration {
         name: "minutes",
         sql: include_str!("migrations/0001_minutes.sql"),
@@ -40,6 +40,10 @@ const MIGRATIONS: [Migration; 5] = [
     Migration {
         name: "keys",
         sql: include_str!("migrations/0005_keys.sql"),
+    },
+    Migration {
+        name: "access",
+        sql: include_str!("migrations/0006_access.sql"),
     },
 ];
 

@@ -10,6 +10,7 @@
 //! Several processes may open the same file, each with a [`SqliteStore`]. It must not lie on a network drive:
 //! write-ahead logging needs memory that the processes share.
 
+mod access;
 mod calendars;
 mod commit;
 mod connection;
@@ -89,6 +90,20 @@ impl SqliteStore {
             readers: Readers::new(path.to_owned()),
             calendars: Arc::default(),
         })
+    }
+}
+
+impl SqliteStore {
+    /// Whether a database has this program's schema: opening it changes nothing then.
+    ///
+    /// # Errors
+    /// As for [`SqliteStore::open`].
+    pub fn is_current(path: &Path) -> Result<bool, StoreError> {
+        let current = || {
+            let mut connection = connection::open_reader(path)?;
+            migrations::needed(&mut connection, path).map(|needed| !needed)
+        };
+        current().map_err(|failure: failure::Failure| failure.while_doing("open its file"))
     }
 }
 

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row};
 use tokio::sync::mpsc;
 
 use super::{
+    access,
     commit::{self, Terminals},
     dirty,
     failure::Failure,
@@ -17,7 +18,8 @@ use crate::{
     domain::{ids::TerminalId, usage::Period},
     store::{
         Batch, CalendarVersion, Evaluated, Heard, KeptBoots, KeptCode, KeptDay, KeptIdentity,
-        KeptIncident, KeptRefusal, KeptSum, KeptTerminal, Record, TerminalFilter,
+        KeptIncident, KeptRefusal, KeptSum, KeptTerminal, MAX_ENTRIES, Record, TerminalFilter,
+        access::moves_in,
         record::{PAGE, PAGE_BYTES, Parts},
     },
 };
@@ -134,7 +136,44 @@ fn send_all(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
     send_days(connection, pages)?;
     send_refusals(connection, pages)?;
     evaluation::send(connection, pages)?;
+    send_people(connection, pages)?;
     Ok(pages.send()?)
+}
+
+/// Accounts by name, then the audit log.
+fn send_people(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
+    for account in access::accounts(connection)? {
+        pages.add(Record::Account(Box::new(account)))?;
+    }
+    let mut last = 0;
+    loop {
+        let entries = access::after(connection, last, MAX_ENTRIES)?;
+        let Some(end) = entries.last() else {
+            return Ok(());
+        };
+        last = end.number;
+        for one in entries {
+            pages.add(Record::Recorded(Box::new(one)))?;
+        }
+    }
+}
+
+fn take_people(connection: &Connection, parts: &Parts) -> Result<(), Failure> {
+    for account in &parts.accounts {
+        access::insert_account(connection, account)?;
+    }
+    for one in &parts.recorded {
+        let head = access::head(connection)?;
+        let kept = if one.number <= head.number {
+            access::after(connection, one.number - 1, 1)?
+        } else {
+            Vec::new()
+        };
+        if moves_in(head, kept.first(), one)? {
+            access::insert_recorded(connection, one)?;
+        }
+    }
+    Ok(())
 }
 
 fn send_codes(connection: &Connection, pages: &mut Pages) -> Result<(), End> {
@@ -378,7 +417,8 @@ pub(super) fn take_in(connection: &Connection, page: Vec<Record>) -> Result<(), 
             one.waiting,
         ))?;
     }
-    evaluation::take(connection, &parts)
+    evaluation::take(connection, &parts)?;
+    take_people(connection, &parts)
 }
 
 /// Codes, keys and incidents. Of two keys of a terminal the later one holds.

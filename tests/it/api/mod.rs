@@ -33,7 +33,10 @@ use tonic_health::pb::{
 };
 use tonic_types::StatusExt as _;
 
-use crate::fake_store::{COUNTY, FakeStore, JUNIOR, PRIMARY, SILENT};
+use crate::{
+    fake_store::{COUNTY, FakeStore, JUNIOR, PRIMARY, SILENT},
+    support::open_door,
+};
 
 mod answers;
 mod port;
@@ -78,14 +81,17 @@ impl Front {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (drain, shutdown) = (CancellationToken::new(), CancellationToken::new());
+        let (gate, guarded) = open_door(store.clone());
         let parts = Parts {
-            store: store.clone(),
+            store: guarded,
+            gate,
             zone: TimeZone::get("Asia/Shanghai").unwrap(),
             clock: Arc::new(|| "2026-09-11T00:00:00Z".parse().unwrap()),
             sink: Arc::new(Sink),
             changes: changes.clone(),
             drain: drain.clone(),
             http: axum::Router::new().route("/metrics", get(async || "up 1\n")),
+            tls: None,
             limits,
         };
         let mut served = JoinSet::new();

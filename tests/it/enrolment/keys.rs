@@ -36,7 +36,7 @@ fn elsewhere(service: &Service) -> SharedStore {
     std::sync::Arc::new(SqliteStore::open(&path).unwrap())
 }
 
-async fn change(store: &SharedStore, terminal: &str, change: KeyChange) {
+pub(crate) async fn change(store: &SharedStore, terminal: &str, change: KeyChange) {
     let (terminal, at) = (terminal.parse().unwrap(), SystemClock.now().as_second());
     let changed = store.change_keys(&[terminal], change, at).await.unwrap();
     assert_eq!(changed, 1, "{change:?}");
@@ -110,13 +110,17 @@ async fn a_revoked_key_ends_the_connection_it_holds_and_comes_back_restored() {
 }
 
 /// A connection under a passing name, as a terminal that renews its key makes it.
-struct Renewing {
+pub(crate) struct Renewing {
     machine: Plain,
     name: String,
 }
 
 impl Renewing {
-    async fn open(broker: std::net::SocketAddr, user: &str, key: &str) -> Result<Self, String> {
+    pub(crate) async fn open(
+        broker: std::net::SocketAddr,
+        user: &str,
+        key: &str,
+    ) -> Result<Self, String> {
         let name = topic::passing(rand::random());
         let mut machine = Plain::new(broker, &name, user, key);
         machine.connect().await?;
@@ -126,7 +130,7 @@ impl Renewing {
         Ok(Self { machine, name })
     }
 
-    async fn ask(&mut self, terminal: &str, key: &str) -> Said {
+    pub(crate) async fn ask(&mut self, terminal: &str, key: &str) -> Said {
         let request = EnrolRequest {
             renew: Some(Renewal {
                 terminal: terminal.to_owned(),
@@ -253,7 +257,12 @@ async fn an_agent_replaces_its_key_by_itself() {
     while_running(config.clone(), enrolling).await;
     let before = kept().unwrap();
     change(&elsewhere(&service), &before.terminal, KeyChange::Renew).await;
-    // Answers tell it, the first one soon after it starts and others every few minutes.
+    // Answers tell it, the first one soon after it starts and others every few minutes: by then the service must know.
+    until("the service knows", async || {
+        let asked = renew(broker, &before.terminal, &before.key).await;
+        enrolled(asked.unwrap()).key != before.key
+    })
+    .await;
     let scene = async {
         until("a new key is kept", async || {
             kept().is_some_and(|now| now.key != before.key)

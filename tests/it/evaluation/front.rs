@@ -52,6 +52,7 @@ macro_rules! refused {
 use {refused, said};
 
 use super::county::{CALENDAR, MONDAY, county};
+use crate::support::open_door;
 
 const STAGES: [Stage; 4] = [
     Stage::Primary,
@@ -260,14 +261,17 @@ impl Front {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
+        let (gate, store) = open_door(store);
         let parts = Parts {
             store,
+            gate,
             zone: TimeZone::get("Asia/Shanghai").unwrap(),
             clock: Arc::new(|| "2026-10-08T01:00:00Z".parse().unwrap()),
             sink: Arc::new(Sink),
             changes: api::changes(),
             drain: CancellationToken::new(),
             http: axum::Router::new(),
+            tls: None,
             limits: Limits::default(),
         };
         let mut served = JoinSet::new();

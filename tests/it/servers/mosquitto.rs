@@ -52,6 +52,25 @@ impl Mosquitto {
         }
     }
 
+    /// With the configuration in a folder, which says all but as whom it runs.
+    pub(crate) fn start_included(port: u16, include: &Path) -> Self {
+        let folder = TempDir::new().unwrap();
+        let text = format!("user root\ninclude_dir {}\n", include.display());
+        fs::write(folder.path().join("mosquitto.conf"), text).unwrap();
+        let child = Self::spawn(folder.path());
+        wait_for(port, "mosquitto");
+        Self {
+            child,
+            port,
+            folder,
+        }
+    }
+
+    /// It reads its files again.
+    pub(crate) fn reload(&self) {
+        signal(self.child.id(), "HUP");
+    }
+
     fn spawn(folder: &Path) -> Child {
         let log = fs::OpenOptions::new()
             .create(true)

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Answers, Context};
 use crate::{
+    access,
     api::{convert, error},
     domain::{
         ids::SchoolCode,
@@ -54,6 +55,36 @@ impl Service {
 
     async fn loaded(&self, run: i64) -> Result<evaluation::Loaded, Status> {
         Ok(evaluation::load(self.0.store(), run).await?)
+    }
+
+    /// A run from which one school's part is given on: to who sees only a part of the county where the run is frozen and
+    /// the school is theirs.
+    async fn loaded_for(
+        &self,
+        run: i64,
+        school: Option<&SchoolCode>,
+    ) -> Result<evaluation::Loaded, Status> {
+        self.own(run, school).await?;
+        access::acting_widely(self.loaded(run)).await
+    }
+
+    async fn own(&self, run: i64, school: Option<&SchoolCode>) -> Result<(), Status> {
+        let store = self.0.store();
+        let run = store.run(run).await?;
+        let who = access::current();
+        if who.is_some_and(|who| who.reach().covers(&run.county)) {
+            return Ok(());
+        }
+        let school =
+            school.ok_or_else(|| Status::permission_denied("ask for one school, your own"))?;
+        // Out of reach where it is another's.
+        let school = store.school(school).await?;
+        match school.filter(|school| school.county == run.county) {
+            Some(_) => Ok(()),
+            None => Err(Status::permission_denied(
+                "the school is not of the run's county",
+            )),
+        }
     }
 }
 
@@ -216,6 +247,9 @@ impl evaluation_server::Evaluation for Service {
     ) -> Result<Response<Self::GetEvidenceWorkbookStream>, Status> {
         let request = request.into_inner();
         let book = file::workbook(self.0.store(), request.run, request.empty).await?;
+        self.0
+            .exported(&format!("run {} evidence", request.run))
+            .await?;
         Ok(all(file::chunks("考核材料.xlsx", &book)))
     }
 
@@ -275,7 +309,7 @@ impl evaluation_server::Evaluation for Service {
     ) -> Result<Response<Self::ListScoreSheetsStream>, Status> {
         let request = request.into_inner();
         let school: Option<SchoolCode> = convert::optional("school_code", &request.school_code)?;
-        let loaded = self.loaded(request.run).await?;
+        let loaded = self.loaded_for(request.run, school.as_ref()).await?;
         if let Some(school) = &school {
             loaded.inputs.school(school)?;
         }
@@ -358,8 +392,9 @@ impl evaluation_server::Evaluation for Service {
     ) -> Result<Response<v1::Explanation>, Status> {
         let request = request.into_inner();
         let school: SchoolCode = convert::required("school_code", &request.school_code)?;
-        let store = self.0.store();
-        let found = evaluation::explain(store, request.run, &school, &request.item).await?;
+        self.own(request.run, Some(&school)).await?;
+        let explain = evaluation::explain(self.0.store(), request.run, &school, &request.item);
+        let found = access::acting_widely(explain).await?;
         Ok(Response::new(answer::explanation(found, &request.item)?))
     }
 
@@ -370,6 +405,9 @@ impl evaluation_server::Evaluation for Service {
         let request = request.into_inner();
         let loaded = self.loaded(request.run).await?;
         let (name, content) = file::export(loaded, &request, self.0.zone.clone()).await?;
+        self.0
+            .exported(&format!("run {} {name}", request.run))
+            .await?;
         Ok(all(file::chunks(&name, &content)))
     }
 }

@@ -24,6 +24,7 @@ use crate::{
         text, translate,
     },
     domain::{
+        access::Permission,
         doubt::Doubt,
         ids::{CountyCode, TerminalId},
         usage::Period,
@@ -53,7 +54,7 @@ pub(in crate::dashboard) async fn page(
     Query(filters): Query<Filters>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let may = guard::allowed(at.parts.actions, &headers);
+    let may = guard::may(&at, &headers, Permission::Replay);
     let (_, county) = filters.county(&at).await?;
     let now = query::county_now(at.store(), &county.code, &at.moment()).await?;
     let schools = at.store().schools(&county.code).await?;
@@ -87,7 +88,7 @@ pub(in crate::dashboard) async fn page(
             @for table in &tables {
                 section.card aria-labelledby=(table.key) { (table.html(&filters.query())) }
             }
-            @if !may { p.note { (Failure::NotHere.to_string()) "。" } }
+            @if !may { p.note { (guard::only_looks(&at)) "。" } }
         })
     })
 }

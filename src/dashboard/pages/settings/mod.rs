@@ -2,6 +2,7 @@
 
 pub(in crate::dashboard) mod codes;
 pub(in crate::dashboard) mod moves;
+pub(in crate::dashboard) mod users;
 
 use axum::{
     Form,
@@ -14,6 +15,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::{
+    access,
     dashboard::{
         Context,
         failure::Failure,
@@ -24,6 +26,7 @@ use crate::{
         translate,
     },
     domain::{
+        access::Permission,
         calendar::{Calendar, CalendarError},
         ids::Stage,
     },
@@ -47,7 +50,7 @@ pub(in crate::dashboard) async fn page(
     Query(filters): Query<Filters>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let may = guard::allowed(at.parts.actions, &headers);
+    let may = guard::may(&at, &headers, Permission::ManageRegistry);
     let known = Known::read(&at, &filters).await?;
     let tables = [known.schools_table(), codes::table(&known, &at, may)];
     let all: Vec<&Table> = tables.iter().collect();
@@ -66,6 +69,8 @@ struct Known {
     codes: Vec<crate::store::EnrolmentCode>,
     terminals: std::collections::HashMap<crate::domain::ids::SchoolCode, u64>,
     today: Date,
+    /// What is said where nothing can be changed.
+    only_looks: String,
 }
 
 impl Known {
@@ -76,9 +81,14 @@ impl Known {
             counties: at.store().counties().await?,
             schools: Vec::new(),
             calendar: None,
-            codes: at.store().codes(None).await?,
+            codes: if access::may(Permission::ManageCodes) {
+                at.store().codes(None).await?
+            } else {
+                Vec::new()
+            },
             terminals: std::collections::HashMap::new(),
             today,
+            only_looks: guard::only_looks(at),
         };
         if known.counties.is_empty() {
             return Ok(known);
@@ -128,7 +138,7 @@ impl Known {
         };
         let [schools, codes] = tables;
         page.markup(&html! {
-            @if !may { p.notice.card role="status" { (Failure::NotHere.to_string()) "。" } }
+            @if !may { p.notice.card role="status" { (self.only_looks) "。" } }
             @if self.counties.len() > 1 {
                 form.filters method="get" action="/settings" {
                     label { "区县" select name="county" {
@@ -157,11 +167,11 @@ impl Known {
                 h2 #calendar { "教学日历" }
                 (self.calendar_part(may, told))
             }
-            section.card aria-labelledby="codes" {
+            @if access::may(Permission::ManageCodes) { section.card aria-labelledby="codes" {
                 (codes.html(&filters.query()))
                 @if let Some(told) = &told.code { (told) }
                 @if may { (codes::form(&self.schools)) }
-            }
+            } }
         })
     }
 

@@ -1,0 +1,418 @@
+//! A store as the acting person may use it: they see their own part of the country, and what they change is recorded.
+//!
+//! Every front that people or other systems reach works on this store, so that no page or method can forget either.
+//! What is missing here is not allowed: where nobody acts, nothing is answered. A change is recorded when it is done; one
+//! that can't be recorded is told as failed. Not responsible for what a role may do: fronts ask that.
+
+mod access;
+mod evaluation;
+mod reach;
+mod told;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::civil::Date;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use self::reach::{Sight, out_of_reach};
+use crate::{
+    clock::SharedClock,
+    domain::{
+        ids::{CountyCode, SchoolCode, TerminalId},
+        incident::Incident,
+        minutes::DayMinutes,
+        usage::{Minutes, Period},
+    },
+    store::{
+        Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key,
+        KeyChange, NewCode, Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum,
+        ServiceSpan, SharedStore, Standing, Store, StoreError, StoredCalendar, Terminal,
+        TerminalFilter,
+    },
+};
+
+/// Entries of the quarantine that are looked through at a time.
+const PAGE: u32 = 1_000;
+
+/// The store as the acting person may use it.
+#[must_use]
+pub fn guarded(store: SharedStore, clock: SharedClock) -> SharedStore {
+    Arc::new(Guarded {
+        inner: store,
+        clock,
+    })
+}
+
+#[derive(Debug)]
+struct Guarded {
+    inner: SharedStore,
+    clock: SharedClock,
+}
+
+impl Guarded {
+    async fn record(
+        &self,
+        action: &str,
+        target: &str,
+        before: &Value,
+        after: &Value,
+    ) -> Result<(), StoreError> {
+        let at = self.clock.now().as_second();
+        let entry = super::entry(at, action, target, before, after);
+        let recorded = self.inner.record(&entry).await;
+        if let Err(error) = &recorded {
+            tracing::error!(%error, action, target, who = entry.who, "what was done could not be recorded");
+        }
+        recorded.map(drop)
+    }
+
+    fn sight(&self) -> Result<Sight<'_>, StoreError> {
+        Sight::new(self.inner.as_ref())
+    }
+}
+
+#[async_trait]
+impl Store for Guarded {
+    async fn standings(&self, terminals: &[TerminalId]) -> Result<Vec<Standing>, StoreError> {
+        for terminal in terminals {
+            self.sight()?.terminal(terminal).await?;
+        }
+        self.inner.standings(terminals).await
+    }
+
+    async fn pending_count(&self) -> Result<u64, StoreError> {
+        self.sight()?.broad("pending terminals")?;
+        self.inner.pending_count().await
+    }
+
+    async fn registry_version(&self) -> Result<i64, StoreError> {
+        self.inner.registry_version().await
+    }
+
+    /// Only a replay: reports come in another way.
+    async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        let sight = self.sight()?;
+        sight.broad("quarantine")?;
+        for (terminal, ..) in &batch.days {
+            sight.terminal(terminal).await?;
+        }
+        let replayed = batch.replayed.clone();
+        let done = self.inner.commit(batch).await?;
+        if !replayed.is_empty() {
+            let after = json!({ "entries": replayed });
+            self.record("quarantine.replay", "", &Value::Null, &after)
+                .await?;
+        }
+        Ok(done)
+    }
+
+    /// Brings sums up to date for whoever looks: changes nothing that anybody decides.
+    async fn roll_up(&self, limit: u32) -> Result<Vec<SchoolDay>, StoreError> {
+        self.inner.roll_up(limit).await
+    }
+
+    async fn mark_all_dirty(&self, county: &CountyCode, period: Period) -> Result<u64, StoreError> {
+        self.sight()?.covers(county)?;
+        self.inner.mark_all_dirty(county, period).await
+    }
+
+    async fn counties(&self) -> Result<Vec<County>, StoreError> {
+        let sight = self.sight()?;
+        let mut counties = self.inner.counties().await?;
+        counties.retain(|county| sight.reach.ranks(&county.code));
+        Ok(counties)
+    }
+
+    async fn schools(&self, county: &CountyCode) -> Result<Vec<School>, StoreError> {
+        self.sight()?.ranks(county)?;
+        self.inner.schools(county).await
+    }
+
+    async fn school(&self, school: &SchoolCode) -> Result<Option<School>, StoreError> {
+        self.sight()?.school(school).await?;
+        self.inner.school(school).await
+    }
+
+    async fn terminals(&self, filter: &TerminalFilter) -> Result<Vec<Terminal>, StoreError> {
+        let sight = self.sight()?;
+        match &filter.school {
+            Some(school) => sight.school(school).await?,
+            None => sight.broad("terminals")?,
+        }
+        sight.terminals(filter).await
+    }
+
+    async fn terminal(&self, terminal: &TerminalId) -> Result<Option<Terminal>, StoreError> {
+        self.sight()?.terminal(terminal).await
+    }
+
+    async fn change_registry(&self, change: RegistryChange) -> Result<(), StoreError> {
+        self.sight()?.change(&change).await?;
+        let (before, after) = told::registry(self.inner.as_ref(), &change).await?;
+        self.inner.change_registry(change).await?;
+        self.record("registry.change", "", &before, &after).await
+    }
+
+    async fn calendar(&self, county: &CountyCode) -> Result<Option<StoredCalendar>, StoreError> {
+        self.sight()?.ranks(county)?;
+        self.inner.calendar(county).await
+    }
+
+    async fn set_calendar(
+        &self,
+        county: &CountyCode,
+        text: &str,
+        at: i64,
+    ) -> Result<i64, StoreError> {
+        self.sight()?.covers(county)?;
+        let before = self.inner.calendar(county).await?;
+        let version = self.inner.set_calendar(county, text, at).await?;
+        let before = before.map_or(Value::Null, |stored| {
+            told::calendar(stored.version, &stored.text)
+        });
+        let after = told::calendar(version, text);
+        self.record("calendar.set", county.as_str(), &before, &after)
+            .await?;
+        Ok(version)
+    }
+
+    async fn service_spans(&self, county: &CountyCode) -> Result<Vec<ServiceSpan>, StoreError> {
+        self.sight()?.ranks(county)?;
+        self.inner.service_spans(county).await
+    }
+
+    async fn school_sums(
+        &self,
+        county: &CountyCode,
+        period: Period,
+    ) -> Result<Vec<SchoolSum>, StoreError> {
+        self.sight()?.ranks(county)?;
+        self.inner.school_sums(county, period).await
+    }
+
+    async fn school_terminal_days(
+        &self,
+        school: &SchoolCode,
+        period: Period,
+    ) -> Result<Vec<(TerminalId, Date, DayMinutes)>, StoreError> {
+        self.sight()?.school(school).await?;
+        self.inner.school_terminal_days(school, period).await
+    }
+
+    async fn school_days(
+        &self,
+        school: &SchoolCode,
+        period: Period,
+    ) -> Result<Vec<(Date, Minutes)>, StoreError> {
+        self.sight()?.school(school).await?;
+        self.inner.school_days(school, period).await
+    }
+
+    async fn county_day(
+        &self,
+        county: &CountyCode,
+        day: Date,
+    ) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, StoreError> {
+        self.sight()?.covers(county)?;
+        self.inner.county_day(county, day).await
+    }
+
+    /// The days on which the terminal stood in a school that may be seen.
+    async fn terminal_days(
+        &self,
+        terminal: &TerminalId,
+        period: Period,
+    ) -> Result<Vec<(Date, DayMinutes)>, StoreError> {
+        let sight = self.sight()?;
+        let found = sight.terminal(terminal).await?;
+        let mut days = self.inner.terminal_days(terminal, period).await?;
+        if let Some(places) = sight.places(found.as_ref()).await? {
+            days.retain(|(day, _)| places.iter().any(|period| period.contains(*day)));
+        }
+        Ok(days)
+    }
+
+    async fn quarantine(&self, after: i64, limit: u32) -> Result<Vec<Quarantined>, StoreError> {
+        let sight = self.sight()?;
+        sight.broad("quarantine")?;
+        let Some(known) = sight.known_terminals().await? else {
+            return self.inner.quarantine(after, limit).await;
+        };
+        let (mut found, mut after) = (Vec::new(), after);
+        while found.len() < limit as usize {
+            let page = self.inner.quarantine(after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.id;
+            found.extend(page.into_iter().filter(|one| known.contains(&one.terminal)));
+        }
+        found.truncate(limit as usize);
+        Ok(found)
+    }
+
+    async fn quarantine_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let sight = self.sight()?;
+        sight.broad("quarantine")?;
+        if sight.everything() {
+            return self.inner.quarantine_counts().await;
+        }
+        let mut counts = std::collections::BTreeMap::new();
+        for entry in self.quarantine(0, u32::MAX).await? {
+            *counts.entry(entry.reason).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    async fn kept_from(&self) -> Result<Option<Date>, StoreError> {
+        self.inner.kept_from().await
+    }
+
+    async fn first_day(&self) -> Result<Option<Date>, StoreError> {
+        self.inner.first_day().await
+    }
+
+    async fn keep_from(&self, day: Date) -> Result<(), StoreError> {
+        self.sight()?.whole("minutes")?;
+        let before = self.inner.kept_from().await?;
+        self.inner.keep_from(day).await?;
+        let (before, after) = (json!(before), json!(day));
+        self.record("retention.keep_from", "", &before, &after)
+            .await
+    }
+
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        self.sight()?.whole("minutes")?;
+        self.inner.sweep().await
+    }
+
+    async fn note_evaluated(&self, county: &CountyCode, period: Period) -> Result<(), StoreError> {
+        self.sight()?.covers(county)?;
+        self.inner.note_evaluated(county, period).await?;
+        let after = json!({ "first": period.first, "last": period.last });
+        self.record("retention.evaluated", county.as_str(), &Value::Null, &after)
+            .await
+    }
+
+    async fn evaluated(&self, county: &CountyCode) -> Result<Vec<Period>, StoreError> {
+        self.sight()?.ranks(county)?;
+        self.inner.evaluated(county).await
+    }
+
+    async fn add_code(&self, code: NewCode) -> Result<EnrolmentCode, StoreError> {
+        let sight = self.sight()?;
+        sight.broad("enrolment codes")?;
+        sight.school(&code.school).await?;
+        let kept = self.inner.add_code(code).await?;
+        self.record("code.add", &kept.id.to_string(), &Value::Null, &json!(kept))
+            .await?;
+        Ok(kept)
+    }
+
+    async fn codes(&self, school: Option<&SchoolCode>) -> Result<Vec<EnrolmentCode>, StoreError> {
+        let sight = self.sight()?;
+        match school {
+            Some(school) => sight.school(school).await?,
+            None => sight.broad("enrolment codes")?,
+        }
+        let mut codes = self.inner.codes(school).await?;
+        if let Some(schools) = sight.schools().await? {
+            codes.retain(|code| schools.contains(&code.school));
+        }
+        Ok(codes)
+    }
+
+    async fn revoke_code(&self, id: i64) -> Result<(), StoreError> {
+        let sight = self.sight()?;
+        sight.broad("enrolment codes")?;
+        let before = self.inner.codes(None).await?;
+        let before = before.into_iter().find(|code| code.id == id);
+        match (&before, sight.schools().await?) {
+            (Some(code), Some(schools)) if !schools.contains(&code.school) => {
+                return Err(out_of_reach("enrolment code", &id));
+            }
+            (None, Some(_)) => return Err(out_of_reach("enrolment code", &id)),
+            _ => {}
+        }
+        self.inner.revoke_code(id).await?;
+        let after = json!({ "revoked": true });
+        self.record("code.revoke", &id.to_string(), &json!(before), &after)
+            .await
+    }
+
+    async fn enrol(&self, enrolment: Enrolment) -> Result<Enrolled, StoreError> {
+        self.sight()?.whole("enrolment")?;
+        self.inner.enrol(enrolment).await
+    }
+
+    async fn identity_version(&self) -> Result<i64, StoreError> {
+        self.inner.identity_version().await
+    }
+
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        let sight = self.sight()?;
+        sight.broad("keys")?;
+        let mut keys = self.inner.keys().await?;
+        if let Some(known) = sight.known_terminals().await? {
+            keys.retain(|key| known.contains(key.terminal.as_str()));
+        }
+        Ok(keys)
+    }
+
+    async fn change_keys(
+        &self,
+        terminals: &[TerminalId],
+        change: KeyChange,
+        at: i64,
+    ) -> Result<u32, StoreError> {
+        let sight = self.sight()?;
+        sight.broad("keys")?;
+        for terminal in terminals {
+            drop(sight.terminal(terminal).await?);
+        }
+        let action = match &change {
+            KeyChange::Revoke => "key.revoke",
+            KeyChange::Restore => "key.restore",
+            KeyChange::Renew => "key.renew",
+            KeyChange::Offer { .. } | KeyChange::Use(_) => {
+                return Err(out_of_reach("a terminal's own doing", &"key"));
+            }
+        };
+        let changed = self.inner.change_keys(terminals, change, at).await?;
+        let names: Vec<&str> = terminals.iter().map(TerminalId::as_str).collect();
+        let after = json!({ "terminals": names, "changed": changed });
+        self.record(action, &told::many(&names), &Value::Null, &after)
+            .await?;
+        Ok(changed)
+    }
+
+    async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError> {
+        let sight = self.sight()?;
+        match &filter.terminal {
+            Some(terminal) => drop(sight.terminal(terminal).await?),
+            None => sight.broad("incidents")?,
+        }
+        let mut incidents = self.inner.incidents(filter).await?;
+        if filter.terminal.is_none()
+            && let Some(known) = sight.known_terminals().await?
+        {
+            incidents.retain(|one| known.contains(one.terminal.as_str()));
+        }
+        Ok(incidents)
+    }
+
+    async fn export(&self, pages: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError> {
+        self.sight()?.whole("export")?;
+        self.inner.export(pages).await
+    }
+
+    /// A restore is recorded as a whole, not page by page.
+    async fn take_in(&self, page: Vec<Record>) -> Result<(), StoreError> {
+        self.sight()?.whole("import")?;
+        self.inner.take_in(page).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

@@ -1,0 +1,150 @@
+//! Who somebody is, and what they did: logins, sessions, tokens, set-up links, the administration of accounts, and the
+//! audit log.
+//!
+//! # Layout
+//! - [`Who`]: the acting person or program; fronts find out once a request and say so by [`acting`].
+//! - [`Access`]: proves who somebody is (`login`), and keeps accounts and tokens (`accounts`).
+//! - [`Gate`]: finds who a request is from.
+//! - [`guarded`]: a store that shows each acting person only their part of the country, and records every change.
+//! - [`verify`]: finds any edit or gap of the log.
+//!
+//! Not responsible for what a role may do (`domain::access`), nor for pages, headers and status codes (fronts).
+
+mod accounts;
+mod audit;
+mod gate;
+mod guarded;
+mod login;
+mod passwords;
+mod rate;
+mod secret;
+mod who;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub use self::{
+    accounts::{AccountChange, MAX_TOKEN_DAYS, SetUp},
+    audit::{Verified, csv, verify},
+    gate::Gate,
+    guarded::guarded,
+    login::{LoggedIn, Refused, SESSION_IDLE, SESSION_LONGEST},
+    who::{Reach, Who, acting, acting_widely, current, may},
+};
+use self::{passwords::Passwords, rate::Failures};
+use crate::{
+    clock::SharedClock,
+    store::{Entry, Recorded, SharedStore, Store, StoreError},
+};
+
+/// Why an account can't be had or changed. Shown to people, so in Chinese.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The store's.
+    #[error("数据库未能完成操作")]
+    Store(#[from] StoreError),
+    /// There is one of this name.
+    #[error("“{0}”已经存在,请换一个名称")]
+    Taken(String),
+    /// There is none of this name.
+    #[error("没有名为“{0}”的账号或令牌")]
+    Unknown(String),
+    /// What was asked for is not allowed.
+    #[error("{0}")]
+    Unfit(String),
+    /// The link is used up, taken back or too old.
+    #[error("链接无效:可能已使用、已过期或被新的链接取代,请向管理员索取新的链接")]
+    Link,
+    /// Too many passwords are being checked.
+    #[error("系统正忙,请稍后重试")]
+    Busy,
+    /// Another change came in between.
+    #[error("账号刚被别人更改,请重试")]
+    Changed,
+}
+
+/// Proves who somebody is, and keeps accounts.
+#[derive(Debug)]
+pub struct Access {
+    store: SharedStore,
+    clock: SharedClock,
+    passwords: Passwords,
+    failures: Failures,
+}
+
+impl Access {
+    /// On the store itself, not on a [`guarded`] one.
+    #[must_use]
+    pub fn new(store: SharedStore, clock: SharedClock) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            clock,
+            passwords: Passwords::default(),
+            failures: Failures::default(),
+        })
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn second(&self) -> i64 {
+        self.now().as_second()
+    }
+
+    /// Records what the acting person did.
+    ///
+    /// # Errors
+    /// The store's: what was done is then not in the log, and whoever did it must hear so.
+    pub async fn record(
+        &self,
+        action: &str,
+        target: &str,
+        before: &serde_json::Value,
+        after: &serde_json::Value,
+    ) -> Result<Recorded, StoreError> {
+        let entry = entry(self.second(), action, target, before, after);
+        self.store.record(&entry).await
+    }
+}
+
+/// Records what the acting person did with the store as a whole, such as a backup.
+///
+/// # Errors
+/// The store's.
+pub async fn record(
+    store: &dyn Store,
+    at: i64,
+    action: &str,
+    target: &str,
+) -> Result<Recorded, StoreError> {
+    let nothing = serde_json::Value::Null;
+    store
+        .record(&entry(at, action, target, &nothing, &nothing))
+        .await
+}
+
+/// An entry of what the acting person did; nulls stand for nothing.
+fn entry(
+    at: i64,
+    action: &str,
+    target: &str,
+    before: &serde_json::Value,
+    after: &serde_json::Value,
+) -> Entry {
+    let said = |value: &serde_json::Value| match value {
+        serde_json::Value::Null => String::new(),
+        value => value.to_string(),
+    };
+    let who = current().unwrap_or_else(Who::service);
+    Entry {
+        at,
+        who: who.name().to_owned(),
+        origin: who.origin().to_owned(),
+        action: action.to_owned(),
+        target: target.chars().take(200).collect(),
+        before: said(before),
+        after: said(after),
+    }
+}
