@@ -83,8 +83,13 @@ pub async fn load_again(store: &dyn Store, before: &Loaded) -> Result<Loaded, Ev
         exclusions: store.exclusions(run.id).await?,
         ..before.inputs.clone()
     };
+    let (was, is) = (&before.inputs.exclusions, &inputs.exclusions);
+    let changed = was.iter().filter(|one| !is.contains(one));
+    let changed = changed.chain(is.iter().filter(|one| !was.contains(one)));
+    let excluded = changed.map(|one| one.exclusion.terminal.clone()).collect();
+    let before = before.results.clone();
     blocking(move || {
-        let results = Results::of(&inputs);
+        let results = Results::again(&inputs, &before, &excluded);
         Ok(Loaded {
             run,
             inputs,

@@ -3,7 +3,7 @@
 //! Pure, and the only way to points: a draft, a freeze, a verification and a what-if all come through here. Their JSON is a
 //! contract with frozen runs: a field that comes later has a default, and one that is not known is passed over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{
     domain::{
-        ids::SchoolCode,
+        ids::{SchoolCode, TerminalId},
         monitoring::{self, Candidate, CountyScores},
         rubric::{self, Points, SchoolEvidence, ScoreSheet},
-        usage::{self, Fraction},
+        usage::{self, Due, Fraction, Minutes},
     },
     store::ContentDigest,
 };
@@ -89,8 +89,19 @@ impl Results {
     /// Scores every school of a run.
     #[must_use]
     pub fn of(inputs: &Inputs) -> Self {
-        let counted = counted(inputs);
-        let scores = county(inputs, &counted);
+        Self::from_counted(inputs, &counted(inputs))
+    }
+
+    /// Scores every school once more where evidence, the rubric, or exclusions of these terminals alone are others than in
+    /// `before`: what schools' terminals come to is taken from there, which is by far the most of the work.
+    #[must_use]
+    pub(super) fn again(inputs: &Inputs, before: &Self, excluded: &BTreeSet<TerminalId>) -> Self {
+        let counted = counted_again(inputs, before, excluded);
+        Self::from_counted(inputs, &counted)
+    }
+
+    fn from_counted(inputs: &Inputs, counted: &[Counted]) -> Self {
+        let scores = county(inputs, counted);
         let watch = watch(inputs, &scores);
         let by_school: HashMap<&SchoolCode, &monitoring::Score> = scores
             .schools
@@ -101,7 +112,7 @@ impl Results {
         let schools = inputs
             .schools
             .iter()
-            .zip(&counted)
+            .zip(counted)
             .filter_map(|(school, counted)| {
                 let score = by_school.get(&school.code)?;
                 let evidence = inputs.evidence.get(&school.code).unwrap_or(&nothing);
@@ -177,6 +188,47 @@ fn counted(inputs: &Inputs) -> Vec<Counted> {
         count(&inputs.calendar.calendar, school.stage, minutes, &excluded)
     };
     inputs.schools.iter().map(of).collect()
+}
+
+fn counted_again(
+    inputs: &Inputs,
+    before: &Results,
+    excluded: &BTreeSet<TerminalId>,
+) -> Vec<Counted> {
+    let every = Excluded::new(&inputs.exclusions);
+    let nothing = SchoolMinutes::default();
+    let known: HashMap<&SchoolCode, &MonitoringResult> = before
+        .schools
+        .iter()
+        .map(|one| (&one.school.code, &one.monitoring))
+        .collect();
+    let of = |school: &SchoolFacts| {
+        let minutes = inputs.minutes.get(&school.code).unwrap_or(&nothing);
+        let touched = excluded.iter().any(|id| minutes.terminals.contains_key(id));
+        match known.get(&school.code) {
+            Some(known) if !touched => Counted::from(*known),
+            _ => count(&inputs.calendar.calendar, school.stage, minutes, &every),
+        }
+    };
+    inputs.schools.iter().map(of).collect()
+}
+
+impl From<&MonitoringResult> for Counted {
+    fn from(known: &MonitoringResult) -> Self {
+        Self {
+            minutes: Minutes {
+                counted: known.counted,
+                lessons_taught: known.lessons_taught,
+                ..Minutes::default()
+            },
+            due: Due {
+                service_days: known.service_days,
+                lessons: known.lessons,
+            },
+            terminals: known.terminals,
+            counting: known.counting_terminals,
+        }
+    }
 }
 
 fn county(inputs: &Inputs, counted: &[Counted]) -> CountyScores {

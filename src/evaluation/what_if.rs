@@ -78,8 +78,10 @@ pub async fn what_if(
 pub async fn what_if_of(loaded: Arc<Loaded>, changes: Changes) -> Result<WhatIf, EvaluationError> {
     blocking(move || {
         let mut inputs = loaded.inputs.clone();
+        let excluded = changes.exclude.iter();
+        let excluded = excluded.map(|one| one.terminal.clone()).collect();
         apply(&mut inputs, changes)?;
-        let after = Results::of(&inputs);
+        let after = Results::again(&inputs, &loaded.results, &excluded);
         let shown = |highest: Fraction| display(highest);
         Ok(WhatIf {
             schools: differences(&loaded.results, &after),

@@ -17,7 +17,7 @@ use classpulse::{
     evaluation::{
         Changes, Entered, Entry, EvaluationError, Excluded, Freezing, InputDifference,
         NewEvaluation, Results, Verification, compare, create, enter, explain, freeze, inputs_of,
-        list_evidence, list_exclusions, load, verify, what_if,
+        list_evidence, list_exclusions, load, load_again, verify, what_if,
     },
     query,
     retention::expire,
@@ -587,6 +587,30 @@ async fn a_what_if_says_what_a_real_run_would() {
         let error = what_if(store, third, turned(id, word)).await.unwrap_err();
         assert!(matches!(error, EvaluationError::Reading(_)), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_is_read_again_as_far_as_it_changed() {
+    let Kept { store, .. } = &filled().await;
+    let run = draft(store, "first").await;
+    let before = load(store, run).await.unwrap();
+    enter(store, run, None, vec![yes(2, "1.1.2")])
+        .await
+        .unwrap();
+    let excluded = store.add_exclusion(run, exclusion(3, 0, 2)).await.unwrap();
+    let again = load_again(store, &before).await.unwrap();
+    let fresh = load(store, run).await.unwrap();
+    assert_eq!((&again.run, &again.results), (&fresh.run, &fresh.results));
+    assert_ne!(average(&again.results, 2), average(&before.results, 2));
+    store.remove_exclusion(run, excluded).await.unwrap();
+    let back = load_again(store, &again).await.unwrap();
+    assert_eq!(back.results, load(store, run).await.unwrap().results);
+    assert_eq!(average(&back.results, 2), average(&before.results, 2));
+    // Whoever froze it meanwhile decided.
+    freeze(store, run, freezing()).await.unwrap();
+    let frozen = load_again(store, &back).await.unwrap();
+    assert!(frozen.run.frozen().is_some());
+    assert_eq!(frozen.results, load(store, run).await.unwrap().results);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

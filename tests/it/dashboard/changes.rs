@@ -9,6 +9,26 @@ use super::{
 };
 use crate::support::{JUNIOR, PRIMARY, school, terminal};
 
+/// Every address that changes something.
+const FORMS: [&str; 16] = [
+    "/quality/replay",
+    "/quality/approve",
+    "/settings/import",
+    "/settings/calendar",
+    "/settings/codes",
+    "/settings/codes/revoke",
+    "/settings/move",
+    "/settings/retire",
+    "/runs",
+    "/runs/1/discard",
+    "/runs/1/workbook",
+    "/runs/1/schools/2123000001/evidence",
+    "/runs/1/exclusions",
+    "/runs/1/exclusions/remove",
+    "/runs/1/freeze",
+    "/rubric",
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_appears_on_the_wall_without_a_reload() {
     let _alone = BROWSERS.lock().await;
@@ -248,6 +268,15 @@ async fn a_stranger_changes_nothing() {
     }
     let waiting = morning.app.store.terminal(&terminal("W-1")).await.unwrap();
     assert!(waiting.unwrap().placements.is_empty());
+    // Nor by any other form.
+    for path in FORMS {
+        let request = format!(
+            "POST {path} HTTP/1.0\r\nHost: {host}\r\nOrigin: http://evil.example\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n"
+        );
+        let (status, ..) = morning.ask(request).await;
+        assert_eq!(status, 403, "{path}");
+    }
     let (status, ..) = morning.ask(post(&host, &own)).await;
     assert_eq!(status, 303);
     // A page by another name offers no forms that would be refused.
