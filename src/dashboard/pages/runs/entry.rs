@@ -17,6 +17,7 @@ use super::{Tab, differences, draft, opened, rubric::most, school_code, school_p
 use crate::{
     dashboard::{Context, failure::Failure, filters::Filters, form as forms, guard, text},
     domain::{
+        access::Permission,
         ids::SchoolCode,
         rubric::{
             Field, FieldKind, Item, ItemEvidence, SchoolEvidence, Value,
@@ -63,7 +64,7 @@ pub(in crate::dashboard) async fn page(
         known: form.evidence.get(&code).unwrap_or(&nothing),
         typed: None,
         faults: BTreeMap::new(),
-        may: guard::allowed(at.parts.actions, &headers) && run.frozen().is_none(),
+        may: guard::may(&at, &headers, Permission::EnterEvidence) && run.frozen().is_none(),
         at: &at,
     };
     let told = html! {

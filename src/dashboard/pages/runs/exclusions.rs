@@ -19,7 +19,10 @@ use crate::{
         table::{Cell, Column, Table, answer},
         text,
     },
-    domain::ids::{CountyCode, TerminalId},
+    domain::{
+        access::Permission,
+        ids::{CountyCode, TerminalId},
+    },
     evaluation,
     store::{Exclusion, KeptExclusion, Run},
 };
@@ -43,7 +46,7 @@ pub(in crate::dashboard) async fn page(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let run = opened(&at, &run).await?;
-    let may = guard::allowed(at.parts.actions, &headers) && run.frozen().is_none();
+    let may = guard::may(&at, &headers, Permission::ManageRuns) && run.frozen().is_none();
     let found = evaluation::list_exclusions(at.store(), run.id).await?;
     let table = table(&run, &found, &at, may);
     answer(&filters, &[&table], &format!("考核{}", run.id), || {

@@ -18,6 +18,7 @@ use crate::{
         form, guard,
         table::{Table, answer},
     },
+    domain::access::Permission,
     evaluation::{self, EvaluationError, Freezing, Loaded},
     store::StoreError,
 };
@@ -29,7 +30,7 @@ pub(in crate::dashboard) async fn page(
     Query(filters): Query<Filters>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let may = guard::allowed(at.parts.actions, &headers);
+    let may = guard::may(&at, &headers, Permission::FreezeRuns);
     let run = opened(&at, &run).await?;
     draft(&run)?;
     let loaded = at.loaded(run).await?;

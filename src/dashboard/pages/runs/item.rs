@@ -7,7 +7,7 @@ use axum::{
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{Tab, mark, opened, school_code, school_page, tabs};
+use super::{Tab, mark, opened, school_page, seen_school, tabs};
 use crate::{
     dashboard::{
         Context,
@@ -38,7 +38,7 @@ pub(in crate::dashboard) async fn page(
     Query(filters): Query<Filters>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
-    let code = school_code(&code)?;
+    let code = seen_school(&at, &code).await?;
     let loaded = at.loaded(opened(&at, &run).await?).await?;
     let found = Explanation::of(&loaded, &code, &item)?;
     let here = format!("/runs/{}/schools/{code}/items/{item}", loaded.run.id);

@@ -22,6 +22,7 @@ use crate::{
         text,
     },
     domain::{
+        access::Permission,
         calendar::Term,
         rubric::{self, Rubric},
         usage::Period,
@@ -45,7 +46,7 @@ pub(in crate::dashboard) async fn page(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let may = guard::allowed(at.parts.actions, &headers);
+    let may = guard::may(&at, &headers, Permission::ManageRuns);
     let (counties, county) = filters.county(&at).await?;
     let runs = at.store().runs(&county.code).await?;
     let table = table(&runs, &at);

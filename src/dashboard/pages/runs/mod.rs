@@ -97,6 +97,13 @@ pub(in crate::dashboard) async fn opened(at: &Context, run: &str) -> Result<Run,
     Ok(at.store().run(id).await?)
 }
 
+/// The school of an address, which whoever asks must see: a run that was read for somebody else is kept for all.
+async fn seen_school(at: &Context, code: &str) -> Result<SchoolCode, Failure> {
+    let code = school_code(code)?;
+    drop(at.store().school(&code).await?);
+    Ok(code)
+}
+
 /// The school of an address.
 fn school_code(code: &str) -> Result<SchoolCode, Failure> {
     let unknown = |_error| StoreError::NotFound {

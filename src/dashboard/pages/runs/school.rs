@@ -6,7 +6,7 @@ use axum::{
 };
 use maud::{Markup, html};
 
-use super::{Tab, mark, opened, rubric::most, school_code, school_page, tabs};
+use super::{Tab, mark, opened, rubric::most, school_page, seen_school, tabs};
 use crate::{
     dashboard::{
         Context,
@@ -26,7 +26,7 @@ pub(in crate::dashboard) async fn page(
     Path((run, code)): Path<(String, String)>,
     Query(filters): Query<Filters>,
 ) -> Result<Response, Failure> {
-    let code = school_code(&code)?;
+    let code = seen_school(&at, &code).await?;
     let loaded = at.loaded(opened(&at, &run).await?).await?;
     let found = loaded.results.school(&code);
     let found = found.ok_or_else(|| EvaluationError::Unknown {
