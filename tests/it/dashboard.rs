@@ -2,7 +2,7 @@
 //!
 //! Chromium comes from Debian (`deploy/test`). Nothing here waits for the clock: it stands still on a Tuesday morning.
 
-mod browser;
+pub(crate) mod browser;
 mod changes;
 mod county;
 mod figures;
@@ -14,15 +14,17 @@ use browser::Browser;
 use county::Morning;
 
 /// One browser at a time: each takes as much memory as a small service.
-static BROWSERS: Mutex<()> = Mutex::const_new(());
+pub(crate) static BROWSERS: Mutex<()> = Mutex::const_new(());
 
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 8] = [
     ("/", "逊克县总览"),
     ("/schools/2123000001", "甲小学"),
     ("/terminals/P-1", "终端 P-1"),
     ("/quality", "数据质量"),
     ("/wall", "逊克县班班通使用实况"),
     ("/settings", "设置"),
+    ("/settings/users", "用户"),
+    ("/audit", "操作记录"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
