@@ -5,7 +5,7 @@
 //! - [`Who`]: the acting person or program; fronts find out once a request and say so by [`acting`].
 //! - [`Access`]: proves who somebody is (`login`), and keeps accounts and tokens (`accounts`).
 //! - [`Gate`]: finds who a request is from.
-//! - [`guarded`]: a store that shows each acting person only their part of the country, and records every change.
+//! - [`guarded()`]: a store that shows each acting person only their part of the country, and records every change.
 //! - [`verify`]: finds any edit or gap of the log.
 //!
 //! Not responsible for what a role may do (`domain::access`), nor for pages, headers and status codes (fronts).
@@ -74,7 +74,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// On the store itself, not on a [`guarded`] one.
+    /// On the store itself, not on a [`guarded()`] one.
     #[must_use]
     pub fn new(store: SharedStore, clock: SharedClock) -> Arc<Self> {
         Arc::new(Self {

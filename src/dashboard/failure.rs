@@ -196,7 +196,16 @@ impl IntoResponse for Failure {
         let page = layout::Page::plain(match &self {
             _ if status == StatusCode::NOT_FOUND => "没有找到",
             Self::NotLoggedIn => "请先登录",
-            Self::Role(..) | Self::Narrow => "没有权限",
+            _ if matches!(
+                self,
+                Self::Role(..)
+                    | Self::Narrow
+                    | Self::Query(QueryError::Store(StoreError::OutOfReach { .. }))
+                    | Self::Store(StoreError::OutOfReach { .. })
+            ) =>
+            {
+                "没有权限"
+            }
             _ => "暂时无法显示",
         });
         let content = html! {

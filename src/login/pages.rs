@@ -27,6 +27,14 @@ fn password(name: &str, label: &str, complete: &str) -> Markup {
     }
 }
 
+/// The name that goes with a new password, for whatever keeps passwords.
+fn known(login: &str) -> Markup {
+    html! {
+        input.unseen type="text" name="username" value=(login) readonly autocomplete="username" tabindex="-1"
+            aria-hidden="true";
+    }
+}
+
 fn rules() -> Markup {
     html! {
         p.note {
@@ -66,6 +74,7 @@ pub(super) fn account(who: &Who, good: Option<&str>, bad: Option<&str>) -> Html<
             h2 #password { "更改密码" }
             (told(good, bad))
             form.stacked method="post" action="/account" {
+                (known(who.name()))
                 (password("old", "原密码", "current-password"))
                 (password("new", "新密码", "new-password"))
                 (password("again", "再输一次新密码", "new-password"))
@@ -92,7 +101,7 @@ pub(super) fn setup(login: Option<&Login>, name: &str, bad: Option<&str>) -> Htm
         section.card.narrow {
             (told(None, bad))
             form.stacked method="post" {
-                @if login.is_none() {
+                @if let Some(login) = login { (known(login.as_str())) } @else {
                     label { "登录名(小写字母、数字,不要用真实姓名)"
                         input type="text" name="login" value=(name) required autofocus autocomplete="username"
                             autocapitalize="none" spellcheck="false" minlength="2" maxlength="32";

@@ -3,7 +3,7 @@
 //! Chromium comes from Debian (`deploy/test`). Nothing here waits for the clock: it stands still on a Tuesday morning.
 
 mod access;
-mod browser;
+pub(crate) mod browser;
 mod changes;
 mod county;
 mod figures;
@@ -18,9 +18,9 @@ use browser::Browser;
 use county::Morning;
 
 /// One browser at a time: each takes as much memory as a small service.
-static BROWSERS: Mutex<()> = Mutex::const_new(());
+pub(crate) static BROWSERS: Mutex<()> = Mutex::const_new(());
 
-const PAGES: [(&str, &str); 17] = [
+const PAGES: [(&str, &str); 19] = [
     ("/", "逊克县总览"),
     ("/schools/2123000001", "甲小学"),
     ("/terminals/P-1", "终端 P-1"),
@@ -41,6 +41,8 @@ const PAGES: [(&str, &str); 17] = [
         "/rubric",
         "逊克县中小学教育信息化管理与应用工作考核评估细则(试行)",
     ),
+    ("/settings/users", "用户"),
+    ("/audit", "操作记录"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,9 @@ use crate::{
 /// Most entries on the page; an export has more.
 const SHOWN: u32 = 500;
 
+/// Characters of one side of a change that are shown at once.
+const BRIEF: usize = 100;
+
 /// Days that the page shows unless asked otherwise.
 const DAYS: i64 = 7;
 
@@ -173,14 +176,25 @@ fn content(
     }
 }
 
+/// One side of a change; a long one is opened by whoever wants it.
+fn side(text: &str) -> Markup {
+    match text.char_indices().nth(BRIEF) {
+        None => html! { small.side { (text) } },
+        Some((end, _)) => html! {
+            details.side {
+                summary { small { (text[..end]) "…" } }
+                small { (text) }
+            }
+        },
+    }
+}
+
 fn table(found: &[Recorded], at: &Context) -> Table {
     let row = |one: &Recorded| {
         let entry = &one.entry;
-        let change = match (entry.before.as_str(), entry.after.as_str()) {
-            ("", "") => html! {},
-            ("", after) => html! { small { (after) } },
-            (before, "") => html! { small { "原:" (before) } },
-            (before, after) => html! { small { "原:" (before) br; "现:" (after) } },
+        let change = html! {
+            @if !entry.before.is_empty() { div { "原:" (side(&entry.before)) } }
+            @if !entry.after.is_empty() { div { (side(&entry.after)) } }
         };
         vec![
             one.number.to_string().into(),
