@@ -16,7 +16,7 @@ use rumqttc::{
 };
 use rustls::ClientConfig;
 
-use crate::{run::chain, tls};
+use crate::{chain::chain, tls, tls::Dates};
 
 /// The broker hears something at least so often. Reports come each minute and keep routers' tables awake; pings come all
 /// the same, at 160 bytes each, and should be rare. A connection that is dead is noticed by a report that is not answered:
@@ -56,7 +56,7 @@ pub enum Trust {
 #[derive(Debug, Clone)]
 pub struct Unread {
     file: PathBuf,
-    vouched: fn() -> bool,
+    dates: Dates,
     why: String,
 }
 
@@ -69,15 +69,14 @@ impl Unread {
 }
 
 impl Trust {
-    /// By certificates of the authority in this PEM file, which is read now. `vouched` says whether the system's clock can
-    /// be trusted.
+    /// By certificates of the authority in this PEM file, which is read now.
     #[must_use]
-    pub fn pinned(file: &Path, vouched: fn() -> bool) -> Self {
-        match tls::client(file, vouched) {
+    pub fn pinned(file: &Path, dates: Dates) -> Self {
+        match tls::client(file, dates) {
             Ok(tls) => Self::Authority(tls),
             Err(error) => Self::Broken(Unread {
                 file: file.to_owned(),
-                vouched,
+                dates,
                 why: chain(&error),
             }),
         }
@@ -108,7 +107,7 @@ impl Access {
     /// [`Hitch::Away`] where it still can't be used.
     pub fn ready(&mut self) -> Result<(), Hitch> {
         if let Trust::Broken(unread) = &self.trust {
-            self.trust = Trust::pinned(&unread.file, unread.vouched);
+            self.trust = Trust::pinned(&unread.file, unread.dates);
         }
         self.recognises().map(drop)
     }

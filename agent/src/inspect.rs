@@ -3,10 +3,9 @@
 use std::process::ExitCode;
 
 use classpulse_agent::{
+    chain::chain,
     config::{Config, ConfigError},
-    doctor,
-    run::{self, chain},
-    status,
+    doctor, run, status,
 };
 
 pub(crate) fn status(config: &Config, json: bool) -> ExitCode {

@@ -48,6 +48,9 @@ pub struct InstallOptions {
     /// The county's certificate authority (PEM): copied, and from then on the only one that is trusted.
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    /// Speak in plain text, which everybody on the way can read and change. For a server in a network of its own.
+    #[arg(long, conflicts_with = "ca")]
+    pub plain: bool,
     /// The room, such as "三年级(2)班".
     #[arg(long)]
     pub room: Option<String>,
@@ -147,8 +150,11 @@ pub fn configuration(
         ("journal", options.journal.as_deref().map(path)),
         ("history", options.history.map(|yes| yes.to_string())),
     ];
-    read(existing)?;
+    let before = read(existing)?;
     let mut lines: Vec<String> = existing.lines().map(str::to_owned).collect();
+    if options.plain {
+        lines.retain(|line| !is_about(line, "ca_file"));
+    }
     for (key, value) in said {
         let Some(value) = value else { continue };
         let line = format!("{key} = {value}");
@@ -158,7 +164,15 @@ pub fn configuration(
         }
     }
     let new = lines.join("\n") + "\n";
-    if !read(&new)?.contains_key("server") {
+    let after = read(&new)?;
+    if !options.plain && turns_plain(&before, &after) {
+        return Err(InstallError::Option {
+            key: "ca",
+            problem: "say --ca FILE, the county's certificate authority; or --plain, and everybody on the way can read and change what is said / 请用 --ca 指定根证书文件;确要明文传输请加 --plain"
+                .to_owned(),
+        });
+    }
+    if !after.contains_key("server") {
         return Err(InstallError::Option {
             key: "server",
             problem: "say --server HOST:PORT".to_owned(),
@@ -166,6 +180,19 @@ pub fn configuration(
     }
     Config::parse(&new, &config::default_file()).map_err(InstallError::Configuration)?;
     Ok(new)
+}
+
+/// Whether a new server on another machine would be spoken to in plain text. What was so before was said then.
+fn turns_plain(before: &toml::Table, after: &toml::Table) -> bool {
+    let server = after.get("server").and_then(toml::Value::as_str);
+    let host = server.and_then(|server| Some(server.rsplit_once(':')?.0));
+    let own = host.is_some_and(|host| {
+        let host = host.trim_matches(['[', ']']);
+        let loopback = |host: std::net::IpAddr| host.is_loopback();
+        host == "localhost" || host.parse().is_ok_and(loopback)
+    });
+    let new = before.get("server") != after.get("server") || before.contains_key("ca_file");
+    server.is_some() && new && !own && !after.contains_key("ca_file")
 }
 
 /// A journal's file and what the agent keeps beside it under the same name with an ending.

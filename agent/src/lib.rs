@@ -8,12 +8,15 @@
 //! - [`publish`]: the driver. [`link`]: keeps its MQTT connection. [`access`]: the way to the server. [`tls`]: who it is.
 //! - [`identity`]: who this machine is. [`hardware`]: what it is. [`enrol`]: how it becomes a terminal.
 //! - [`status`]: how the agent is. [`doctor`]: what is wrong, and the mend.
+//! - [`mod@chain`]: an error and its causes in one line.
 //! - [`config`]: one small file, environment, flags. [`run`]: puts all of it together.
 //! - [`install`]: makes a machine a terminal. [`history`]: when it was on before that.
 //! - `service_windows`: the same under Windows's service manager, with its log in [`log_file`] and all in `folders`.
+//! - [`watchdog`]: an end that comes in any case.
 //! - `win32`: what Windows is asked, and the only place where that is unsafe.
 
 pub mod access;
+pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod core;
@@ -38,5 +41,6 @@ pub mod sense;
 pub mod service_windows;
 pub mod status;
 pub mod tls;
+pub mod watchdog;
 #[cfg(windows)]
 pub mod win32;

@@ -64,6 +64,9 @@ pub struct Signs {
     /// Sources that this session does not have, by the names in [`lack`].
     #[prost(string, repeated, tag = "4")]
     pub missing: Vec<String>,
+    /// Nobody can see the screen: the session is locked, or a screen saver lies over it.
+    #[prost(bool, tag = "5")]
+    pub away: bool,
 }
 
 /// The latest word of every session's helper. Cheap to clone; clones share.
@@ -122,6 +125,17 @@ impl Feed {
         let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |word: &&Word| mono_ms.saturating_sub(word.at_ms) <= FRESH_MS;
         words.values().filter(fresh).count()
+    }
+
+    /// Whether all sessions that speak now say that nobody can see their screen; false where none speaks.
+    #[must_use]
+    pub fn all_away(&self, mono_ms: u64) -> bool {
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fresh = words
+            .values()
+            .filter(|word| mono_ms.saturating_sub(word.at_ms) <= FRESH_MS)
+            .peekable();
+        fresh.peek().is_some() && fresh.all(|word| word.signs.away)
     }
 
     /// What the sessions that speak now do not have, each named once.

@@ -9,17 +9,23 @@ mod setup;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand};
 use classpulse_agent::{
+    chain::chain,
     config::{Config, ConfigError, LogFormat, Settings},
     install::{InstallOptions, UninstallOptions},
     publish::SaveNow,
-    run::{self, chain},
+    run,
+    watchdog::Watchdog,
 };
 use tokio::sync::watch;
 use tracing::{error, info, warn};
+
+/// From the word to stop to the end, whatever hangs.
+const LONGEST_END: Duration = Duration::from_millis(1_900);
 
 /// Classpulse agent: senses how long this classroom terminal is on and used, and reports it.
 ///
@@ -176,6 +182,10 @@ async fn sense_and_report(config: Config) -> ExitCode {
     let second_signal = async {
         stop_signal().await;
         info!("stopping");
+        Watchdog::default().arm(LONGEST_END, || {
+            eprintln!("classpulse-agent: ended without its last words: the disk hangs");
+            std::process::exit(1)
+        });
         stop.send_replace(true);
         stop_signal().await;
     };

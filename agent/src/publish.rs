@@ -109,12 +109,12 @@ pub async fn run(
         tokio::select! {
             _ = ticks.tick() => {
                 let now = clock.now();
-                if options.save_now.has_woken() {
-                    driver.core.woken();
-                }
+                driver.hear_of_sleep(&options.save_now);
                 driver.core.observe(now, sense.observe(now.mono_ms, now.wall_ms));
             }
             event = events.recv() => if let Some(event) = event {
+                // Before an answer says any time.
+                driver.hear_of_sleep(&options.save_now);
                 driver.handle(clock.now(), event);
             } else {
                 error!("the connection's task has ended by itself");
@@ -234,6 +234,12 @@ impl Driver<'_> {
                 debug!(sequences = ?ack.sequences, "acknowledged");
                 self.core.acknowledged(now, &ack);
             }
+        }
+    }
+
+    fn hear_of_sleep(&mut self, save_now: &SaveNow) {
+        if save_now.has_woken() {
+            self.core.woken();
         }
     }
 

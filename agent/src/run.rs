@@ -10,9 +10,10 @@ use tracing::{info, warn};
 
 use crate::{
     access::{Access, Trust},
+    chain::chain,
     clock::{Clock as _, SystemClock, hardware_ms},
     config::{Config, ConfigError},
-    core::{Core, CoreConfig, Now, Seen},
+    core::{BEGINNING_MS, Core, CoreConfig, Now, Seen},
     enrol::{Application, EnrolError},
     hardware,
     identity::{Beginning, Identity, IdentityFile},
@@ -21,6 +22,7 @@ use crate::{
     local::{Feed, Hub, StatusBoard, carrier, serve},
     publish::{self, Options, SaveNow},
     sense::{Sense as _, machine},
+    tls::Dates,
 };
 
 /// Between two tries to listen for local helpers.
@@ -52,7 +54,6 @@ pub async fn run(
 ) -> Result<Vec<Seen>, RunError> {
     let boot = machine::boot_id().map_err(RunError::BootId)?;
     let mut clock = SystemClock;
-    let access = access(&config);
     let mut journal = FileJournal::new(config.journal.clone());
     let who = Who::find(&config, &journal)?;
     let loaded = if who.own_journal {
@@ -65,6 +66,8 @@ pub async fn run(
         warn!(trouble = chain(trouble), "the journal was not whole");
         found.push(chain(trouble));
     }
+    let known_ms = loaded.state.as_ref().map_or(0, |state| state.known_ms);
+    let access = access(&config, known_ms);
     let board = StatusBoard::default();
     let feed = Feed::default();
     let hub = Hub {
@@ -123,13 +126,17 @@ pub async fn run(
 }
 
 /// The way to the server, as configured. Where its authority's file can't be used, nothing is sent in plain text
-/// instead, and each attempt to connect reads it again.
+/// instead, and each attempt to connect reads it again. `known_ms` is the last known time, Unix ms; 0 where none is.
 #[must_use]
-pub fn access(config: &Config) -> Access {
-    let vouched = || SystemClock.now().wall_synced;
+pub fn access(config: &Config, known_ms: i64) -> Access {
+    let since_ms = known_ms.max(BEGINNING_MS);
+    let dates = Dates {
+        vouched: || SystemClock.now().wall_synced,
+        since: u64::try_from(since_ms / 1_000).unwrap_or(0),
+    };
     let trust = match config.ca_file.as_deref() {
         None => Trust::Plain,
-        Some(file) => Trust::pinned(file, vouched),
+        Some(file) => Trust::pinned(file, dates),
     };
     Access {
         host: config.host.clone(),
@@ -177,7 +184,7 @@ pub async fn enrol(config: &Config) -> Result<Identity, EnrolNowError> {
     if config.terminal.is_some() {
         return Err(EnrolNowError::Named);
     }
-    let access = access(config);
+    let access = access(config, 0);
     if let Trust::Broken(unread) = &access.trust {
         return Err(EnrolNowError::Trust(unread.why().to_owned()));
     }
@@ -301,14 +308,4 @@ async fn listen(at: &Path, hub: Hub) -> Infallible {
         }
         tokio::time::sleep(LISTEN_AGAIN).await;
     }
-}
-
-/// An error and its causes in one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

@@ -30,11 +30,13 @@ pub mod helpers;
 mod process;
 
 use crate::{
+    chain::chain,
     config::{Config, LogFormat, Settings},
     folders::Folders,
     log_file::{LARGEST, LogFile},
     publish::SaveNow,
-    run::{self, chain},
+    run,
+    watchdog::Watchdog,
 };
 use helpers::{Helpers, Word};
 pub use process::only_one_in_session;
@@ -43,6 +45,8 @@ pub use process::only_one_in_session;
 pub const NAME: &str = "ClasspulseAgent";
 /// From the word to stop to the end: no shutdown waits longer for the agent. What was not sent is in the journal.
 const LAST_WORDS: Duration = Duration::from_millis(1_700);
+/// The same where a disk hangs, and with it everything but the thread that ends it.
+const LONGEST_END: Duration = Duration::from_millis(1_900);
 /// From the word that the machine is about to sleep to our answer, with which it may. It waits some seconds at most.
 const LAST_WRITE: Duration = Duration::from_millis(1_500);
 /// What the service manager allows between two words of ours.
@@ -58,6 +62,9 @@ pub enum ServiceError {
 
 /// The configuration file, for the entry that the service manager calls and tells nothing.
 static CONFIGURATION: OnceLock<PathBuf> = OnceLock::new();
+
+/// Where the service manager hears us, for the thread that ends what hangs.
+static STATUS: OnceLock<ServiceStatusHandle> = OnceLock::new();
 
 /// Becomes the service, until the service manager says stop.
 ///
@@ -88,11 +95,13 @@ fn serve(_arguments: Vec<OsString>) {
         stop,
         words: Mutex::new(tell),
         save_now: save_now.clone(),
+        watchdog: Watchdog::default(),
     };
     let handler = move |control| ears.hear(&control);
     let Ok(status) = service_control_handler::register(NAME, handler) else {
         return;
     };
+    STATUS.set(status).ok();
     say(status, ServiceState::StartPending, 0);
     let code = match work(status, stopped, told, save_now) {
         Ok(()) => 0,
@@ -106,12 +115,22 @@ struct Ears {
     stop: watch::Sender<bool>,
     words: Mutex<mpsc::Sender<Word>>,
     save_now: SaveNow,
+    watchdog: Watchdog,
+}
+
+/// The end, as far as the service manager is told, and then in fact.
+fn end_at_once() {
+    if let Some(status) = STATUS.get() {
+        say(*status, ServiceState::Stopped, 0);
+        std::process::exit(0);
+    }
 }
 
 impl Ears {
     fn hear(&self, control: &ServiceControl) -> ServiceControlHandlerResult {
         match control {
             ServiceControl::Stop | ServiceControl::Shutdown | ServiceControl::Preshutdown => {
+                self.watchdog.arm(LONGEST_END, end_at_once);
                 self.stop.send_replace(true);
             }
             ServiceControl::SessionChange(change) => {
@@ -286,6 +305,7 @@ mod tests {
             stop,
             words: Mutex::new(tell),
             save_now: SaveNow::default(),
+            watchdog: Watchdog::default(),
         };
         let save_now = ears.save_now.clone();
         let timed = |event| {

@@ -6,9 +6,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use classpulse_agent::{
+    chain::chain,
     helper,
     local::carrier,
-    run::chain,
     sense::desktop::{self, Desktop},
 };
 

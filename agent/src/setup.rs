@@ -5,8 +5,8 @@
 use std::process::ExitCode;
 
 use classpulse_agent::{
+    chain::chain,
     install::{self, InstallError, InstallOptions, UninstallOptions},
-    run::chain,
 };
 
 pub(crate) fn install(options: &InstallOptions) -> ExitCode {

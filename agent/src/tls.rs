@@ -24,6 +24,15 @@ const TIMES: usize = 6;
 /// One server, now and then another address of it.
 const SESSIONS: usize = 4;
 
+/// What is known of the time when a certificate's dates are judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Dates {
+    /// Whether the system's clock can be trusted.
+    pub vouched: fn() -> bool,
+    /// It is later than this, Unix seconds, whatever the system's clock says.
+    pub since: u64,
+}
+
 /// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -45,13 +54,12 @@ pub enum TlsError {
 }
 
 /// What a client needs to speak TLS with who holds a certificate of this authority (a PEM file, which is read now).
-/// `vouched` says whether the system's clock can be trusted.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
-pub fn client(authority: &Path, vouched: fn() -> bool) -> Result<Arc<ClientConfig>, TlsError> {
+pub fn client(authority: &Path, dates: Dates) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let pinned = pinned(authority, vouched, &provider)?;
+    let pinned = pinned(authority, dates, &provider)?;
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Versions)?
@@ -64,7 +72,7 @@ pub fn client(authority: &Path, vouched: fn() -> bool) -> Result<Arc<ClientConfi
 
 fn pinned(
     authority: &Path,
-    vouched: fn() -> bool,
+    dates: Dates,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Pinned, TlsError> {
     let file = || authority.to_owned();
@@ -83,15 +91,16 @@ fn pinned(
     let strict = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
         .map_err(TlsError::Verifier)?;
-    Ok(Pinned { strict, vouched })
+    Ok(Pinned { strict, dates })
 }
 
 /// The usual checks, chain and name. Only the dates are not judged by a clock that nobody vouches for: a terminal with a
-/// dead battery wakes in 1970, and it is this server that tells it the time.
+/// dead battery wakes in 1970, and it is this server that tells it the time. What ended before the last known time has
+/// ended, though: an old certificate, whose key may be known by now, is nobody's.
 #[derive(Debug)]
 struct Pinned {
     strict: Arc<WebPkiServerVerifier>,
-    vouched: fn() -> bool,
+    dates: Dates,
 }
 
 impl ServerCertVerifier for Pinned {
@@ -112,16 +121,17 @@ impl ServerCertVerifier for Pinned {
                 time,
             )
         };
-        let mut verdict = at(now);
-        if (self.vouched)() {
-            return verdict;
+        if (self.dates.vouched)() {
+            return at(now);
         }
+        let since = UnixTime::since_unix_epoch(Duration::from_secs(self.dates.since));
+        let mut verdict = at(now.max(since));
         // Some moment at which all of them hold; where there is none, what was wrong last.
         for _ in 0..TIMES {
             let Err(Error::InvalidCertificate(wrong)) = &verdict else {
                 break;
             };
-            let Some(better) = holds_at(wrong) else {
+            let Some(better) = holds_at(wrong).filter(|better| *better >= since) else {
                 break;
             };
             verdict = at(better);

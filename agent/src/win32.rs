@@ -33,7 +33,7 @@ use windows::{
             Com::{CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx},
             Pipes::GetNamedPipeClientSessionId,
             Power::{CallNtPowerInformation, SystemExecutionState},
-            SystemInformation::GetTickCount64,
+            SystemInformation::{GetSystemDirectoryW, GetTickCount64},
             WindowsProgramming::QueryUnbiasedInterruptTime,
         },
         UI::{
@@ -82,6 +82,17 @@ fn known_folder(id: u32) -> Option<PathBuf> {
     unsafe { SHGetFolderPathW(None, id, None, 0, &mut path) }.ok()?;
     let length = path.iter().position(|character| *character == 0)?;
     Some(OsString::from_wide(&path[..length]).into())
+}
+
+/// Where the system's own programs are, such as `C:\Windows\System32`.
+#[must_use]
+pub fn system_folder() -> Option<PathBuf> {
+    let mut path = [0; 260];
+    // SAFETY: it writes at most so many characters, and says how many.
+    let length = unsafe { GetSystemDirectoryW(Some(&mut path)) };
+    let length = usize::try_from(length).ok()?;
+    let path = path.get(..length).filter(|path| !path.is_empty())?;
+    Some(OsString::from_wide(path).into())
 }
 
 /// Where programs are, such as `C:\Program Files`.

@@ -194,6 +194,7 @@ pub(super) fn incident_mend(kind: Kind) -> &'static str {
         Kind::TwoMachines => "复制过系统盘:在其中一台上重新注册",
         Kind::EnrolledElsewhere => "核对机器现在所在学校,在终端表中登记调拨",
         Kind::MixedHardware => "核对更换过的部件,必要时重新注册",
+        Kind::EnrolledAgain => "确认重装或还原过系统;还原卡请把日志放到不还原的分区",
     }
 }
 

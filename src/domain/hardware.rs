@@ -90,10 +90,12 @@ impl Hardware {
         hardware
     }
 
-    /// How alike two machines are, if they can be the same one: two of the three kinds are equal; or one is, and no
-    /// other kind says otherwise. A part may have been replaced, but a disk moved to another board is no proof.
+    /// How alike this machine is to one that is known, if it can be that one: two of the three kinds are equal; or one
+    /// is, where the known one never told more, and no other kind says otherwise. A part may have been replaced, but a
+    /// disk moved to another board is no proof, and one mark alone is told too easily by somebody else.
     #[must_use]
-    pub fn likeness(&self, other: &Self) -> Option<Likeness> {
+    pub fn likeness(&self, known: &Self) -> Option<Likeness> {
+        let other = known;
         let one = |a: Option<Mark>, b: Option<Mark>| Some(a? == b?);
         let macs = (!self.macs.is_empty() && !other.macs.is_empty())
             .then(|| self.macs.iter().any(|mac| other.macs.contains(mac)));
@@ -109,7 +111,13 @@ impl Hardware {
                 .sum()
         };
         let (equal, different): (u8, u8) = (count(true), count(false));
-        let same = equal >= 2 || (equal == 1 && different == 0);
+        let told = [
+            known.board.is_some(),
+            known.disk.is_some(),
+            !known.macs.is_empty(),
+        ];
+        let tells_one = told.iter().filter(|told| **told).count() == 1;
+        let same = equal >= 2 || (equal == 1 && different == 0 && tells_one);
         same.then_some(Likeness {
             equal,
             different: Reverse(different),
@@ -145,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_is_known_by_two_of_three_or_by_all_that_is_told() {
+    fn a_machine_is_known_by_two_of_three_or_by_all_that_it_ever_told() {
         let known = hardware(1, 2, &[3, 4]);
         for (other, same) in [
             (hardware(1, 2, &[3, 4]), true),
@@ -155,14 +163,23 @@ mod tests {
             (hardware(1, 9, &[9]), false),
             (hardware(9, 2, &[9]), false), // the disk in another machine: a clone's best try
             (hardware(9, 9, &[3]), false),
-            (hardware(1, 0, &[]), true), // tells one kind only
-            (hardware(0, 0, &[4]), true),
+            (hardware(1, 2, &[]), true),
+            (hardware(1, 0, &[]), false), // one mark alone, of a machine that told three
+            (hardware(0, 0, &[4]), false),
             (hardware(1, 0, &[9]), false),
             (hardware(0, 0, &[]), false),
             (hardware(7, 8, &[9]), false),
         ] {
-            assert_eq!(known.likeness(&other).is_some(), same, "{other:?}");
-            assert_eq!(other.likeness(&known), known.likeness(&other));
+            assert_eq!(other.likeness(&known).is_some(), same, "{other:?}");
+        }
+        let known = hardware(1, 0, &[]);
+        for (other, same) in [
+            (hardware(1, 0, &[]), true),
+            (hardware(1, 2, &[3]), true), // told one kind only, and now more
+            (hardware(9, 2, &[3]), false),
+            (hardware(0, 2, &[]), false),
+        ] {
+            assert_eq!(other.likeness(&known).is_some(), same, "{other:?}");
         }
         let silent = Hardware::default();
         assert_eq!(silent.likeness(&silent), None);

@@ -35,6 +35,8 @@ pub enum Kind {
     EnrolledElsewhere,
     /// A machine that enrolled has marks of two terminals; it got the id of the one that it is more like.
     MixedHardware,
+    /// A machine that is known enrolled again and got a new key: its disk was restored, or somebody pretends to be it.
+    EnrolledAgain,
 }
 
 /// A text that is no kind of incident.
@@ -44,7 +46,7 @@ pub struct UnknownKind(String);
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AgentGap,
         Self::AgentStopped,
         Self::ClockSet,
@@ -56,6 +58,7 @@ impl Kind {
         Self::TwoMachines,
         Self::EnrolledElsewhere,
         Self::MixedHardware,
+        Self::EnrolledAgain,
     ];
 
     /// The stable key that is stored and shown to programs.
@@ -73,6 +76,7 @@ impl Kind {
             Self::TwoMachines => "two_machines",
             Self::EnrolledElsewhere => "enrolled_elsewhere",
             Self::MixedHardware => "mixed_hardware",
+            Self::EnrolledAgain => "enrolled_again",
         }
     }
 
@@ -146,8 +150,18 @@ impl Incident {
     /// That two machines speak under one identity: told once a day of UTC, which turns at eight in the Chinese morning.
     #[must_use]
     pub fn two_machines(terminal: TerminalId, at: i64) -> Self {
+        Self::once_a_day(terminal, Kind::TwoMachines, at)
+    }
+
+    /// That a known machine got a new key, as often a day as it may: a card may restore its disk at every boot.
+    #[must_use]
+    pub fn enrolled_again(terminal: TerminalId, at: i64) -> Self {
+        Self::once_a_day(terminal, Kind::EnrolledAgain, at)
+    }
+
+    fn once_a_day(terminal: TerminalId, kind: Kind, at: i64) -> Self {
         let day = u32::try_from(at.div_euclid(86_400)).unwrap_or(0);
-        Self::found(terminal, Kind::TwoMachines, day, at)
+        Self::found(terminal, kind, day, at)
     }
 
     /// What the service found itself.
@@ -203,6 +217,9 @@ impl Incident {
             }
             Kind::MixedHardware => {
                 format!("{at} 注册的机器同时带有两台终端的部件,已按较像的一台处理:请核对")
+            }
+            Kind::EnrolledAgain => {
+                format!("{at} 这台终端重新注册并换了密钥:如果没有重装或还原过系统,请核对")
             }
         }
     }
@@ -317,9 +334,14 @@ mod tests {
     }
 
     #[test]
-    fn two_machines_are_one_incident_a_day() {
+    fn what_recurs_is_one_incident_a_day() {
         let at = |at| Incident::two_machines("t".parse().unwrap(), at).number;
         assert_eq!(at(1_788_226_260), at(1_788_226_260 + 3_600));
         assert_ne!(at(1_788_226_260), at(1_788_226_260 + 86_400));
+        let again = Incident::enrolled_again("t".parse().unwrap(), 1_788_226_260);
+        assert_eq!(
+            (again.kind, again.number),
+            (Kind::EnrolledAgain, at(1_788_226_260))
+        );
     }
 }

@@ -117,6 +117,7 @@ impl Plan {
 
     /// Puts a case's conditions in the place of what was drawn.
     pub(super) fn under(&mut self, case: Case, random: &mut ChaCha8Rng) {
+        (self.sleep_clock, self.tells) = (SleepClock::Counts, false);
         (self.clock, self.jump) = match case.clock {
             Clock::Right => (HardwareClock::Right, None),
             Clock::Year1970 => (HardwareClock::Reset(0), None),

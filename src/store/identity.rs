@@ -219,8 +219,8 @@ pub(super) fn next_name<'a>(
         .map_err(|error| super::StoreError::Conflict(format!("{error}")))
 }
 
-/// What the bureau should see of an enrolment of a machine that was known: the registry does not see it in the code's
-/// school today, or it could be two terminals.
+/// What the bureau should see of an enrolment of a machine that was known: it has a new key, the registry does not see it
+/// in the code's school today, or it could be two terminals.
 pub(super) fn incidents_of(
     terminal: &TerminalId,
     placements: &[Placement],
@@ -236,7 +236,8 @@ pub(super) fn incidents_of(
     let found = |kind| Incident::found(terminal.clone(), kind, moment, enrolment.at);
     let elsewhere = (!here).then(|| found(Kind::EnrolledElsewhere));
     let mixed = mixed.then(|| found(Kind::MixedHardware));
-    elsewhere.into_iter().chain(mixed).collect()
+    let again = Incident::enrolled_again(terminal.clone(), enrolment.at);
+    elsewhere.into_iter().chain(mixed).chain([again]).collect()
 }
 
 /// Which incidents to list.

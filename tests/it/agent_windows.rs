@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::{
     agent_process::{held, logged, painted, until},
+    servers::mosquitto::{KEEPS, Mosquitto},
     support::{PATIENCE, Service, register},
 };
 
@@ -120,12 +121,33 @@ impl Windows {
         self.run(&[program.to_str().unwrap(), "session"])
     }
 
+    /// How many helpers the agent hears, as its status says.
+    fn helpers(&self, name: &str) -> u64 {
+        let program = made("target/dist/classpulse-agent.exe");
+        let answer = self
+            .command("wine")
+            .arg(program)
+            .args(["status", "--json", "--server", "127.0.0.1:9"])
+            .args(["--terminal", name, "--journal", &self.journal(name)])
+            .stdout(Stdio::piped())
+            .output()
+            .unwrap();
+        let status: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap_or_default();
+        let sources = status["agent"]["sensing"].as_array();
+        let session = sources.and_then(|all| all.iter().find(|one| one["source"] == "session"));
+        session.map_or(0, |one| one["count"].as_u64().unwrap_or(0))
+    }
+
+    /// As Windows names it.
+    fn journal(&self, name: &str) -> String {
+        let journal = self.folder.path().join(format!("{name}.journal"));
+        format!("Z:{}", journal.display()).replace('/', "\\")
+    }
+
     fn agent(&self, broker: SocketAddr, name: &str) -> Agent {
         let log = self.folder.path().join(format!("{name}.log"));
         let file = fs::OpenOptions::new().create(true).append(true).open(&log);
-        // As Windows names it.
-        let journal = self.folder.path().join(format!("{name}.journal"));
-        let journal = format!("Z:{}", journal.display()).replace('/', "\\");
+        let journal = self.journal(name);
         let child = self
             .command("wine")
             .arg(made("target/dist/classpulse-agent.exe"))
@@ -236,6 +258,13 @@ async fn input_in_a_session_becomes_used_minutes_and_a_kill_loses_none() {
         !held(&store, "windows-1").await.is_empty()
     })
     .await;
+    // The helper is heard, and two reports came that would have said what it saw: nobody is there.
+    until("the helper", async || windows.helpers("windows-1") == 1).await;
+    let heard = service.app.metrics.reports();
+    until("two reports with the helper", async || {
+        service.app.metrics.reports() >= heard + 2
+    })
+    .await;
     assert!(!used().await, "nobody is there");
 
     let (enough, moving) = screen.person();
@@ -296,6 +325,58 @@ async fn what_was_recorded_without_a_broker_outlives_a_kill_and_arrives() {
         held(&store, "windows-2").await == painted(&sessions)
     })
     .await;
+    drop(windows);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outside_broker_that_ends_and_a_power_cut_lose_nothing() {
+    let mut mosquitto = Mosquitto::start(KEEPS);
+    let broker = format!(
+        "[broker]\nkind = \"outside\"\nhost = \"127.0.0.1\"\nport = {}\n",
+        mosquitto.port
+    );
+    let service = Service::start_with(&broker).await;
+    let store = service.app.store.clone();
+    register(&store, &[]).await;
+    let windows = Windows::start(None);
+    let agent = windows.agent(mosquitto.address(), "windows-3");
+    until("the first minutes over Mosquitto", async || {
+        !held(&store, "windows-3").await.is_empty()
+    })
+    .await;
+    // The broker goes; what is recorded meanwhile is in the journal when the agent is killed, as by a power cut.
+    mosquitto.end();
+    until("that the broker is missed", async || {
+        agent.said("no connection") > 0
+    })
+    .await;
+    let written = windows.folder.path().join("windows-3.journal");
+    let before = fs::metadata(&written).unwrap().modified().unwrap();
+    until("a write of the journal", async || {
+        fs::metadata(&written).unwrap().modified().unwrap() > before
+    })
+    .await;
+    drop(agent);
+    let agent = windows.agent(mosquitto.address(), "windows-3");
+    until("that the agent runs", async || agent.said("sensing") == 2).await;
+    let connected = agent.said(" connected");
+    mosquitto.start_again();
+    until("a connection to the broker that is back", async || {
+        agent.said(" connected") > connected
+    })
+    .await;
+    let reports = service.app.metrics.reports();
+    until("a report after it", async || {
+        service.app.metrics.reports() > reports
+    })
+    .await;
+    let sessions = agent.stop();
+    until("what it logged", async || {
+        held(&store, "windows-3").await == painted(&sessions)
+    })
+    .await;
+    assert_eq!(store.quarantine_counts().await.unwrap(), []);
     drop(windows);
     service.stop().await;
 }

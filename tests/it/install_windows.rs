@@ -130,12 +130,26 @@ fn a_terminal_is_installed_upgraded_and_uninstalled() {
             1,
         ),
         (
-            vec!["install", "--server", "10.1.2.3:8883", "--journal", "here"],
+            vec![
+                "install",
+                "--server",
+                "10.1.2.3:8883",
+                "--plain",
+                "--journal",
+                "here",
+            ],
             2,
         ),
         // The root of a drive is nobody's to close.
         (
-            vec!["install", "--server", "10.1.2.3:8883", "--journal", r"C:\j"],
+            vec![
+                "install",
+                "--server",
+                "10.1.2.3:8883",
+                "--plain",
+                "--journal",
+                r"C:\j",
+            ],
             2,
         ),
     ] {
@@ -239,7 +253,13 @@ fn an_installed_program_uninstalls_itself() {
 fn an_image_in_a_folder_is_made_ready_without_a_service() {
     let program = made("target/dist/classpulse-agent.exe");
     let wine = Wine::new();
-    let words = ["--server", "10.1.2.3:8883", "--root", r"C:\image"];
+    let words = [
+        "--server",
+        "10.1.2.3:8883",
+        "--plain",
+        "--root",
+        r"C:\image",
+    ];
     wine.install(&program, &words);
     let image = |path: &str| wine.drive("image").join(path);
     assert!(image("Program Files/Classpulse/classpulse-agent.exe").exists());

@@ -162,6 +162,7 @@ fn a_package_is_installed_configured_upgraded_removed_and_purged() {
             "install",
             "--server",
             "10.1.2.3:8883",
+            "--plain",
             "--code",
             "7KQ4-M2XD-9TRA",
             "--journal",

@@ -24,6 +24,9 @@ const UNWRITTEN_SEQUENCES: u64 = 3_600_000;
 /// An agent that was away for less was restarted by its service manager, or by an upgrade.
 const GAP_MS: u64 = 60_000;
 
+/// Acknowledged sessions that are remembered: a term of a machine that is never switched off has more.
+const MOST_FORGOTTEN: usize = 1_000;
+
 /// What a report says of a boot's sessions.
 #[derive(Debug, Default)]
 pub(super) struct Said {
@@ -50,7 +53,7 @@ pub(super) struct Boot {
     pub(super) facts_known: bool,
     /// What is not acknowledged yet, open sessions included.
     pub(super) sessions: Vec<Session>,
-    /// What was acknowledged in this process, for the log at its end.
+    /// The latest of what was acknowledged in this process, for the log at its end; at most [`MOST_FORGOTTEN`].
     forgotten: Vec<Seen>,
     powered_count: u32,
     used_count: u32,
@@ -495,20 +498,22 @@ impl Boot {
     }
 
     /// Drops the closed sessions whose final end was carried, and the signals. The answer is those sessions.
-    pub(super) fn forget(&mut self, carried: &[Carried], signals: &[u32]) -> &[Seen] {
-        let known = self.forgotten.len();
+    pub(super) fn forget(&mut self, carried: &[Carried], signals: &[u32]) -> Vec<Seen> {
+        let mut gone = Vec::new();
         self.signals
             .retain(|signal| !signals.contains(&signal.number));
         let offset_ms = self.offset_ms;
-        let forgotten = &mut self.forgotten;
         self.sessions.retain(|session| {
             let done = carried.iter().any(|said| said.is_end_of(session));
             if done {
-                forgotten.push(session.seen(offset_ms));
+                gone.push(session.seen(offset_ms));
             }
             !done
         });
-        &self.forgotten[known..]
+        self.forgotten.extend(&gone);
+        let over = self.forgotten.len().saturating_sub(MOST_FORGOTTEN);
+        self.forgotten.drain(..over);
+        gone
     }
 
     /// What is not acknowledged.

@@ -16,7 +16,7 @@ pub(super) const RIGHT_MS: u64 = 300_000;
 /// the firmware take, ms.
 const STOOD_MS: i64 = 180_000;
 /// Nothing was recorded before this program was written: 2026-09-01, Unix ms.
-pub(super) const BEGINNING_MS: i64 = 1_788_192_000_000;
+pub const BEGINNING_MS: i64 = 1_788_192_000_000;
 
 /// Judges the boots that wait, oldest first, now that the current one knows the time. `known_ms` is the latest time that
 /// was known before it, Unix ms. The answer is how many seconds of use can't be placed, where

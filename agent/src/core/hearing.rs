@@ -158,7 +158,9 @@ impl Core {
     }
 
     /// After a sleep nothing is sure until the time was heard again.
-    pub(super) fn wake(&mut self, now: Now, step: i64) {
+    pub(super) fn notice_sleep(&mut self, now: Now) {
+        let step = self.wall.step(now);
+        self.current.wall_ms = Some(wall_offset(now));
         let Some(sleep) = self.slept(now, step) else {
             return;
         };

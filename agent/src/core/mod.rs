@@ -18,6 +18,7 @@ mod wall;
 
 use classpulse_proto::v1::{Ack, AgentFacts, Report, Settings, SignalKind};
 
+pub use dating::BEGINNING_MS;
 pub use session::{Kind, Seen};
 pub use state::{JournalState, StoredBoot, StoredDay, StoredSession, StoredSignal};
 pub use today::Lengths;
@@ -232,11 +233,9 @@ impl Core {
 
     /// Takes in what was sensed.
     pub fn observe(&mut self, now: Now, observation: Observation) {
-        let step = self.wall.step(now);
-        self.current.wall_ms = Some(wall_offset(now));
-        self.wake(now, step);
+        self.notice_sleep(now);
         self.sync_from_system(now);
-        self.wall.look(now, step, &mut self.current);
+        self.wall.look(&mut self.current);
         self.know_time(now);
         let pause = self
             .looked
@@ -297,6 +296,8 @@ impl Core {
     /// What an acknowledged report carried in its final form is forgotten. Acknowledgements of reports or boots that
     /// nobody waits for change nothing.
     pub fn acknowledged(&mut self, now: Now, ack: &Ack) {
+        // Before the answer says any time.
+        self.notice_sleep(now);
         let mut youngest: Option<u64> = None;
         for sequence in &ack.sequences {
             let Some(flight) = self.outbox.acknowledged(&ack.boot_id, *sequence) else {
@@ -307,7 +308,7 @@ impl Core {
             let boots = self.older.iter_mut().chain([&mut self.current]);
             for boot in boots.filter(|boot| boot.id.as_slice() == ack.boot_id) {
                 for ended in boot.forget(&flight.sessions, &flight.signals) {
-                    self.tally.add(ended);
+                    self.tally.add(&ended);
                 }
                 boot.facts_known |= flight.facts;
             }

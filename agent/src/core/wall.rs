@@ -30,19 +30,19 @@ impl Wall {
         }
     }
 
-    /// How far the clock moved away from time since boot since it was asked last, ms.
+    /// How far the clock moved away from time since boot since it was asked last, ms. Large ones are remembered.
     pub(super) fn step(&mut self, now: Now) -> i64 {
         let offset_ms = wall_offset(now);
         let before = self.offset_ms.replace(offset_ms).unwrap_or(offset_ms);
-        offset_ms.saturating_sub(before)
-    }
-
-    /// Takes in a step, and notes steps once it can be told whether they led away from the truth.
-    pub(super) fn look(&mut self, now: Now, step: i64, boot: &mut Boot) {
-        let offset_ms = wall_offset(now);
+        let step = offset_ms.saturating_sub(before);
         if step.unsigned_abs() > STEP_MS && self.steps.len() < MOST_STEPS {
             self.steps.push((now.mono_ms, step, offset_ms));
         }
+        step
+    }
+
+    /// Notes steps once it can be told whether they led away from the truth.
+    pub(super) fn look(&mut self, boot: &mut Boot) {
         if !boot.is_sure() || self.steps.is_empty() {
             return;
         }

@@ -12,13 +12,13 @@ use serde_json::Value;
 
 use super::{Check, Finding, Mend, Outcome};
 use crate::{
+    chain::chain,
     clock::{Clock as _, SystemClock},
     config::Config,
     hardware::{self, Likeness, likeness},
     identity::{Identity, IdentityFile},
     journal::FileJournal,
     local::Feed,
-    run::chain,
     sense::{Sense as _, machine},
 };
 

@@ -26,7 +26,7 @@ const WAIT: Duration = Duration::from_secs(8);
 /// Name, network, certificate, login.
 pub(super) async fn way(config: &Config, agent: &Value) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let access = run::access(config);
+    let access = run::access(config, 0);
     let mut step = |check, outcome: Outcome| {
         let on = !matches!(outcome, Outcome::Wrong(..));
         findings.push(Finding::new(check, outcome));

@@ -130,7 +130,14 @@ fn what_speaks_no_tls_is_no_server_of_ours() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, made.cert.pem()).unwrap();
-    let tls = crate::tls::client(&ca, || false).unwrap();
+    let tls = crate::tls::client(
+        &ca,
+        crate::tls::Dates {
+            vouched: || false,
+            since: 0,
+        },
+    )
+    .unwrap();
     for (answer, expected) in [
         (
             &b"HTTP/1.1 302 Found\r\nLocation: http://login\r\n\r\n"[..],

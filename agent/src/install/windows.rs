@@ -7,6 +7,7 @@
 //! Not responsible for what the service does (`service_windows`), helpers among it.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs, io,
     os::windows::process::CommandExt as _,
     path::{Path, PathBuf},
@@ -25,7 +26,7 @@ use crate::{
     folders::{Folders, PROGRAM},
     win32::{self, Owner},
 };
-use closed::Guard;
+use closed::{CLOSED, Guard};
 use files::{put, remove};
 
 /// Programs that are started at every logon, and the name under which the helper was one of them.
@@ -95,12 +96,15 @@ pub fn install(options: &InstallOptions) -> Result<Vec<String>, InstallError> {
     let copy = authority.is_some().then(|| Folders::here().authority());
     let text = configuration(&existing, options, copy.as_deref())?;
     let journal = journal_folder(&text)?;
+    if let Some((folder, file)) = journal.as_ref().filter(|_| machine.live) {
+        of_its_own(folder, file)?;
+    }
 
     if !trusted {
         guard.make(&folders.data, &mut done)?;
     }
-    if let Some(journal) = journal.filter(|_| machine.live) {
-        keep_journal(&guard, &journal, &mut done)?;
+    if let Some((folder, _)) = journal.filter(|_| machine.live) {
+        keep_journal(&guard, &folder, &mut done)?;
     }
     if let Some(authority) = authority {
         let changed = put(&folders.authority(), authority.as_bytes())?;
@@ -180,16 +184,17 @@ fn read_configuration(folders: &Folders) -> Result<String, InstallError> {
     }
 }
 
-/// The folder of the journal, where the configuration names one.
-fn journal_folder(configuration: &str) -> Result<Option<PathBuf>, InstallError> {
+/// The folder of the journal and its name there, where the configuration names one.
+fn journal_folder(configuration: &str) -> Result<Option<(PathBuf, OsString)>, InstallError> {
     let table: toml::Table = super::read(configuration)?;
     let Some(journal) = table.get("journal").and_then(toml::Value::as_str) else {
         return Ok(None);
     };
     let journal = Path::new(journal);
     let folder = journal.parent().filter(|_| journal.is_absolute());
-    match folder.filter(|folder| folder.parent().is_some()) {
-        Some(folder) => Ok(Some(folder.to_owned())),
+    let folder = folder.filter(|folder| folder.parent().is_some());
+    match folder.zip(journal.file_name()) {
+        Some((folder, file)) => Ok(Some((folder.to_owned(), file.to_owned()))),
         None => Err(InstallError::Option {
             key: "journal",
             problem: r"must be the full path of a file in a folder of its own, such as D:\Classpulse\journal"
@@ -198,8 +203,31 @@ fn journal_folder(configuration: &str) -> Result<Option<PathBuf>, InstallError> 
     }
 }
 
-/// The journal's folder, where that is another: the identity lies there too, so it is closed, unless it is in use. It may
-/// be on any partition, where it is not ours to move.
+/// The journal's folder will be closed to all others: it must hold nothing else.
+fn of_its_own(folder: &Path, journal: &OsStr) -> Result<(), InstallError> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        // Not there yet, or nothing that can be looked into: what is wrong with it is found when it is made.
+        return Ok(());
+    };
+    let ours = [journal, OsStr::new("identity")].map(OsStr::to_string_lossy);
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !ours.iter().any(|ours| name.starts_with(&**ours)) {
+            return Err(InstallError::Option {
+                key: "journal",
+                problem: format!(
+                    r"{} holds {name} too; it is closed to others, so name a folder of its own, such as D:\Classpulse\journal",
+                    folder.display()
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The journal's folder, where that is another: the identity lies there too, so it is closed. It may be on any partition,
+/// where it is not ours to move.
 fn keep_journal(guard: &Guard, folder: &Path, done: &mut Done) -> Result<(), InstallError> {
     // Only an empty folder or a link goes by this, and another is made: an empty one may be a stranger's too.
     match fs::remove_dir(folder) {
@@ -207,10 +235,18 @@ fn keep_journal(guard: &Guard, folder: &Path, done: &mut Done) -> Result<(), Ins
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(_) if folder.is_dir() => {
             if guard.is_strange(folder)? {
+                // Closed all the same; but whose it is may open it again.
+                if let Some(found) = win32::look(folder).ok().flatten() {
+                    found
+                        .close(CLOSED)
+                        .map_err(InstallError::file(folder, "close it to others"))?;
+                }
                 done.note(format!(
                     "该文件夹不是管理员所建,请核对其中内容 not made by an administrator, look at what is in it: {}",
                     folder.display()
                 ));
+            } else {
+                guard.take(folder, done)?;
             }
             return Ok(());
         }
@@ -286,14 +322,20 @@ fn take_away(folder: &Path, done: &mut Done) -> Result<(), InstallError> {
     if !folder.exists() {
         return Ok(());
     }
-    // Some seconds later, by the system's shell, which is not in the folder.
+    // Some seconds later, by the system's shell, which is not in the folder. All by its full name, in a folder where only
+    // the system puts programs: in any other somebody else's `ping` would be an administrator's.
+    let system = win32::system_folder().ok_or(io::ErrorKind::NotFound);
+    let system = system
+        .map_err(io::Error::from)
+        .map_err(InstallError::file(folder, "remove"))?;
     let later = format!(
-        "ping -n 4 127.0.0.1 >nul & rmdir /s /q \"{}\"",
+        "\"{}\" -n 4 127.0.0.1 >nul & rmdir /s /q \"{}\"",
+        system.join("ping.exe").display(),
         folder.display()
     );
-    Command::new("cmd")
+    Command::new(system.join("cmd.exe"))
         .raw_arg(format!("/d /s /c \"{later}\""))
-        .current_dir(std::env::temp_dir())
+        .current_dir(&system)
         .creation_flags(NO_WINDOW)
         .spawn()
         .map_err(InstallError::file(folder, "remove"))?;

@@ -168,6 +168,7 @@ mod tests {
             presenting: true,
             playing: false,
             missing: vec!["x".repeat(300)],
+            away: true,
         };
         let said = [signs.into(), StatusQuestion {}.into(), Request::default()];
         let (mut bytes, mut ends) = (Vec::new(), vec![0]);

@@ -77,8 +77,10 @@ impl WindowsSense {
                 Some(self.feed.speakers(mono_ms)),
             ),
             Source::Display => {
+                // Behind a lock nobody sees what a programme keeps on.
+                let away = self.feed.all_away(mono_ms);
                 let seen = |demands| Observation {
-                    presenting: demands & ES_DISPLAY_REQUIRED.0 != 0,
+                    presenting: demands & ES_DISPLAY_REQUIRED.0 != 0 && !away,
                     ..Observation::default()
                 };
                 ((self.demands)().map(seen), None)
@@ -206,6 +208,16 @@ mod tests {
             words(&sense, 46_000),
             ["last input 1 s ago, playing (1)", "presenting"]
         );
+        // Locked, while a player still asks for the display; then another session is not.
+        let away = Signs {
+            away: true,
+            ..Signs::default()
+        };
+        feed.hear(1, 46_000, away);
+        assert!(!sense.observe(46_500, 0).presenting);
+        feed.hear(2, 46_000, Signs::default());
+        assert!(sense.observe(46_500, 0).presenting);
+        feed.forget(2);
         // The session ends; what was typed in it was typed.
         feed.forget(1);
         sense.demands = || Some(1);

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::{session, time};
 use crate::{
+    chain::chain,
     config::Config,
     core::JournalState,
     identity::{Identity, IdentityFile},
     journal::FileJournal,
     local::carrier,
-    run::chain,
 };
 
 /// How the agent is. Fit for any user: what may not be read is said so.

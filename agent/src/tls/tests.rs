@@ -10,6 +10,9 @@ const NAME: &str = "county.example";
 /// 2030-01-01, within all that is made here.
 const RIGHT: u64 = 1_893_456_000;
 
+/// 2028-06-01: the last known time.
+const SINCE: u64 = 1_843_430_400;
+
 struct County {
     issuer: Issuer<'static, KeyPair>,
     folder: tempfile::TempDir,
@@ -54,7 +57,11 @@ fn verdict(
     vouched: fn() -> bool,
 ) -> Result<(), Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let pinned = pinned(&county.file(), vouched, &provider).unwrap();
+    let dates = Dates {
+        vouched,
+        since: SINCE,
+    };
+    let pinned = pinned(&county.file(), dates, &provider).unwrap();
     let name = ServerName::try_from(name).unwrap();
     let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
     pinned
@@ -94,9 +101,30 @@ fn dates_are_judged_by_a_clock_that_somebody_vouches_for_and_by_no_other() {
 }
 
 #[test]
+fn what_ended_before_the_last_known_time_is_nobodys() {
+    let county = county();
+    for (years, ok) in [
+        (2027..2028, false),
+        (2027..2029, true),
+        (2029..2032, true),
+        (2035..2036, true),
+    ] {
+        let server = county.server(years.clone());
+        for now in [0, RIGHT, 2_524_608_000] {
+            let verdict = verdict(&county, &server, NAME, now, || false);
+            assert_eq!(verdict.is_ok(), ok, "{years:?} at {now}");
+        }
+    }
+}
+
+#[test]
 fn a_wrong_file_is_named() {
     let county = county();
-    assert!(client(&county.file(), || true).is_ok());
+    let dates = Dates {
+        vouched: || true,
+        since: 0,
+    };
+    assert!(client(&county.file(), dates).is_ok());
     for (name, text) in [
         ("empty.pem", ""),
         ("words.pem", "no certificate"),
@@ -106,7 +134,7 @@ fn a_wrong_file_is_named() {
         if text != "-" {
             fs::write(&file, text).unwrap();
         }
-        let error = client(&file, || true).err().unwrap().to_string();
+        let error = client(&file, dates).err().unwrap().to_string();
         assert!(error.contains(name), "{error}");
     }
 }

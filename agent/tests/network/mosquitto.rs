@@ -5,6 +5,7 @@ use std::{
     net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -78,9 +79,23 @@ pub(crate) fn access(port: u16, trust: Trust) -> Access {
     }
 }
 
+/// A port of the loopback that nobody has, and that this process gives out once. Not of those that the system takes for
+/// connections (32768 and up): one of these could be gone before a server binds it.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    // Test programs that run beside one another begin at different places.
+    let begin = std::process::id().wrapping_mul(97);
+    let mut ports = std::iter::repeat_with(|| {
+        let next = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(FIRST + next % COUNT).unwrap()
+    });
+    ports
+        .by_ref()
+        .take(COUNT as usize)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 pub(crate) fn program(name: &str) -> PathBuf {

@@ -8,13 +8,27 @@ pub(crate) mod process;
 
 use std::{
     net::{TcpListener, TcpStream},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
-/// A port that was free a moment ago.
+/// A port of the loopback that nobody has, and that this process gives out once. Not of those that the system takes for
+/// connections (32768 and up): one of these could be gone before a server binds it.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    // Test programs that run beside one another begin at different places.
+    let begin = std::process::id().wrapping_mul(97);
+    let mut ports = std::iter::repeat_with(|| {
+        let next = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(FIRST + next % COUNT).unwrap()
+    });
+    ports
+        .by_ref()
+        .take(COUNT as usize)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 /// Waits until something listens on a port of this machine.

@@ -35,6 +35,9 @@ pub(super) fn may_install() -> bool {
     manager().is_ok()
 }
 
+/// What a shutdown waits for the service at most; by itself it ends within two seconds.
+const SHUTDOWN: Duration = Duration::from_secs(3);
+
 fn manager() -> windows_service::Result<ServiceManager> {
     let access = ServiceManagerAccess::CONNECT | ServiceManagerAccess::CREATE_SERVICE;
     ServiceManager::local_computer(None::<&str>, access)
@@ -92,6 +95,8 @@ pub(super) fn recover(service: &Service) -> io::Result<()> {
         actions: Some(AGAIN.iter().map(restart).collect()),
     };
     service.update_failure_actions(actions).map_err(reason)?;
+    // A shutdown waits no longer for it, whatever hangs.
+    service.set_preshutdown_timeout(SHUTDOWN).map_err(reason)?;
     // Also where it says itself that it failed.
     service
         .set_failure_actions_on_non_crash_failures(true)

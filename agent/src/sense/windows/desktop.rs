@@ -4,7 +4,9 @@
 
 use std::{convert::Infallible, thread, time::Duration};
 
-use windows::Win32::UI::Shell::{QUNS_BUSY, QUNS_PRESENTATION_MODE, QUNS_RUNNING_D3D_FULL_SCREEN};
+use windows::Win32::UI::Shell::{
+    QUNS_BUSY, QUNS_NOT_PRESENT, QUNS_PRESENTATION_MODE, QUNS_RUNNING_D3D_FULL_SCREEN,
+};
 
 use crate::{
     local::{Signs, lack},
@@ -63,6 +65,7 @@ impl Desktop {
             presenting: screen.is_some_and(is_presenting),
             playing: playing.unwrap_or(false),
             missing: missing.map(|(_, name)| name.to_owned()).collect(),
+            away: screen == Some(QUNS_NOT_PRESENT.0),
         })
     }
 }
