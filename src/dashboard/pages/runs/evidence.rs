@@ -18,7 +18,7 @@ use crate::{
         form, guard,
         table::{Cell, Column, Table, answer},
     },
-    domain::rubric::score,
+    domain::{access::Permission, rubric::score},
     evaluation::{self, Form},
     store::Run,
 };
@@ -30,7 +30,7 @@ pub(in crate::dashboard) async fn page(
     Query(filters): Query<Filters>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let may = guard::allowed(at.parts.actions, &headers);
+    let may = guard::may(&at, &headers, Permission::EnterEvidence);
     let run = opened(&at, &run).await?;
     let form = evaluation::form(at.store(), run.id).await?;
     let table = table(&run, &form);

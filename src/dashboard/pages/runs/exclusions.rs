@@ -3,7 +3,7 @@
 use axum::{
     Form,
     extract::{Path, Query, State},
-    http::HeaderMap,
+    http::{HeaderMap, Method},
     response::{Redirect, Response},
 };
 use maud::{Markup, html};
@@ -19,7 +19,10 @@ use crate::{
         table::{Cell, Column, Table, answer},
         text,
     },
-    domain::ids::{CountyCode, TerminalId},
+    domain::{
+        access::Permission,
+        ids::{CountyCode, TerminalId},
+    },
     evaluation,
     store::{Exclusion, KeptExclusion, Run},
 };
@@ -43,7 +46,7 @@ pub(in crate::dashboard) async fn page(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let run = opened(&at, &run).await?;
-    let may = guard::allowed(at.parts.actions, &headers) && run.frozen().is_none();
+    let may = guard::may(&at, &headers, Permission::ManageRuns) && run.frozen().is_none();
     let found = evaluation::list_exclusions(at.store(), run.id).await?;
     let table = table(&run, &found, &at, may);
     answer(&filters, &[&table], &format!("考核{}", run.id), || {
@@ -67,8 +70,10 @@ pub(in crate::dashboard) async fn everywhere(
 ) -> Result<Table, Failure> {
     let mut rows = Vec::new();
     let runs = match county {
-        Some(county) => at.store().runs(county).await?,
-        None => Vec::new(),
+        Some(county) if guard::opens(&Method::GET, "/runs/{run}/exclusions") => {
+            at.store().runs(county).await?
+        }
+        _ => Vec::new(),
     };
     for run in runs {
         for one in at.store().exclusions(run.id).await? {

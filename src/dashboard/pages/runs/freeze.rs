@@ -18,6 +18,7 @@ use crate::{
         form, guard,
         table::{Table, answer},
     },
+    domain::access::Permission,
     evaluation::{self, EvaluationError, Freezing, Loaded},
     store::StoreError,
 };
@@ -29,7 +30,7 @@ pub(in crate::dashboard) async fn page(
     Query(filters): Query<Filters>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let may = guard::allowed(at.parts.actions, &headers);
+    let may = guard::may(&at, &headers, Permission::FreezeRuns);
     let run = opened(&at, &run).await?;
     draft(&run)?;
     let loaded = at.loaded(run).await?;
@@ -75,7 +76,7 @@ fn markup(
         section.card aria-labelledby="confirm" {
             h2 #confirm { "确认冻结" }
             @if !may {
-                p.note { (Failure::NotHere.to_string()) "。" }
+                p.note { (guard::only_looks(at)) "。" }
             } @else if over {
                 (confirm(run.id, run.revision, &figures, open))
             } @else {

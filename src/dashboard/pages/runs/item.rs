@@ -39,7 +39,7 @@ pub(in crate::dashboard) async fn page(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
     let code = school_code(&code)?;
-    let loaded = at.loaded(opened(&at, &run).await?).await?;
+    let loaded = at.loaded_for(opened(&at, &run).await?, &code).await?;
     let found = Explanation::of(&loaded, &code, &item)?;
     let here = format!("/runs/{}/schools/{code}/items/{item}", loaded.run.id);
     let answers = found.evidence.as_ref().map(answers_table);
@@ -117,7 +117,9 @@ fn evidence_part(
                 }
                 _ => { h2 { "材料" } p.empty { "还没有材料。" } }
             }
-            p { a href={ (school) "/evidence#i-" (found.score.id) } { "填写本条材料" } }
+            @if Tab::Evidence.opens() {
+                p { a href={ (school) "/evidence#i-" (found.score.id) } { "填写本条材料" } }
+            }
         }
     }
 }

@@ -24,12 +24,14 @@ pub(in crate::dashboard) mod workbook;
 
 use std::cmp::Ordering;
 
+use axum::http::Method;
 use maud::{Markup, html};
 
 use crate::{
     dashboard::{
         Context,
         failure::Failure,
+        guard,
         layout::Page,
         table::{Cell, Column, Table},
         text,
@@ -69,6 +71,23 @@ impl Tab {
             Self::Verify => "核验",
             Self::Compare => "比较",
         }
+    }
+
+    /// As in the table of permissions.
+    const fn route(self) -> &'static str {
+        match self {
+            Self::Summary => "/runs/{run}",
+            Self::Evidence => "/runs/{run}/evidence",
+            Self::Exclusions => "/runs/{run}/exclusions",
+            Self::WhatIf => "/runs/{run}/what-if",
+            Self::Freeze => "/runs/{run}/freeze",
+            Self::Verify => "/runs/{run}/verify",
+            Self::Compare => "/runs/compare",
+        }
+    }
+
+    fn opens(self) -> bool {
+        guard::opens(&Method::GET, self.route())
     }
 
     fn address(self, run: &Run) -> String {
@@ -135,8 +154,10 @@ fn page(run: &Run, tab: Tab) -> Page {
         ..Page::default()
     };
     if tab != Tab::Summary {
-        page.crumbs
-            .push((Tab::Summary.address(run), run.name.clone()));
+        if Tab::Summary.opens() {
+            page.crumbs
+                .push((Tab::Summary.address(run), run.name.clone()));
+        }
         tab.name().clone_into(&mut page.title);
         page.lead = format!("{} · {} · {period}", run.name, state(run));
     }
@@ -168,7 +189,7 @@ fn tabs(run: &Run, here: Tab) -> Markup {
     ];
     html! {
         nav.jump aria-label="本次考核" {
-            @for tab in all {
+            @for tab in all.into_iter().filter(|tab| tab.opens()) {
                 a href=(tab.address(run)) aria-current=[(tab == here).then_some("page")] { (tab.name()) }
             }
         }

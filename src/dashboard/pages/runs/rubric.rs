@@ -21,7 +21,10 @@ use crate::{
         layout::Page,
         table::{Cell, Column, Table, answer, attachment},
     },
-    domain::rubric::{Group, Rubric, definition::Item},
+    domain::{
+        access::Permission,
+        rubric::{Group, Rubric, definition::Item},
+    },
     sheets::rubric as sheet,
     store::ContentDigest,
 };
@@ -55,7 +58,7 @@ pub(in crate::dashboard) async fn page(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let may = guard::allowed(at.parts.actions, &headers);
+    let may = guard::may(&at, &headers, Permission::ManageRuns);
     let all = rubrics(&at).await?;
     let chosen = asked.chosen(&all)?;
     let items = items(&chosen.1);

@@ -27,7 +27,7 @@ pub(in crate::dashboard) async fn page(
     Query(filters): Query<Filters>,
 ) -> Result<Response, Failure> {
     let code = school_code(&code)?;
-    let loaded = at.loaded(opened(&at, &run).await?).await?;
+    let loaded = at.loaded_for(opened(&at, &run).await?, &code).await?;
     let found = loaded.results.school(&code);
     let found = found.ok_or_else(|| EvaluationError::Unknown {
         what: "school",
@@ -51,8 +51,10 @@ pub(in crate::dashboard) async fn page(
             (tabs(run, Tab::Summary))
             (figures(&loaded.inputs.rubric.rubric, found))
             p.buttons {
-                a.button href={ "/runs/" (run.id) "/schools/" (code) "/evidence" } { "本校材料" }
-                a.button href=(file) download="" { "考核评分表 XLSX" }
+                @if Tab::Evidence.opens() {
+                    a.button href={ "/runs/" (run.id) "/schools/" (code) "/evidence" } { "本校材料" }
+                    a.button href=(file) download="" { "考核评分表 XLSX" }
+                }
                 a.button.quiet href={ "/schools/" (code) } { "本校使用情况" }
             }
             section.card aria-labelledby="items" {

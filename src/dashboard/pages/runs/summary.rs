@@ -18,7 +18,7 @@ use crate::{
         table::{Cell, Column, Table, answer},
         text,
     },
-    domain::usage::display,
+    domain::{access::Permission, usage::display},
     evaluation::Loaded,
     sheets::run::{self, Export},
     store::{Freeze, Run},
@@ -31,7 +31,7 @@ pub(in crate::dashboard) async fn page(
     Query(filters): Query<Filters>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let may = guard::allowed(at.parts.actions, &headers);
+    let may = guard::may(&at, &headers, Permission::ManageRuns);
     let loaded = at.loaded(opened(&at, &run).await?).await?;
     let ranking = ranking(&loaded, &at);
     let doubts = doubts(&loaded, &loaded.results.watch, may);
@@ -144,7 +144,7 @@ fn figures(loaded: &Loaded) -> Markup {
     let note = if missing == 0 {
         html! { "已填齐" }
     } else {
-        html! { "暂记 0 分" }
+        html! { @if loaded.run.frozen().is_some() { "已按 0 分冻结" } @else { "暂记 0 分" } }
     };
     let seen: String = results.figures().to_string().chars().take(16).collect();
     html! {
