@@ -371,6 +371,12 @@ impl Config {
             _ => Err(mistakes),
         }
     }
+
+    /// Whether browsers reach the pages over our own TLS: then cookies can be `Secure`.
+    #[must_use]
+    pub const fn https(&self) -> bool {
+        self.tls.is_some()
+    }
 }
 
 impl Config {

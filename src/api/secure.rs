@@ -4,7 +4,7 @@
 //! Not responsible for certificates (`tls`).
 
 use std::{
-    collections::HashMap,
+    collections::VecDeque,
     io,
     net::IpAddr,
     pin::Pin,
@@ -13,7 +13,11 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, StreamExt as _, stream::FuturesUnordered};
+use futures::{
+    Stream, StreamExt as _,
+    future::{AbortHandle, Aborted, abortable},
+    stream::FuturesUnordered,
+};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -26,10 +30,10 @@ use tracing::debug;
 /// Longest handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Handshakes at once; further connections wait in the system's queue.
+/// Handshakes at once; a further one ends the oldest.
 const AT_ONCE: usize = 1_024;
 
-/// Handshakes of one address at once; more are cut off.
+/// Handshakes of one address at once; a further one ends its oldest.
 const PER_ADDRESS: usize = 128;
 
 /// After an error of the listener itself, such as no more files: not at full speed.
@@ -47,7 +51,8 @@ pub(super) fn incoming(
         listener,
         acceptor: TlsAcceptor::from(config),
         handshakes: FuturesUnordered::new(),
-        by_address: HashMap::new(),
+        pending: VecDeque::new(),
+        next_number: 0,
     };
     futures::stream::unfold(accepting, |mut accepting| async {
         let secure = accepting.next().await;
@@ -55,31 +60,43 @@ pub(super) fn incoming(
     })
 }
 
-type Handshake = Pin<Box<dyn Future<Output = (IpAddr, io::Result<TlsStream<TcpStream>>)> + Send>>;
+type Done = Result<io::Result<TlsStream<TcpStream>>, Aborted>;
+
+type Handshake = Pin<Box<dyn Future<Output = (u64, Done)> + Send>>;
 
 struct Accepting {
     listener: TcpListener,
     acceptor: TlsAcceptor,
     handshakes: FuturesUnordered<Handshake>,
-    by_address: HashMap<IpAddr, usize>,
+    /// What goes on, the oldest first.
+    pending: VecDeque<Pending>,
+    next_number: u64,
+}
+
+/// A handshake that goes on.
+struct Pending {
+    number: u64,
+    from: IpAddr,
+    abort: AbortHandle,
 }
 
 impl Accepting {
     async fn next(&mut self) -> Secure {
         loop {
             tokio::select! {
-                accepted = self.listener.accept(), if self.handshakes.len() < AT_ONCE => match accepted {
-                    Ok((stream, from)) => self.begin(stream, from.ip()),
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, from)) => self.begin(stream, from.ip().to_canonical()),
                     Err(error) => {
                         debug!(%error, "a connection could not be accepted");
                         tokio::time::sleep(PAUSE).await;
                     }
                 },
-                Some((from, done)) = self.handshakes.next() => {
-                    self.forget(from);
+                Some((number, done)) = self.handshakes.next() => {
+                    self.pending.retain(|one| one.number != number);
                     match done {
-                        Ok(stream) => return Secure(stream),
-                        Err(error) => debug!(%from, %error, "no TLS"),
+                        Ok(Ok(stream)) => return Secure(stream),
+                        Ok(Err(error)) => debug!(%error, "no TLS"),
+                        Err(Aborted) => debug!("a handshake made room for a newer one"),
                     }
                 }
             }
@@ -87,32 +104,37 @@ impl Accepting {
     }
 
     fn begin(&mut self, stream: TcpStream, from: IpAddr) {
-        let count = self.by_address.entry(from).or_default();
-        if *count >= PER_ADDRESS {
-            debug!(%from, "too many handshakes at once");
-            return;
-        }
-        *count += 1;
+        self.make_room(from);
         let nodelay = stream.set_nodelay(true);
         let handshake = self.acceptor.accept(stream);
-        self.handshakes.push(Box::pin(async move {
-            let done = async {
-                nodelay?;
-                let late = |_elapsed| io::Error::from(io::ErrorKind::TimedOut);
-                tokio::time::timeout(HANDSHAKE, handshake)
-                    .await
-                    .map_err(late)?
-            };
-            (from, done.await)
-        }));
+        let (work, abort) = abortable(async move {
+            nodelay?;
+            let late = |_elapsed| io::Error::from(io::ErrorKind::TimedOut);
+            tokio::time::timeout(HANDSHAKE, handshake)
+                .await
+                .map_err(late)?
+        });
+        let number = self.next_number;
+        self.next_number += 1;
+        self.pending.push_back(Pending {
+            number,
+            from,
+            abort,
+        });
+        self.handshakes
+            .push(Box::pin(async move { (number, work.await) }));
     }
 
-    fn forget(&mut self, from: IpAddr) {
-        if let Some(count) = self.by_address.get_mut(&from) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_address.remove(&from);
-            }
+    /// Whoever is in the middle of it longest is most likely to be nobody: of the address that has too many, or of all.
+    fn make_room(&mut self, from: IpAddr) {
+        let own = self.pending.iter().filter(|one| one.from == from).count();
+        let oldest = if own >= PER_ADDRESS {
+            self.pending.iter().position(|one| one.from == from)
+        } else {
+            (self.pending.len() >= AT_ONCE).then_some(0)
+        };
+        if let Some(one) = oldest.and_then(|at| self.pending.remove(at)) {
+            one.abort.abort();
         }
     }
 }

@@ -54,6 +54,14 @@ pub(super) async fn mosquitto(at: &Opened, arguments: &MosquittoArgs) -> Result<
     for file in prepared {
         written.push(file.replace()?);
     }
+    if !written.is_empty() {
+        let told = json!({ "files": written, "terminals": made.terminals });
+        let name = whole.display().to_string();
+        let record = at
+            .access
+            .record("export", &name, &serde_json::Value::Null, &told);
+        record.await?;
+    }
     if at.json {
         return output::json(&json!({
             "written": written, "terminals": made.terminals, "without_password": made.without,

@@ -15,7 +15,7 @@ pub enum Trail {
 use Trail::{Reads, Records};
 
 /// Every command, as it is typed.
-pub const COMMANDS: [(&str, Trail); 53] = [
+pub const COMMANDS: [(&str, Trail); 60] = [
     // What reaches a running service is recorded there.
     ("serve", Reads),
     ("demo", Reads),
@@ -53,6 +53,14 @@ pub const COMMANDS: [(&str, Trail); 53] = [
     ("terminals codes list", Reads),
     ("terminals codes revoke", Records(&["code.revoke"])),
     ("terminals incidents", Reads),
+    ("terminals keys list", Reads),
+    ("terminals keys revoke", Records(&["key.revoke"])),
+    ("terminals keys restore", Records(&["key.restore"])),
+    ("terminals keys rotate", Records(&["key.renew"])),
+    ("privacy", Reads),
+    ("broker mosquitto", Records(&["export"])),
+    // Works without a store: its files are the server's own.
+    ("tls init", Reads),
     ("backup", Records(&["backup"])),
     ("restore", Records(&["restore"])),
     ("simulate", Reads),

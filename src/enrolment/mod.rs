@@ -52,6 +52,10 @@ const MAX_ROOM: usize = 64;
 /// random bits, so that trying codes at this rate is hopeless.
 const RATE: (u32, u32) = (20, 40);
 
+/// The same for new keys, each of which takes two: a county's 20,000 terminals are through in ten minutes, and no machine that
+/// enrols waits behind them.
+const RENEWALS: (u32, u32) = (80, 160);
+
 /// Answers machines that want to be terminals, and knows terminals' keys.
 #[derive(Debug)]
 pub struct Enrolment {
@@ -62,6 +66,7 @@ pub struct Enrolment {
     metrics: Arc<Metrics>,
     keys: Keys,
     rate: Mutex<Rate>,
+    renewals: Mutex<Rate>,
 }
 
 /// Why a machine is not answered with a key.
@@ -90,6 +95,7 @@ impl Enrolment {
             metrics,
             keys,
             rate: Mutex::new(Rate::new(RATE.0, RATE.1)),
+            renewals: Mutex::new(Rate::new(RENEWALS.0, RENEWALS.1)),
         }
     }
 
@@ -166,14 +172,19 @@ impl Enrolment {
         payload: &[u8],
         now: Timestamp,
     ) -> Result<v1::Enrolled, Refusal> {
+        let asked = read(payload);
+        let rate = match &asked {
+            Ok(Asked::Key(_)) => &self.renewals,
+            _ => &self.rate,
+        };
         let room = {
-            let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
             rate.take(now)
         };
         if !room {
             return Err(Refusal::Busy("too many requests at once"));
         }
-        let request = match read(payload)? {
+        let request = match asked? {
             Asked::Key(renewal) => return self.renew(renewal, now).await,
             Asked::Identity(request) => request,
         };

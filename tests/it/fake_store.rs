@@ -64,6 +64,7 @@ pub(crate) struct State {
     pub(crate) dirty: Vec<SchoolDay>,
     /// Newest first.
     pub(crate) codes: Vec<EnrolmentCode>,
+    pub(crate) keys: Vec<Key>,
     /// Newest first.
     pub(crate) incidents: Vec<Incident>,
     /// What was recorded.
@@ -686,23 +687,30 @@ impl Store for FakeStore {
     }
 
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {
-        self.read().map(|_| Vec::new())
+        self.read().map(|state| state.keys.clone())
     }
 
     async fn change_keys(
         &self,
         terminals: &[TerminalId],
-        _: KeyChange,
-        _: i64,
+        change: KeyChange,
+        at: i64,
     ) -> Result<u32, StoreError> {
-        drop(self.read()?);
-        match terminals.first() {
-            None => Ok(0),
-            Some(terminal) => Err(StoreError::NotFound {
+        let mut state = self.read()?;
+        for id in terminals {
+            let mut keys = state.keys.iter_mut();
+            let key = keys.find(|key| key.terminal == *id);
+            let key = key.ok_or_else(|| StoreError::NotFound {
                 what: "key of terminal",
-                id: terminal.to_string(),
-            }),
+                id: id.to_string(),
+            })?;
+            match change {
+                KeyChange::Renew => key.renew = true,
+                _ => key.revoked = change == KeyChange::Revoke,
+            }
+            key.changed_at = at;
         }
+        Ok(u32::try_from(terminals.len()).unwrap())
     }
 
     async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError> {

@@ -443,3 +443,43 @@ async fn codes_are_made_listed_and_taken_back_and_incidents_told() {
         assert_eq!(found.incidents, expected);
     }
 }
+
+#[tokio::test]
+async fn keys_are_listed_and_changed() {
+    let front = Front::new().await;
+    let key = |terminal: &str| classpulse::store::Key {
+        terminal: terminal.parse().unwrap(),
+        hash: [7; 32],
+        salted: None,
+        next: None,
+        renew: false,
+        revoked: false,
+        enrolled_at: 1_789_000_000,
+        changed_at: 1_789_000_000,
+    };
+    front.store.state().keys = vec![key("T-2"), key("T-1")];
+    let mut registry = front.registry();
+    let change = |terminals: &[&str], change: v1::KeyChange| v1::ChangeTerminalKeysRequest {
+        terminals: terminals.iter().map(|&id| id.to_owned()).collect(),
+        change: change.into(),
+    };
+    for (request, expected) in [
+        (change(&["T-1"], v1::KeyChange::Revoke), 1),
+        (change(&["T-1", "T-2"], v1::KeyChange::Renew), 2),
+        (change(&["T-2"], v1::KeyChange::Restore), 1),
+    ] {
+        let done = registry.change_terminal_keys(request).await.unwrap();
+        assert_eq!(done.into_inner().changed, expected);
+    }
+    let all = registry
+        .list_terminal_keys(v1::ListTerminalKeysRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .keys;
+    let told: Vec<_> = all
+        .iter()
+        .map(|key| (key.terminal.as_str(), key.revoked, key.renewing))
+        .collect();
+    assert_eq!(told, [("T-1", true, true), ("T-2", false, true)]);
+}

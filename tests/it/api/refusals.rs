@@ -332,3 +332,33 @@ async fn wrong_fields_of_codes_and_incidents_are_named() {
         assert_eq!(wrong_field(&error), field);
     }
 }
+
+#[tokio::test]
+async fn wrong_fields_of_keys_are_named() {
+    let front = Front::new().await;
+    let mut registry = front.registry();
+    let change = |terminals: &[&str], change| v1::ChangeTerminalKeysRequest {
+        terminals: terminals.iter().map(|&id| id.to_owned()).collect(),
+        change,
+    };
+    let many = vec!["T-1"; 1_001];
+    for (request, field) in [
+        (change(&[], 1), "terminals"),
+        (change(&many, 1), "terminals"),
+        (change(&["T-1", "a b"], 1), "terminals[1]"),
+        (change(&["T-1"], 0), "change"),
+        (change(&["T-1"], 4), "change"),
+    ] {
+        let error = registry.change_terminal_keys(request).await.unwrap_err();
+        assert_eq!(wrong_field(&error), field);
+    }
+    let unknown = registry.change_terminal_keys(change(&["T-1"], 1)).await;
+    assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
+    let list = |school: &str| v1::ListTerminalKeysRequest {
+        school_code: school.to_owned(),
+    };
+    let error = registry.list_terminal_keys(list("12")).await.unwrap_err();
+    assert_eq!(wrong_field(&error), "school_code");
+    let unknown = registry.list_terminal_keys(list("2123000009")).await;
+    assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
+}

@@ -27,10 +27,11 @@ async fn post(
     body: &str,
 ) -> (u16, String, String) {
     let mut stream = TcpStream::connect(at).await.unwrap();
-    let headers: String = headers
+    let headers: Vec<_> = headers
         .iter()
         .map(|(name, value)| format!("{name}: {value}\r\n"))
         .collect();
+    let headers = headers.concat();
     let request = format!(
         "POST {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
         body.len()
@@ -122,7 +123,10 @@ async fn service(more: &str) -> (Service, TempDir) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("secret");
     fs::write(&file, format!("{SECRET}\n")).unwrap();
-    let text = format!("{EMBEDDED}\nauth_secret_file = {file:?}\n{more}");
+    let text = format!(
+        "{EMBEDDED}\nauth_secret_file = \"{}\"\n{more}",
+        file.display()
+    );
     (Service::start_with(&text).await, folder)
 }
 
@@ -218,17 +222,21 @@ async fn both_brokers_are_told_who_may_do_what() {
             .await
     );
 
-    // Who shows no secret, or another one, hears no from both, whatever is right.
+    service.stop().await;
+}
+
+/// Who shows no secret, or another one, hears no in both ways, whatever is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shows_no_secret_hears_no() {
+    let (service, _folder) = service("").await;
+    let code = code(&service.app.store, 5).await;
+    let one = enrolled(ask(service.broker(), &code, 1).await);
     for secret in ["", "0123456789abcdef0123456789abcdeg"] {
         let stranger = Asking {
             at: service.app.api,
             secret,
         };
-        assert!(
-            !stranger
-                .auth(&other.terminal, &other.terminal, &other.key)
-                .await
-        );
+        assert!(!stranger.auth(&one.terminal, &one.terminal, &one.key).await);
     }
     // What can't be read is refused.
     let json = ("content-type", "application/json");
@@ -240,6 +248,49 @@ async fn both_brokers_are_told_who_may_do_what() {
     let large = format!("{{\"password\": \"{}\"}}", "x".repeat(20_000));
     let (status, ..) = post(service.app.api, "/broker/auth", &[json, shown], &large).await;
     assert_eq!(status, 413);
+    service.stop().await;
+}
+
+/// The service logs in at the broker that asks it, and reads and answers everybody there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_itself_gets_in_at_the_broker_that_asks() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let text = format!(
+        "[broker]\nkind = \"outside\"\nport = 1\nuser = \"classpulse\"\npassword_file = {:?}\nauth_secret_file = {:?}",
+        file("password", "our own\n"),
+        file("secret", SECRET)
+    );
+    let service = Service::start_with(&text).await;
+    let asking = Asking {
+        at: service.app.api,
+        secret: SECRET,
+    };
+    let us = "classpulse";
+    for (client, password, expected) in [
+        ("classpulse-1", "our own", true),
+        ("classpulse-2", "our own", true),
+        ("classpulse-1", "another", false),
+        ("classpulse-1", "", false),
+    ] {
+        let said = asking.auth(client, us, password).await;
+        assert_eq!(said, expected, "{client} {password}");
+    }
+    for (action, topic, expected) in [
+        ("subscribe", topic::ALL_REPORTS, true),
+        ("subscribe", topic::SHARED_ENROLS, true),
+        ("subscribe", "#", false),
+        ("publish", "classpulse/v1/t-1/ack", true),
+        ("publish", "classpulse/v1/t-1/enrolled", true),
+        ("publish", "classpulse/v1/t-1/report", false),
+    ] {
+        let said = asking.acl("classpulse-1", us, action, topic).await;
+        assert_eq!(said, expected, "{action} {topic}");
+    }
     service.stop().await;
 }
 

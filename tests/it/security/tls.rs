@@ -84,7 +84,7 @@ fn certificates_are_made_once_and_keys_are_closed() {
 async fn secured(more: &str) -> (Service, TempDir) {
     let folder = TempDir::new().unwrap();
     certificates(folder.path());
-    let file = |name: &str| folder.path().join(name);
+    let file = |name: &str| folder.path().join(name).display().to_string();
     let text = format!(
         "{EMBEDDED}\n{more}\n[tls]\ncertificate_file = {:?}\nkey_file = {:?}\n",
         file("server.pem"),
@@ -169,6 +169,40 @@ async fn pages_and_grpc_are_behind_tls_and_nothing_is_said_in_plain() {
             "{text}"
         );
     }
+    service.stop().await;
+}
+
+/// Hundreds of connections that begin no handshake, or never end one.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_open_handshakes_are_ended_and_stand_in_nobodys_way() {
+    let (service, folder) = secured("").await;
+    let authority = folder.path().join("ca.pem");
+    let mut streams = Vec::new();
+    for at in [service.app.api, service.broker()] {
+        for number in 0..300 {
+            let mut stream = TcpStream::connect(at).await.unwrap();
+            // The first bytes of a client's greeting, or nothing at all.
+            let said = &[0x16, 3, 1, 2, 0, 1, 0][..number % 8];
+            // It may have been ended by a newer one already.
+            drop(stream.write_all(said).await);
+            streams.push(stream);
+        }
+    }
+    let began = tokio::time::Instant::now();
+    let page = over_tls(service.app.api, &authority, &[b"http/1.1"], METRICS).await;
+    assert!(page.unwrap().0.starts_with("HTTP/1.1 200"));
+    let knocked = over_tls(service.broker(), &authority, &[], b"no MQTT at all").await;
+    assert!(
+        knocked.is_ok(),
+        "TLS is spoken with whoever speaks it: {knocked:?}"
+    );
+    assert!(began.elapsed() < std::time::Duration::from_secs(10));
+    let ends = futures::future::join_all(streams.iter_mut().map(async |stream| {
+        let mut heard = Vec::new();
+        drop(stream.read_to_end(&mut heard).await);
+    }));
+    let ended = tokio::time::timeout(crate::support::PATIENCE, ends).await;
+    assert!(ended.is_ok(), "all are ended");
     service.stop().await;
 }
 
