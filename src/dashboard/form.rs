@@ -8,6 +8,7 @@ use maud::{Markup, html};
 
 use super::{Context, failure::Failure};
 use crate::{
+    access,
     domain::ids::{CountyCode, SchoolCode},
     query,
 };
@@ -27,16 +28,25 @@ pub(super) struct Upload {
 
 /// The field that says who acts.
 pub(super) fn who_field() -> Markup {
+    let login = login();
     html! {
-        label { "经办人" input type="text" name="by" required maxlength="60" size="12" autocomplete="name"; }
+        // Whoever has logged in is who acts.
+        label { "经办人" input type="text" name="by" value=[login.as_deref()] readonly[login.is_some()] required maxlength="60" size="12" autocomplete="name"; }
     }
 }
 
-/// Who acts, as the form says.
+fn login() -> Option<String> {
+    Some(access::current()?.login()?.to_string())
+}
+
+/// Who acts: whoever has logged in; where nobody does, as the form says.
 ///
 /// # Errors
 /// A field that is empty or too long.
 pub(super) fn who(by: &str) -> Result<String, Failure> {
+    if let Some(login) = login() {
+        return Ok(login);
+    }
     let by = by.trim();
     if by.is_empty() || by.chars().count() > 60 || by.chars().any(char::is_control) {
         return Err(Failure::field("经办人", "请写 1 至 60 字"));

@@ -11,6 +11,8 @@ use tokio::sync::broadcast::{self, error::TryRecvError};
 
 use super::{Context, failure::Failure};
 use crate::{
+    access,
+    domain::ids::SchoolCode,
     evaluation::{self, Loaded},
     store::{Run, SchoolDay},
 };
@@ -140,6 +142,24 @@ impl Context {
             Found::Nothing => return self.fresh(run).await,
         };
         Ok(self.kept(loaded, age))
+    }
+
+    /// A run of which one school's part is shown: to who sees only a part of the county where the school is theirs. Of
+    /// drafts they know nothing (`access::guarded`).
+    pub(super) async fn loaded_for(
+        &self,
+        run: Run,
+        school: &SchoolCode,
+    ) -> Result<Arc<Loaded>, Failure> {
+        let who = access::current();
+        if !who.is_some_and(|who| who.reach().covers(&run.county)) {
+            // Out of reach where it is another's.
+            let found = self.store().school(school).await?;
+            if found.is_none_or(|found| found.county != run.county) {
+                return Err(Failure::Narrow);
+            }
+        }
+        access::acting_widely(self.loaded(run)).await
     }
 
     /// A run as it is now.

@@ -23,12 +23,14 @@ use crate::{
 /// Use of one school's terminals by day.
 type Use = BTreeMap<TerminalId, Vec<(Date, MinuteSet)>>;
 
-/// Doubts about one school's terminals over a period, on teaching days; by terminal and kind.
+/// Doubts about one terminal over a period, on the teaching days of the school where it stands, by kind; the school's
+/// other terminals are looked at for patterns that they share.
 ///
 /// # Errors
 /// `NotFound` for an unknown school, `NoCalendar`, `Store`.
-pub async fn school_doubts(
+pub async fn terminal_doubts(
     store: &dyn Store,
+    id: &TerminalId,
     code: &SchoolCode,
     period: Period,
     zone: &TimeZone,
@@ -39,8 +41,10 @@ pub async fn school_doubts(
     for (terminal, day, minutes) in store.school_terminal_days(code, period).await? {
         used.entry(terminal).or_default().push((day, minutes.used));
     }
-    let told = two_machines(store, period, zone).await?;
-    Ok(doubts(&calendar, school.stage, &used, &told))
+    let told = two_machines(store, Some(id), period, zone).await?;
+    let mut found = doubts(&calendar, school.stage, &used, &told);
+    found.retain(|doubt| doubt.terminal == *id);
+    Ok(found)
 }
 
 /// Doubts about a county's terminals over a short period, school by school; schools without any are left out.
@@ -67,7 +71,7 @@ pub async fn county_doubts(
                 .push((day, minutes.used));
         }
     }
-    let told = two_machines(store, period, zone).await?;
+    let told = two_machines(store, None, period, zone).await?;
     let mut found = Vec::new();
     for school in store.schools(county).await? {
         let Some(used) = used.get(&school.code) else {
@@ -104,9 +108,10 @@ fn doubts(
     doubt::doubts(calendar, stage, &observed)
 }
 
-/// Days on which two machines were found under a terminal's identity.
+/// Days on which two machines were found under a terminal's identity, of one terminal or all.
 async fn two_machines(
     store: &dyn Store,
+    terminal: Option<&TerminalId>,
     period: Period,
     zone: &TimeZone,
 ) -> Result<BTreeMap<TerminalId, BTreeSet<Date>>, QueryError> {
@@ -115,11 +120,11 @@ async fn two_machines(
         begins.map(Timestamp::as_second)
     };
     let filter = IncidentFilter {
+        terminal: terminal.cloned(),
         kind: Some(Kind::TwoMachines),
         since: midnight(period.first).unwrap_or(0),
         until: period.last.tomorrow().and_then(midnight).ok(),
         limit: u32::MAX,
-        ..IncidentFilter::default()
     };
     let mut found: BTreeMap<TerminalId, BTreeSet<Date>> = BTreeMap::new();
     for incident in store.incidents(&filter).await? {

@@ -16,7 +16,7 @@ mod schools;
 mod scores;
 mod terminals;
 
-pub use doubts::{county_doubts, school_doubts};
+pub use doubts::{county_doubts, terminal_doubts};
 pub use now::{
     Count, DaySoFar, Moment, SILENT_AFTER, SchoolNow, State, TerminalNow, county_now, day_so_far,
     school_now,

@@ -2,6 +2,7 @@
 
 use axum::{
     extract::{Path, Query, State},
+    http::Method,
     response::Response,
 };
 use jiff::{ToSpan as _, civil::Date};
@@ -18,6 +19,7 @@ use crate::{
         chart::{self, Span},
         failure::Failure,
         filters::Filters,
+        guard,
         layout::Page,
         table::{Cell, Column, Table, answer},
         text,
@@ -267,7 +269,7 @@ fn facts(terminal: &Terminal, at: &Context) -> Markup {
                         @if let Some(to) = place.to { ",至 " (to) }
                     }
                 }
-                @if !terminal.placements.is_empty() {
+                @if !terminal.placements.is_empty() && guard::opens(&Method::POST, "/settings/move") {
                     a href={ "/settings?terminal=" (terminal.id) "#moves" } { "调拨或停用" }
                 }
             }
@@ -284,7 +286,7 @@ async fn doubts(
 ) -> Result<Table, Failure> {
     let found = match school {
         Some(school) => {
-            query::school_doubts(at.store(), &school.code, period, &at.parts.zone).await
+            query::terminal_doubts(at.store(), id, &school.code, period, &at.parts.zone).await
         }
         None => Ok(Vec::new()),
     };
@@ -292,12 +294,11 @@ async fn doubts(
         Err(query::QueryError::NoCalendar { .. }) => Vec::new(),
         other => other?,
     };
-    let own = found.iter().filter(|doubt| doubt.terminal == *id);
     Ok(Table {
         key: "doubts",
         caption: "可疑的使用".to_owned(),
         columns: doubt_columns(false),
-        rows: own.map(|doubt| doubt_row(doubt, None)).collect(),
+        rows: found.iter().map(|doubt| doubt_row(doubt, None)).collect(),
         empty: "本学期没有发现可疑的使用。",
     })
 }

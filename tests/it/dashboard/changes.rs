@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    BROWSERS,
+    BROWSERS, PAGES,
     browser::Browser,
     county::{CODE, Morning, SILENT},
 };
@@ -280,9 +280,13 @@ async fn a_stranger_changes_nothing() {
     let (status, ..) = morning.ask(post(&host, &own)).await;
     assert_eq!(status, 303);
     // A page by another name offers no forms that would be refused.
-    let page = "GET /quality HTTP/1.0\r\nHost: evil.example\r\n\r\n".to_owned();
-    let (status, _, body) = morning.ask(page).await;
-    assert_eq!(status, 200);
-    assert!(!String::from_utf8(body).unwrap().contains("method=\"post\""));
+    morning.run().await;
+    for (path, _) in PAGES {
+        let page = format!("GET {path} HTTP/1.0\r\nHost: evil.example\r\n\r\n");
+        let (status, _, body) = morning.ask(page).await;
+        assert_eq!(status, 200, "{path}");
+        let body = String::from_utf8(body).unwrap();
+        assert!(!body.contains("method=\"post\""), "{path}");
+    }
     morning.stop().await;
 }

@@ -281,19 +281,10 @@ impl Sheet<'_> {
         page.markup(&html! {
             (tabs(run, Tab::Evidence))
             (told)
-            form.entry method="post" action={ "/runs/" (run.id) "/schools/" (code) "/evidence" } {
-                input type="hidden" name="seen" value=(seen(self.known));
-                @for group in &self.form.rubric.groups {
-                    section.card aria-labelledby={ "g-" (group.id) } {
-                        h2 id={ "g-" (group.id) } { (group.id) " " (group) }
-                        @for (at, item) in self.items() {
-                            @if group.indicators.iter().any(|one| one.items.iter().any(|own| own.id == item.id)) {
-                                (self.item(at, item))
-                            }
-                        }
-                    }
-                }
-                @if self.may {
+            @if self.may {
+                form.entry method="post" action={ "/runs/" (run.id) "/schools/" (code) "/evidence" } {
+                    input type="hidden" name="seen" value=(seen(self.known));
+                    (self.groups())
                     div.save {
                         (forms::who_field())
                         button type="submit" name="do" value="try" formnovalidate { "试算" }
@@ -301,8 +292,25 @@ impl Sheet<'_> {
                         span.note { "全部检查通过才会保存;空着的提问按 0 分计,以后可以再补。" }
                     }
                 }
+            } @else {
+                (self.groups())
             }
         })
+    }
+
+    fn groups(&self) -> Markup {
+        html! {
+            @for group in &self.form.rubric.groups {
+                section.card aria-labelledby={ "g-" (group.id) } {
+                    h2 id={ "g-" (group.id) } { (group.id) " " (group) }
+                    @for (at, item) in self.items() {
+                        @if group.indicators.iter().any(|one| one.items.iter().any(|own| own.id == item.id)) {
+                            (self.item(at, item))
+                        }
+                    }
+                }
+            }
+        }
     }
 
     fn item(&self, at: usize, item: &Item) -> Markup {

@@ -76,7 +76,7 @@ fn markup(
         section.card aria-labelledby="confirm" {
             h2 #confirm { "确认冻结" }
             @if !may {
-                p.note { (Failure::NotHere.to_string()) "。" }
+                p.note { (guard::only_looks(at)) "。" }
             } @else if over {
                 (confirm(run.id, run.revision, &figures, open))
             } @else {

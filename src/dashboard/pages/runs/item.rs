@@ -7,7 +7,7 @@ use axum::{
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{Tab, mark, opened, school_page, seen_school, tabs};
+use super::{Tab, mark, opened, school_code, school_page, tabs};
 use crate::{
     dashboard::{
         Context,
@@ -38,8 +38,8 @@ pub(in crate::dashboard) async fn page(
     Query(filters): Query<Filters>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
-    let code = seen_school(&at, &code).await?;
-    let loaded = at.loaded(opened(&at, &run).await?).await?;
+    let code = school_code(&code)?;
+    let loaded = at.loaded_for(opened(&at, &run).await?, &code).await?;
     let found = Explanation::of(&loaded, &code, &item)?;
     let here = format!("/runs/{}/schools/{code}/items/{item}", loaded.run.id);
     let answers = found.evidence.as_ref().map(answers_table);
@@ -117,7 +117,9 @@ fn evidence_part(
                 }
                 _ => { h2 { "材料" } p.empty { "还没有材料。" } }
             }
-            p { a href={ (school) "/evidence#i-" (found.score.id) } { "填写本条材料" } }
+            @if Tab::Evidence.opens() {
+                p { a href={ (school) "/evidence#i-" (found.score.id) } { "填写本条材料" } }
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use axum::{
     Form,
     extract::{Query, State},
-    http::HeaderMap,
+    http::{HeaderMap, Method},
     response::{Html, IntoResponse as _, Redirect, Response},
 };
 use jiff::civil::Date;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::{opened, state};
 use crate::{
+    access::{self, Reach, Who},
     dashboard::{
         Context,
         failure::Failure,
@@ -72,7 +73,7 @@ pub(in crate::dashboard) async fn page(
             @if may {
                 section.card aria-labelledby="create" { (form) }
             } @else {
-                p.note { (Failure::NotHere.to_string()) "。" }
+                p.note { (guard::only_looks(&at)) "。" }
             }
             p.note { "评分依据:" a href="/rubric" { "考核评估细则" } "。" }
         })
@@ -92,6 +93,21 @@ fn county_form(counties: &[County], here: &County) -> Markup {
     }
 }
 
+/// A run's name, which leads to all of it, or to what a school's own people see.
+fn name_cell(run: &Run) -> Cell {
+    let who = access::current();
+    let own = match who.as_ref().map(Who::reach) {
+        Some(Reach::School(code, _)) => format!("/runs/{}/schools/{code}", run.id),
+        _ => format!("/runs/{}", run.id),
+    };
+    let opens = guard::opens(&Method::GET, "/runs/{run}");
+    if opens || own.contains("/schools/") {
+        Cell::link(run.name.clone(), &own)
+    } else {
+        run.name.clone().into()
+    }
+}
+
 fn table(runs: &[Run], at: &Context) -> Table {
     let zone = &at.parts.zone;
     let row = |run: &Run| {
@@ -102,7 +118,7 @@ fn table(runs: &[Run], at: &Context) -> Table {
             .supersedes
             .map_or_else(String::new, |id| format!("第 {id} 号"));
         vec![
-            Cell::link(run.name.clone(), &format!("/runs/{}", run.id)),
+            name_cell(run),
             Cell::from(run.id.to_string()),
             state(run).into(),
             format!("{} 至 {}", run.period.first, run.period.last).into(),

@@ -24,12 +24,14 @@ pub(in crate::dashboard) mod workbook;
 
 use std::cmp::Ordering;
 
+use axum::http::Method;
 use maud::{Markup, html};
 
 use crate::{
     dashboard::{
         Context,
         failure::Failure,
+        guard,
         layout::Page,
         table::{Cell, Column, Table},
         text,
@@ -71,6 +73,23 @@ impl Tab {
         }
     }
 
+    /// As in the table of permissions.
+    const fn route(self) -> &'static str {
+        match self {
+            Self::Summary => "/runs/{run}",
+            Self::Evidence => "/runs/{run}/evidence",
+            Self::Exclusions => "/runs/{run}/exclusions",
+            Self::WhatIf => "/runs/{run}/what-if",
+            Self::Freeze => "/runs/{run}/freeze",
+            Self::Verify => "/runs/{run}/verify",
+            Self::Compare => "/runs/compare",
+        }
+    }
+
+    fn opens(self) -> bool {
+        guard::opens(&Method::GET, self.route())
+    }
+
     fn address(self, run: &Run) -> String {
         let id = run.id;
         match self {
@@ -95,13 +114,6 @@ pub(in crate::dashboard) async fn opened(at: &Context, run: &str) -> Result<Run,
         id: run.chars().take(20).collect(),
     })?;
     Ok(at.store().run(id).await?)
-}
-
-/// The school of an address, which whoever asks must see: a run that was read for somebody else is kept for all.
-async fn seen_school(at: &Context, code: &str) -> Result<SchoolCode, Failure> {
-    let code = school_code(code)?;
-    drop(at.store().school(&code).await?);
-    Ok(code)
 }
 
 /// The school of an address.
@@ -142,8 +154,10 @@ fn page(run: &Run, tab: Tab) -> Page {
         ..Page::default()
     };
     if tab != Tab::Summary {
-        page.crumbs
-            .push((Tab::Summary.address(run), run.name.clone()));
+        if Tab::Summary.opens() {
+            page.crumbs
+                .push((Tab::Summary.address(run), run.name.clone()));
+        }
         tab.name().clone_into(&mut page.title);
         page.lead = format!("{} · {} · {period}", run.name, state(run));
     }
@@ -175,7 +189,7 @@ fn tabs(run: &Run, here: Tab) -> Markup {
     ];
     html! {
         nav.jump aria-label="本次考核" {
-            @for tab in all {
+            @for tab in all.into_iter().filter(|tab| tab.opens()) {
                 a href=(tab.address(run)) aria-current=[(tab == here).then_some("page")] { (tab.name()) }
             }
         }

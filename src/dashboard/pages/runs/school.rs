@@ -6,7 +6,7 @@ use axum::{
 };
 use maud::{Markup, html};
 
-use super::{Tab, mark, opened, rubric::most, school_page, seen_school, tabs};
+use super::{Tab, mark, opened, rubric::most, school_code, school_page, tabs};
 use crate::{
     dashboard::{
         Context,
@@ -26,8 +26,8 @@ pub(in crate::dashboard) async fn page(
     Path((run, code)): Path<(String, String)>,
     Query(filters): Query<Filters>,
 ) -> Result<Response, Failure> {
-    let code = seen_school(&at, &code).await?;
-    let loaded = at.loaded(opened(&at, &run).await?).await?;
+    let code = school_code(&code)?;
+    let loaded = at.loaded_for(opened(&at, &run).await?, &code).await?;
     let found = loaded.results.school(&code);
     let found = found.ok_or_else(|| EvaluationError::Unknown {
         what: "school",
@@ -51,8 +51,10 @@ pub(in crate::dashboard) async fn page(
             (tabs(run, Tab::Summary))
             (figures(&loaded.inputs.rubric.rubric, found))
             p.buttons {
-                a.button href={ "/runs/" (run.id) "/schools/" (code) "/evidence" } { "本校材料" }
-                a.button href=(file) download="" { "考核评分表 XLSX" }
+                @if Tab::Evidence.opens() {
+                    a.button href={ "/runs/" (run.id) "/schools/" (code) "/evidence" } { "本校材料" }
+                    a.button href=(file) download="" { "考核评分表 XLSX" }
+                }
                 a.button.quiet href={ "/schools/" (code) } { "本校使用情况" }
             }
             section.card aria-labelledby="items" {

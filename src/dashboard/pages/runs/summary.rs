@@ -144,7 +144,7 @@ fn figures(loaded: &Loaded) -> Markup {
     let note = if missing == 0 {
         html! { "已填齐" }
     } else {
-        html! { "暂记 0 分" }
+        html! { @if loaded.run.frozen().is_some() { "已按 0 分冻结" } @else { "暂记 0 分" } }
     };
     let seen: String = results.figures().to_string().chars().take(16).collect();
     html! {

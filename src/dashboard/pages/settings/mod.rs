@@ -182,6 +182,11 @@ impl Known {
         let stored = self.calendar.as_ref();
         let text = told.text.as_deref();
         let text = text.or_else(|| stored.map(|stored| stored.text.as_str()));
+        let field = html! {
+            label { "日历内容"
+                textarea name="text" rows="18" spellcheck="false" readonly[!may] { (text.unwrap_or(EXAMPLE)) }
+            }
+        };
         html! {
             @match stored {
                 Some(stored) => {
@@ -191,17 +196,17 @@ impl Known {
                 None => { p.note { "还没有教学日历:没有它就不知道哪些天、哪些时段计入。" } }
             }
             @if let Some(told) = &told.calendar { (told) }
-            form method="post" action="/settings/calendar" {
-                input type="hidden" name="county" value=(county.code);
-                label { "日历内容"
-                    textarea name="text" rows="18" spellcheck="false" readonly[!may] { (text.unwrap_or(EXAMPLE)) }
-                }
-                @if may {
+            @if may {
+                form method="post" action="/settings/calendar" {
+                    input type="hidden" name="county" value=(county.code);
+                    (field)
                     p.buttons {
                         button type="submit" name="do" value="check" { "检查" }
                         button.primary type="submit" name="do" value="save" { "保存" }
                     }
                 }
+            } @else {
+                (field)
             }
         }
     }
