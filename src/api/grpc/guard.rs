@@ -77,7 +77,7 @@ use Trail::{Reads, Records};
 
 /// Every method. Reports over gRPC are data, not somebody's decision: they leave minutes, not entries.
 #[rustfmt::skip]
-pub const METHODS: [Method; 42] = [
+pub const METHODS: [Method; 44] = [
     method("/classpulse.v1.Usage/ListSchoolUsage", P::ViewUsage, Ranking, Reads),
     method("/classpulse.v1.Usage/ListTerminalUsage", P::ViewUsage, Own, Reads),
     method("/classpulse.v1.Usage/GetTerminalDay", P::ViewUsage, Own, Reads),
@@ -114,6 +114,9 @@ pub const METHODS: [Method; 42] = [
     method("/classpulse.v1.Registry/CreateEnrolmentCode", P::ManageCodes, County, Records("code.add")),
     method("/classpulse.v1.Registry/ListEnrolmentCodes", P::ManageCodes, County, Reads),
     method("/classpulse.v1.Registry/RevokeEnrolmentCode", P::ManageCodes, County, Records("code.revoke")),
+    method("/classpulse.v1.Registry/ListTerminalKeys", P::ManageCodes, County, Reads),
+    // Or `key.restore`, or `key.renew`, by what is asked for.
+    method("/classpulse.v1.Registry/ChangeTerminalKeys", P::ManageCodes, County, Records("key.revoke")),
     method("/classpulse.v1.Registry/ListIncidents", P::ViewQuality, County, Reads),
     method("/classpulse.v1.Ingest/Report", P::Report, All, Reads),
     // Load balancers ask without a token.
