@@ -115,8 +115,7 @@ pub const METHODS: [Method; 44] = [
     method("/classpulse.v1.Registry/ListEnrolmentCodes", P::ManageCodes, County, Reads),
     method("/classpulse.v1.Registry/RevokeEnrolmentCode", P::ManageCodes, County, Records("code.revoke")),
     method("/classpulse.v1.Registry/ListTerminalKeys", P::ManageCodes, County, Reads),
-    // Or `key.restore`, or `key.renew`, by what is asked for.
-    method("/classpulse.v1.Registry/ChangeTerminalKeys", P::ManageCodes, County, Records("key.revoke")),
+    method("/classpulse.v1.Registry/ChangeTerminalKeys", P::ManageCodes, County, Records("key.")),
     method("/classpulse.v1.Registry/ListIncidents", P::ViewQuality, County, Reads),
     method("/classpulse.v1.Ingest/Report", P::Report, All, Reads),
     // Load balancers ask without a token.
