@@ -133,16 +133,7 @@ impl App {
         );
         let tls = listeners_tls(config)?;
         let changes = api::changes();
-        let listener = TcpListener::bind(config.api)
-            .await
-            .map_err(|source| AppError::Listen {
-                address: config.api,
-                source,
-            })?;
-        let api = listener.local_addr().map_err(|source| AppError::Listen {
-            address: config.api,
-            source,
-        })?;
+        let (listener, api) = listen(config.api).await?;
         let pipeline = Pipeline {
             store: store.clone(),
             clock: clock.clone(),
@@ -304,6 +295,18 @@ fn enrolment(
         metrics.clone(),
         required,
     ))
+}
+
+/// A listener, and where it really listens.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
+    let listening = async {
+        let listener = TcpListener::bind(address).await?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    listening
+        .await
+        .map_err(|source| AppError::Listen { address, source })
 }
 
 /// What secures our own listeners, gRPC and HTTP first.

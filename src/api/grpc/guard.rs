@@ -114,6 +114,8 @@ pub const METHODS: [Method; 44] = [
     method("/classpulse.v1.Registry/CreateEnrolmentCode", P::ManageCodes, County, Records("code.add")),
     method("/classpulse.v1.Registry/ListEnrolmentCodes", P::ManageCodes, County, Reads),
     method("/classpulse.v1.Registry/RevokeEnrolmentCode", P::ManageCodes, County, Records("code.revoke")),
+    method("/classpulse.v1.Registry/ListTerminalKeys", P::ManageCodes, County, Reads),
+    method("/classpulse.v1.Registry/ChangeTerminalKeys", P::ManageCodes, County, Records("key.")),
     method("/classpulse.v1.Registry/ListIncidents", P::ViewQuality, County, Reads),
     method("/classpulse.v1.Registry/ListTerminalKeys", P::ManageCodes, County, Reads),
     method("/classpulse.v1.Registry/ChangeTerminalKeys", P::ManageCodes, County, Records("key.")),
