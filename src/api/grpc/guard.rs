@@ -117,8 +117,6 @@ pub const METHODS: [Method; 44] = [
     method("/classpulse.v1.Registry/ListTerminalKeys", P::ManageCodes, County, Reads),
     method("/classpulse.v1.Registry/ChangeTerminalKeys", P::ManageCodes, County, Records("key.")),
     method("/classpulse.v1.Registry/ListIncidents", P::ViewQuality, County, Reads),
-    method("/classpulse.v1.Registry/ListTerminalKeys", P::ManageCodes, County, Reads),
-    method("/classpulse.v1.Registry/ChangeTerminalKeys", P::ManageCodes, County, Records("key.")),
     method("/classpulse.v1.Ingest/Report", P::Report, All, Reads),
     // Load balancers ask without a token.
     open("/grpc.health.v1.Health/Check"),

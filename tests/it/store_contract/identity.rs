@@ -115,6 +115,21 @@ pub(super) async fn twenty_at_once_spend_five_uses(database: &Database) {
     other.close().await;
 }
 
+/// The bureau sees that a known machine has a new key, once a day.
+async fn told_once_a_day(store: &dyn Store, known: &TerminalId) {
+    let mut once_more = request(1, 1);
+    once_more.hardware.disk = hardware(9).disk;
+    once_more.key = [77; 32];
+    once_more.salted = [77; 76];
+    store.enrol(once_more).await.unwrap();
+    let told: Vec<_> = incidents(store)
+        .await
+        .into_iter()
+        .map(|one| (one.terminal, one.kind))
+        .collect();
+    assert_eq!(told, [(known.clone(), Kind::EnrolledAgain)]);
+}
+
 pub(super) async fn known_hardware_finds_its_terminal_and_a_clone_does_not(database: &Database) {
     let store = database.open().await;
     store.change_registry(schools([1, 2])).await.unwrap();
@@ -139,18 +154,7 @@ pub(super) async fn known_hardware_finds_its_terminal_and_a_clone_does_not(datab
         name(&store.enrol(again).await.unwrap()),
         (first.0.clone(), true)
     );
-    // The bureau sees that it has a new key, once a day.
-    let mut once_more = request(1, 1);
-    once_more.hardware.disk = hardware(9).disk;
-    once_more.key = [77; 32];
-    once_more.salted = [77; 76];
-    store.enrol(once_more).await.unwrap();
-    let told: Vec<_> = incidents(&*store)
-        .await
-        .into_iter()
-        .map(|one| (one.terminal, one.kind))
-        .collect();
-    assert_eq!(told, [(first.0.clone(), Kind::EnrolledAgain)]);
+    told_once_a_day(&*store, &first.0).await;
     let mut keys = store.keys().await.unwrap();
     keys.sort_by(|a, b| a.terminal.cmp(&b.terminal));
     let key = |terminal: &TerminalId, byte, changed_at| Key {
