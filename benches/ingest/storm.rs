@@ -35,8 +35,9 @@ pub(crate) fn run(arguments: &StormArgs, common: &Common) {
     } else {
         arguments.terminals
     };
-    // The service and this process hold each connection's two ends, and some files besides.
-    let room = crate::raise_open_files().saturating_sub(300);
+    // The service holds three ends of each terminal's way (its front, and both ends of the passage to the library), and
+    // some files besides.
+    let room = crate::raise_open_files().saturating_sub(300) / 3;
     let count = wanted.min(usize::try_from(room).unwrap_or(usize::MAX));
     if count < wanted {
         println!("the limit of open files leaves room for {count} of {wanted} terminals");

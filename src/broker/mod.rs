@@ -10,13 +10,19 @@
 pub mod asked;
 mod attempts;
 mod door;
+mod front;
 pub mod mosquitto;
 mod passing;
 mod retain;
 mod rules;
 mod turns;
 
-use std::{net::SocketAddr, num::NonZeroU16, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU16,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -39,10 +45,11 @@ use crate::{
     ingest::{Intake, assemble::Outcome},
     observe::Metrics,
     tasks,
-    tls::ServerTls,
+    tls::{self, ServerTls},
 };
 use attempts::Attempts;
 use door::Inside;
+use front::Front;
 use passing::Passing;
 use turns::Turns;
 
@@ -59,7 +66,10 @@ const MAX_QUEUE: usize = 1_000;
 /// again. Well below half of what clients wait for the answer to a ping: meanwhile the connection answers nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a connection may take to its login, TLS included.
+/// Where the library listens: for `front` alone.
+const INSIDE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// How long the library may take over a login that `front` has passed on.
 const HANDSHAKE: Duration = Duration::from_secs(15);
 
 /// Numbers that a client may use for topics: a terminal's report has one, which spares it 40 bytes a minute.
@@ -84,6 +94,7 @@ pub struct BrokerError {
 pub struct Broker {
     address: SocketAddr,
     server: MqttServer,
+    front: Front,
     gate: Gate,
 }
 
@@ -109,6 +120,11 @@ impl Broker {
         metrics: Arc<Metrics>,
         draining: CancellationToken,
     ) -> Result<Self, BrokerError> {
+        let failed = |source| BrokerError { address, source };
+        let secured = match tls {
+            None => None,
+            Some(tls) => Some(tls::server(tls, &[]).map_err(|error| failed(error.into()))?),
+        };
         let context = ServerContext::new()
             .mqtt_max_sessions(MAX_SESSIONS)
             .busy_check_enable(false)
@@ -136,11 +152,10 @@ impl Broker {
             hooks.add(kind, Box::new(gate.clone())).await;
         }
         hooks.start().await;
-        let path = |file: &Path| file.display().to_string();
         let listener = Builder::new()
             .name("terminals")
-            .laddr(address)
-            .reuseaddr(Some(true))
+            .laddr(INSIDE)
+            .proxy_protocol(true)
             .nodelay(true)
             .allow_anonymous(false)
             .max_packet_size(MAX_PACKET)
@@ -154,22 +169,18 @@ impl Broker {
             .message_expiry_interval(Duration::ZERO)
             .session_expiry_interval(Duration::ZERO)
             .backlog(4_096)
-            .tls_cert(tls.map(|tls| path(&tls.certificate_file)))
-            .tls_key(tls.map(|tls| path(&tls.key_file)))
             .bind()
-            .and_then(|listener| match tls {
-                Some(_) => listener.tls(),
-                None => listener.tcp(),
-            })
-            .map_err(|source| BrokerError { address, source })?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| BrokerError { address, source })?;
+            .and_then(rmqtt::net::Listener::tcp)
+            .map_err(failed)?;
+        let inside = listener.local_addr().map_err(failed)?;
+        let (address, front) =
+            front::bind(address, secured, inside).map_err(|error| failed(error.into()))?;
         let server = MqttServer::new(context).listener_by_id(listener, 1).build();
         info!(%address, tls = tls.is_some(), "the broker listens");
         Ok(Self {
             address,
             server,
+            front,
             gate,
         })
     }
@@ -188,6 +199,7 @@ impl Broker {
                     tracing::error!(%error, "the broker ended");
                 }
             }
+            () = self.front.run() => {}
             () = self.gate.watch() => {}
         }
     }
