@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::Cursor,
+    io::{self, Cursor, Read as _},
     panic::AssertUnwindSafe,
 };
 
@@ -164,20 +164,23 @@ fn xlsx(content: &[u8], limits: Limits) -> Result<Vec<Sheet>, String> {
     })
 }
 
-fn taken_apart(content: &[u8], limits: Limits) -> Result<Vec<Sheet>, String> {
+/// Refuses what unpacks to too much, by unpacking it: what an archive says of its own sizes may be a lie.
+fn fits_unpacked(content: &[u8]) -> Result<(), String> {
     let mut archive = zip::ZipArchive::new(Cursor::new(content)).map_err(|error| broken(&error))?;
-    let mut unpacked = 0_u64;
+    let mut left = MAX_UNPACKED;
     for index in 0..archive.len() {
-        let part = archive
-            .by_index_raw(index)
-            .map_err(|error| broken(&error))?;
-        unpacked = unpacked.saturating_add(part.size());
+        let part = archive.by_index(index).map_err(|error| broken(&error))?;
+        let unpacked = io::copy(&mut part.take(left + 1), &mut io::sink());
+        // A part that breaks off is the next reader's to name.
+        left = left
+            .checked_sub(unpacked.unwrap_or(0))
+            .ok_or_else(|| format!("文件解压后超过上限 {MAX_UNPACKED} 字节"))?;
     }
-    if unpacked > MAX_UNPACKED {
-        return Err(format!(
-            "文件解压后有 {unpacked} 字节,超过上限 {MAX_UNPACKED} 字节"
-        ));
-    }
+    Ok(())
+}
+
+fn taken_apart(content: &[u8], limits: Limits) -> Result<Vec<Sheet>, String> {
+    fits_unpacked(content)?;
     let mut workbook: Xlsx<_> = Xlsx::new(Cursor::new(content)).map_err(|error| broken(&error))?;
     let (mut sheets, mut left, mut room) = (Vec::new(), MAX_UNPACKED, MAX_CELLS);
     for name in workbook.sheet_names() {
@@ -428,8 +431,18 @@ mod tests {
         for _ in 0..=200 {
             file.write_all(&nothing).unwrap();
         }
-        let content = file.finish().unwrap().into_inner();
+        let mut content = file.finish().unwrap().into_inner();
         assert!(content.len() < MAX_BYTES);
+        let refused = read(&content, None, Limits::TABLE).unwrap_err();
+        assert!(refused.contains("解压后"), "{refused}");
+        // The same, saying of itself that it is small: in the part's own head, and in the directory.
+        let size = u32::to_le_bytes(201 * 1024 * 1024);
+        let mut lies = 0;
+        while let Some(at) = content.windows(4).position(|four| four == size) {
+            content[at..at + 4].copy_from_slice(&u32::to_le_bytes(1_000));
+            lies += 1;
+        }
+        assert!(lies >= 1);
         let refused = read(&content, None, Limits::TABLE).unwrap_err();
         assert!(refused.contains("解压后"), "{refused}");
     }

@@ -5,7 +5,7 @@
 mod access;
 pub(crate) mod browser;
 mod changes;
-mod county;
+pub(crate) mod county;
 mod figures;
 mod runs;
 
