@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tracing::{Instrument as _, error, info_span, warn};
 
 /// A running task with a name.
@@ -21,6 +21,17 @@ pub fn start(name: &'static str, work: impl Future<Output = ()> + Send + 'static
         name,
         handle: tokio::spawn(work.instrument(info_span!("task", name))),
     }
+}
+
+/// Does work to its end, also where whoever waits for it gives up: a change and what is recorded of it belong together.
+///
+/// # Errors
+/// The work panicked.
+#[expect(clippy::disallowed_methods, reason = "the one home of spawning")]
+pub async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, JoinError> {
+    tokio::spawn(work.in_current_span()).await
 }
 
 impl Task {

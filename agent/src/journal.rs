@@ -71,10 +71,8 @@ impl JournalStore for MemoryJournal {
 pub struct FileJournal {
     older: KeptFile,
     current: KeptFile,
-    /// What could not be read at an earlier start, and perhaps can now.
-    unread: [KeptFile; 2],
-    /// What of those was taken in, until the next write holds it.
-    taken_in: bool,
+    /// What could not be read at an earlier start and was taken in at this one, until the next write holds it.
+    taken_in: Vec<KeptFile>,
     /// What the older part holds, as a checksum of its bytes; `None` while that is not known.
     older_holds: Option<u32>,
     /// It was said that the older part can't be written.
@@ -85,18 +83,12 @@ impl FileJournal {
     /// At this path; `.older` beside it, and `.bak`, `.new`, `.corrupt` and `.unread` beside each.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        let with = |path: &Path, ending: &str| {
-            let mut name = path.to_owned().into_os_string();
-            name.push(ending);
-            PathBuf::from(name)
-        };
-        let older = with(&path, ".older");
-        let unread = [&older, &path].map(|path| KeptFile::new(with(path, UNREAD), MAGIC));
+        let mut older = path.clone().into_os_string();
+        older.push(".older");
         Self {
-            older: KeptFile::new(older, MAGIC),
+            older: KeptFile::new(older.into(), MAGIC),
             current: KeptFile::new(path, MAGIC),
-            unread,
-            taken_in: false,
+            taken_in: Vec::new(),
             older_holds: None,
             told: false,
         }
@@ -105,7 +97,7 @@ impl FileJournal {
     /// What is kept, touching nothing: for a look from outside while an agent runs.
     #[must_use]
     pub fn look(&self) -> Loaded {
-        both(self.older.look(), self.current.look())
+        together([self.older.look(), self.current.look()].map(|found| (Vec::new(), found)))
     }
 
     /// Where it is.
@@ -128,8 +120,10 @@ impl FileJournal {
     pub fn put_aside(&self, ending: &str) -> io::Result<Vec<PathBuf>> {
         let mut aside = self.older.put_aside(ending)?;
         aside.extend(self.current.put_aside(ending)?);
-        for file in &self.unread {
-            aside.extend(file.put_aside(ending)?);
+        for file in [&self.older, &self.current] {
+            for unread in file.asides(UNREAD) {
+                aside.extend(unread.put_aside(ending)?);
+            }
         }
         Ok(aside)
     }
@@ -150,34 +144,34 @@ impl FileJournal {
     }
 }
 
-fn both(older: Found<JournalState>, current: Found<JournalState>) -> Loaded {
-    let mut troubles = older.troubles;
-    troubles.extend(current.troubles);
-    let state = match (older.said, current.said) {
-        (None, one) | (one, None) => one,
-        (Some(older), Some(current)) => Some(join(older, current)),
-    };
-    Loaded { state, troubles }
+/// Everything as one journal, oldest first: of each part what was once put aside unread, then the part itself.
+fn together(parts: [(Vec<JournalState>, Found<JournalState>); 2]) -> Loaded {
+    let mut loaded = Loaded::default();
+    for (unread, found) in parts {
+        loaded.troubles.extend(found.troubles);
+        let states = unread.into_iter().chain(found.said);
+        loaded.state = loaded.state.into_iter().chain(states).reduce(join);
+    }
+    loaded
+}
+
+/// What can be read by now of what was put aside unread, and where it stands.
+fn read_at_last(part: &KeptFile) -> (Vec<KeptFile>, Vec<JournalState>) {
+    let unread = part.asides(UNREAD).into_iter();
+    unread
+        .filter_map(|file| file.look().said.map(|said| (file, said)))
+        .unzip()
 }
 
 impl JournalStore for FileJournal {
     fn load(&mut self) -> Loaded {
         self.older_holds = None;
         // Before a file of this start is called so.
-        let unread: Vec<JournalState> = self
-            .unread
-            .iter()
-            .filter_map(|file| file.look().said)
-            .collect();
-        self.taken_in = !unread.is_empty();
-        let mut loaded = both(self.older.load(), self.current.load());
-        for state in unread {
-            loaded.state = Some(match loaded.state.take() {
-                Some(whole) => join(state, whole),
-                None => state,
-            });
-        }
-        loaded
+        let (mut files, older) = read_at_last(&self.older);
+        let (more, current) = read_at_last(&self.current);
+        files.extend(more);
+        self.taken_in = files;
+        together([(older, self.older.load()), (current, self.current.load())])
     }
 
     /// The older part first: until the other is written too, a boot that has just ended stands in both. Where it can't
@@ -197,11 +191,9 @@ impl JournalStore for FileJournal {
                 self.current.save(state)?;
             }
         }
-        if std::mem::take(&mut self.taken_in) {
-            for file in &self.unread {
-                // Else it is taken in once more, which changes nothing.
-                drop(file.put_aside(TAKEN_IN));
-            }
+        for file in std::mem::take(&mut self.taken_in) {
+            // Else it is taken in once more, which changes nothing.
+            drop(file.put_aside(TAKEN_IN));
         }
         Ok(())
     }
@@ -389,6 +381,79 @@ mod tests {
         journal.save(&with(&[1, 2])).unwrap();
         assert!(!aside.exists());
         assert_eq!(journal.load().state, Some(with(&[1, 2])));
+    }
+
+    #[test]
+    fn whatever_was_put_aside_unread_is_taken_in_oldest_boots_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let with = |ids: &[u8]| JournalState {
+            boots: ids
+                .iter()
+                .map(|id| StoredBoot {
+                    id: vec![*id; 16],
+                    ..state(1).boots.remove(0)
+                })
+                .collect(),
+            ..state(1)
+        };
+        let unread: [(&str, &[u8]); 3] = [
+            ("journal.older.unread-3", &[1, 2]),
+            ("journal.unread", &[3]),
+            ("journal.unread-2", &[4]),
+        ];
+        for (name, ids) in unread {
+            fs::write(at(name), encode(&with(ids))).unwrap();
+        }
+        // One that still says nothing stays as it is, whatever becomes of the others.
+        fs::write(at("journal.unread-5"), "torn").unwrap();
+        let mut journal = FileJournal::new(at("journal"));
+        journal.save(&with(&[5])).unwrap();
+        let whole = with(&[1, 2, 3, 4, 5]);
+        assert_eq!(journal.load().state, Some(whole.clone()));
+        journal.save(&whole).unwrap();
+        assert!(unread.iter().all(|(name, _)| !at(name).exists()));
+        assert!(at("journal.unread-2.taken-in").exists());
+        assert!(at("journal.unread-5").exists());
+        assert_eq!(journal.load().state, Some(whole));
+        // Another machine's is neither taken in nor lost.
+        fs::write(at("journal.unread-2"), encode(&with(&[6]))).unwrap();
+        fs::write(at("journal.older.unread"), encode(&with(&[7]))).unwrap();
+        let aside = journal.put_aside(".foreign").unwrap();
+        assert!(aside.contains(&at("journal.unread-2.foreign")), "{aside:?}");
+        assert!(aside.iter().all(|path| path.exists()));
+        assert_eq!(journal.load().state, None);
+    }
+
+    #[test]
+    fn two_lives_of_one_boot_are_both_kept_where_the_first_could_not_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let life = |start_ms: u64, length_ms: u64| {
+            let mut life = state(1);
+            life.boots[0].used_count = 1;
+            life.boots[0].sessions[0].used = true;
+            life.boots[0].sessions[0].start_ms = start_ms;
+            life.boots[0].sessions[0].length_ms = length_ms;
+            life
+        };
+        let unread = encode(&life(300_000, 600_000));
+        fs::write(folder.path().join("journal.unread"), unread).unwrap();
+        let mut journal = FileJournal::new(folder.path().join("journal"));
+        journal.save(&life(7_200_000, 2_400_000)).unwrap();
+        // Taken in twice, where the agent is cut off after the write: nothing changes.
+        for _ in 0..2 {
+            let found = journal.load().state.unwrap();
+            let sessions: Vec<_> = found.boots[0]
+                .sessions
+                .iter()
+                .map(|one| (one.number, one.start_ms, one.length_ms))
+                .collect();
+            let expected = [(1, 300_000, 600_000), (101, 7_200_000, 2_400_000)];
+            assert_eq!(sessions, expected);
+            FileJournal::new(folder.path().join("journal"))
+                .save(&found)
+                .unwrap();
+        }
     }
 
     #[cfg(unix)]

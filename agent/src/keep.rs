@@ -266,15 +266,25 @@ impl KeptFile {
         Ok(moved)
     }
 
+    /// What stands aside under this ending, in the order of its numbers.
+    #[must_use]
+    pub fn asides(&self, ending: &str) -> Vec<Self> {
+        self.aside_names(ending)
+            .filter(|name| stands(name))
+            .map(|name| Self::new(name, self.magic))
+            .collect()
+    }
+
+    fn aside_names(&self, ending: &str) -> impl Iterator<Item = PathBuf> {
+        (1..=ASIDES).map(move |number| match number {
+            1 => self.beside(ending),
+            _ => self.beside(&format!("{ending}-{number}")),
+        })
+    }
+
     /// Renames a file to the first free name with this ending.
     fn aside(&self, path: &Path, ending: &str) -> Kept {
-        let free = (1..=ASIDES)
-            .map(|number| match number {
-                1 => self.beside(ending),
-                _ => self.beside(&format!("{ending}-{number}")),
-            })
-            .find(|name| !stands(name));
-        let Some(aside) = free else {
+        let Some(aside) = self.aside_names(ending).find(|name| !stands(name)) else {
             return Kept::Here(io::Error::other("too many such files beside it"));
         };
         match fs::rename(path, &aside) {

@@ -70,6 +70,11 @@ fn administers(account: &Account) -> bool {
     account.role == Role::Administrator && account.password.is_some() && !account.locked
 }
 
+/// Whether the acting person is at the service's machine.
+fn at_console() -> bool {
+    current().is_some_and(|who| who.origin() == "console")
+}
+
 impl Access {
     /// Every account.
     ///
@@ -88,9 +93,21 @@ impl Access {
     }
 
     /// Changes an account by a rule, again where another change came first. Returns it before and after.
+    ///
+    /// The last administrator stays one.
     pub(super) async fn change(
         &self,
         login: &Login,
+        rule: impl Fn(&mut Account) -> Result<(), AccessError>,
+    ) -> Result<(Account, Account), AccessError> {
+        self.change_any(login, true, rule).await
+    }
+
+    /// The same; `keeps` where the last administrator must stay one.
+    async fn change_any(
+        &self,
+        login: &Login,
+        keeps: bool,
         rule: impl Fn(&mut Account) -> Result<(), AccessError>,
     ) -> Result<(Account, Account), AccessError> {
         for _ in 0..TRIES {
@@ -98,11 +115,23 @@ impl Access {
             let before = found.ok_or_else(|| AccessError::Unknown(login.to_string()))?;
             let mut after = before.clone();
             rule(&mut after)?;
+            let ends = administers(&before) && !administers(&after);
+            if keeps && ends && !self.others_administer(login).await? {
+                let fault = "至少要有一个可以登录的管理员:请先建好另一个管理员账号";
+                return Err(AccessError::Unfit(fault.to_owned()));
+            }
             if self.store.put_account(&after).await? {
                 return Ok((before, after));
             }
         }
         Err(AccessError::Changed)
+    }
+
+    /// Whether somebody else can log in and administer.
+    async fn others_administer(&self, login: &Login) -> Result<bool, AccessError> {
+        let accounts = self.store.accounts().await?;
+        let mut others = accounts.iter().filter(|one| one.login != *login);
+        Ok(others.any(administers))
     }
 
     /// Makes an account, and the link with which its owner sets it up.
@@ -132,13 +161,8 @@ impl Access {
         login: &Login,
         change: &AccountChange,
     ) -> Result<Account, AccessError> {
-        let others = self.store.accounts().await?;
-        let others = others
-            .iter()
-            .any(|one| one.login != *login && administers(one));
         let (before, after) = self
             .change(login, |account| {
-                let administered = administers(account);
                 if let Some(role) = change.role {
                     if let Some(fault) = account.role.change_fault(role) {
                         return Err(AccessError::Unfit(fault.to_owned()));
@@ -155,10 +179,6 @@ impl Access {
                 if change.forgive {
                     account.failures = 0;
                     account.failed_at = 0;
-                }
-                if administered && !administers(account) && !others {
-                    let fault = "至少要有一个可以登录的管理员:请先建好另一个管理员账号";
-                    return Err(AccessError::Unfit(fault.to_owned()));
                 }
                 Ok(())
             })
@@ -182,7 +202,7 @@ impl Access {
     /// An unknown account; the last administrator's, but by whoever is at the console.
     pub async fn reset(&self, login: &Login) -> Result<SetUp, AccessError> {
         let (before, after) = self
-            .change(login, |account| {
+            .change_any(login, !at_console(), |account| {
                 account.password = None;
                 account.password_at = None;
                 account.failures = 0;
@@ -237,22 +257,31 @@ impl Access {
     /// # Errors
     /// The store's.
     pub async fn first_link(&self) -> Result<Option<SetUp>, AccessError> {
-        let accounts = self.store.accounts().await?;
-        let any = |one: &Account| one.role == Role::Administrator && one.password.is_some();
-        if accounts.iter().any(any) {
+        if self.has_administrator().await? {
             return Ok(None);
         }
         Ok(Some(self.make_link(None).await?))
     }
 
-    /// Whose link this is: `None` inside for the first administrator's.
+    /// Whether an administrator's account was set up, also one that is locked.
+    async fn has_administrator(&self) -> Result<bool, AccessError> {
+        let accounts = self.store.accounts().await?;
+        let any = |one: &Account| one.role == Role::Administrator && one.password.is_some();
+        Ok(accounts.iter().any(any))
+    }
+
+    /// Whose link this is: `None` inside for the first administrator's, which holds only while there is none.
     ///
     /// # Errors
     /// `Link` where it does not hold.
     pub async fn linked(&self, code: &str) -> Result<Option<Login>, AccessError> {
         let link = self.store.link(secret::digest(code)).await?;
         let link = link.filter(|link| self.second() < link.expires_at);
-        Ok(link.ok_or(AccessError::Link)?.login)
+        let login = link.ok_or(AccessError::Link)?.login;
+        if login.is_none() && self.has_administrator().await? {
+            return Err(AccessError::Link);
+        }
+        Ok(login)
     }
 
     /// Sets an account up with a link, which is then used up. The first administrator gives a name.
@@ -280,6 +309,9 @@ impl Access {
             return Err(AccessError::Taken(login.to_string()));
         }
         let hash = self.passwords.hash(password).await?;
+        if first && self.has_administrator().await? {
+            return Err(AccessError::Link);
+        }
         if !self.store.take_link(secret::digest(code)).await? {
             return Err(AccessError::Link);
         }

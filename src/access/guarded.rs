@@ -254,12 +254,19 @@ impl Store for Guarded {
     async fn quarantine_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         let sight = self.sight()?;
         sight.broad("quarantine")?;
-        if sight.everything() {
+        let Some(known) = sight.known_terminals().await? else {
             return self.inner.quarantine_counts().await;
-        }
-        let mut counts = std::collections::BTreeMap::new();
-        for entry in self.quarantine(0, u32::MAX).await? {
-            *counts.entry(entry.reason).or_default() += 1;
+        };
+        let (mut counts, mut after) = (std::collections::BTreeMap::new(), 0);
+        loop {
+            let page = self.inner.quarantine(after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.id;
+            for entry in page {
+                if known.contains(&entry.terminal) {
+                    *counts.entry(entry.reason).or_default() += 1;
+                }
+            }
         }
         Ok(counts.into_iter().collect())
     }
@@ -388,16 +395,22 @@ impl Store for Guarded {
 
     async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError> {
         let sight = self.sight()?;
-        match &filter.terminal {
-            Some(terminal) => drop(sight.terminal(terminal).await?),
-            None => sight.broad("incidents")?,
+        if let Some(terminal) = &filter.terminal {
+            drop(sight.terminal(terminal).await?);
+            return self.inner.incidents(filter).await;
         }
-        let mut incidents = self.inner.incidents(filter).await?;
-        if filter.terminal.is_none()
-            && let Some(known) = sight.known_terminals().await?
-        {
-            incidents.retain(|one| known.contains(one.terminal.as_str()));
-        }
+        sight.broad("incidents")?;
+        let Some(known) = sight.known_terminals().await? else {
+            return self.inner.incidents(filter).await;
+        };
+        // Others' must not take the place of those that are seen.
+        let all = IncidentFilter {
+            limit: u32::MAX,
+            ..filter.clone()
+        };
+        let mut incidents = self.inner.incidents(&all).await?;
+        incidents.retain(|one| known.contains(one.terminal.as_str()));
+        incidents.truncate(filter.limit as usize);
         Ok(incidents)
     }
 

@@ -1,6 +1,6 @@
 //! Hashing of passwords, off the threads that answer, and a few at a time: each takes 19 MiB and some 30 ms on purpose.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use argon2::{
     Argon2,
@@ -19,15 +19,15 @@ const WAITING: usize = 16;
 /// The way to argon2id, with its crate's parameters (19 MiB, two rounds), which are OWASP's.
 #[derive(Debug)]
 pub(super) struct Passwords {
-    working: Semaphore,
-    waiting: Semaphore,
+    working: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
         Self {
-            working: Semaphore::new(WORKING),
-            waiting: Semaphore::new(WAITING),
+            working: Arc::new(Semaphore::new(WORKING)),
+            waiting: Arc::new(Semaphore::new(WAITING)),
         }
     }
 }
@@ -37,16 +37,16 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, AccessError> {
-        let _place = self
-            .waiting
-            .try_acquire()
-            .map_err(|_full| AccessError::Busy)?;
-        let _turn = self
-            .working
-            .acquire()
-            .await
-            .map_err(|_closed| AccessError::Busy)?;
-        let done = tokio::task::spawn_blocking(work).await;
+        let place = self.waiting.clone().try_acquire_owned();
+        let place = place.map_err(|_full| AccessError::Busy)?;
+        let turn = self.working.clone().acquire_owned().await;
+        let turn = turn.map_err(|_closed| AccessError::Busy)?;
+        // The work goes on where its caller gives up, and holds its place until then.
+        let done = tokio::task::spawn_blocking(move || {
+            let _held = (place, turn);
+            work()
+        })
+        .await;
         done.map_err(|error| {
             tracing::error!(%error, "a password could not be hashed");
             AccessError::Busy

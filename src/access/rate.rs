@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Mutex, PoisonError},
 };
 
@@ -15,6 +15,9 @@ const MAX_BY_ADDRESS: u32 = 50;
 
 /// Addresses and names that are remembered; beyond, those without a lock go.
 const MAX_KNOWN: usize = 10_000;
+
+/// As much of a name as is remembered, bytes.
+const MAX_NAME: usize = 64;
 
 /// Entries for failed logins in one minute; more are counted, and told with the next.
 const MAX_ENTRIES: u32 = 60;
@@ -43,6 +46,28 @@ fn note(known: &mut HashMap<String, Lockout>, key: &str, now: i64) {
     *one = one.failed(now);
 }
 
+/// A name as it is remembered.
+fn short(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_NAME)]
+}
+
+fn address(origin: &str) -> Option<IpAddr> {
+    let address: Option<IpAddr> = origin.parse().ok();
+    address.map(|address| address.to_canonical())
+}
+
+/// Whose address it is: of IPv6 the half that a customer is given.
+fn network(origin: &str) -> String {
+    match address(origin) {
+        Some(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
+        }
+        Some(IpAddr::V4(address)) => address.to_string(),
+        None => short(origin).to_owned(),
+    }
+}
+
 impl Failures {
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -50,19 +75,18 @@ impl Failures {
 
     /// Whether an address has failed too often. A proxy on this machine stands for many and is never shut out.
     pub(super) fn shut_out(&self, origin: &str, now: i64) -> bool {
+        let network = network(origin);
         let inner = self.inner();
-        inner.addresses.get(origin).is_some_and(|one| {
+        inner.addresses.get(&network).is_some_and(|one| {
             one.failures >= MAX_BY_ADDRESS && now < one.failed_at.saturating_add(LOCKED_FOR)
         })
     }
 
     /// Notes a failure from an address.
     pub(super) fn failed(&self, origin: &str, now: i64) {
-        let local = origin
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback());
+        let local = address(origin).is_some_and(|address| address.is_loopback());
         if !local {
-            note(&mut self.inner().addresses, origin, now);
+            note(&mut self.inner().addresses, &network(origin), now);
         }
     }
 
@@ -71,13 +95,13 @@ impl Failures {
         let inner = self.inner();
         inner
             .names
-            .get(name)
+            .get(short(name))
             .is_some_and(|one| one.locked_until(now).is_some())
     }
 
     /// Notes a failure of a name that nobody has.
     pub(super) fn name_failed(&self, name: &str, now: i64) {
-        note(&mut self.inner().names, name, now);
+        note(&mut self.inner().names, short(name), now);
     }
 
     /// Whether to record a failure now, and how many were not recorded before it.
@@ -124,5 +148,31 @@ mod tests {
             failures.name_failed("x", 100);
         }
         assert!(failures.name_locked("x", 101) && !failures.name_locked("y", 101));
+    }
+
+    #[test]
+    fn one_customer_is_one_address_and_a_long_name_is_cut() {
+        let failures = Failures::default();
+        for number in 0..MAX_BY_ADDRESS {
+            failures.failed(&format!("2001:db8:1:2::{number:x}"), 100);
+            failures.failed("::ffff:192.0.2.1", 100);
+            failures.failed("::ffff:127.0.0.1", 100);
+            failures.failed("::1", 100);
+        }
+        for (origin, shut_out) in [
+            ("2001:db8:1:2:ffff::9", true),
+            ("2001:db8:1:3::1", false),
+            ("192.0.2.1", true),
+            ("::ffff:127.0.0.1", false),
+            ("::1", false),
+        ] {
+            assert_eq!(failures.shut_out(origin, 101), shut_out, "{origin}");
+        }
+        let long = "长".repeat(5_000);
+        for _ in 0..5 {
+            failures.name_failed(&long, 100);
+        }
+        assert!(failures.name_locked(&long, 101));
+        assert!(failures.inner().names.keys().all(|name| name.len() <= 64));
     }
 }

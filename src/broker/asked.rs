@@ -5,7 +5,10 @@
 //! is always no, as it is when anything is unclear: both brokers go on to the next means of theirs after an error status,
 //! so that refusals are said in words. JSON is answered in JSON (EMQX), a form in plain text (RMQTT).
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use axum::{
     Router,
@@ -38,6 +41,12 @@ pub const MIN_SECRET: usize = 32;
 
 /// Largest question: names, a password and a topic.
 const MAX_QUESTION: usize = 16 * 1024;
+
+/// One stranger's question in so many is logged.
+const LOG_EVERY: u64 = 100;
+
+/// Strangers' questions so far.
+static STRANGERS: AtomicU64 = AtomicU64::new(0);
 
 /// What answers need.
 pub struct Questions {
@@ -162,7 +171,13 @@ impl Questions {
     fn read(&self, headers: &HeaderMap, body: &[u8]) -> Option<Question> {
         let shown = headers.get(SECRET_HEADER).and_then(|it| it.to_str().ok());
         if !shown.is_some_and(|shown| same(shown, &self.secret)) {
-            warn!("somebody asks as an outside broker does, with no secret or another one");
+            let before = STRANGERS.fetch_add(1, Relaxed);
+            if before.is_multiple_of(LOG_EVERY) {
+                warn!(
+                    before,
+                    "somebody asks as an outside broker does, with no secret or another one"
+                );
+            }
             return None;
         }
         let read = if is_json(headers) {

@@ -16,9 +16,7 @@ use std::{
 
 use rustls::ServerConfig;
 use tokio::{
-    io::{
-        AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional_with_sizes,
-    },
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
     task::{AbortHandle, JoinSet},
 };
@@ -43,6 +41,12 @@ const BUFFER: usize = 2 * 1_024;
 
 /// Connections that the system holds until they are taken: a county's terminals, all switched on at 08:00.
 const BACKLOG: u32 = 4_096;
+
+/// How long one side is heard after the other has ended.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Most connections at once, those on their way included: the library's most sessions, and some room.
+const MOST: usize = 33_000;
 
 /// After an error of the listener itself, such as no more files: not at full speed.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -97,6 +101,9 @@ impl Front {
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
+                    Ok(_) if connections.len() >= MOST => {
+                        debug!("there are too many connections; a new one was ended");
+                    }
                     Ok((stream, from)) => {
                         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
                         make_room(&mut waiting, from.ip());
@@ -187,13 +194,45 @@ async fn knock<S: AsyncRead + AsyncWrite + Unpin>(
     Ok((outer, inner))
 }
 
+/// Carries both ways until one side ends; what the other still has to say is heard for a moment.
 async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
     mut outer: S,
     mut inner: TcpStream,
 ) -> io::Result<()> {
-    copy_bidirectional_with_sizes(&mut outer, &mut inner, BUFFER, BUFFER)
-        .await
-        .map(drop)
+    let ended = {
+        let (mut from_outer, mut to_outer) = tokio::io::split(&mut outer);
+        let (mut from_inner, mut to_inner) = inner.split();
+        let up = forward(&mut from_outer, &mut to_inner);
+        let down = forward(&mut from_inner, &mut to_outer);
+        tokio::pin!(up, down);
+        tokio::select! {
+            ended = &mut up => {
+                // Its last answers, where it only said that it says no more.
+                drop(tokio::time::timeout(LINGER, &mut down).await);
+                ended
+            }
+            // The library has ended it: whoever does not hang up is not waited for.
+            ended = &mut down => ended,
+        }
+    };
+    drop(tokio::time::timeout(LINGER, outer.shutdown()).await);
+    ended
+}
+
+/// Copies until the end of what comes.
+async fn forward(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&buffer[..read]).await?;
+        to.flush().await?;
+    }
 }
 
 /// Whether these bytes hold all of a CONNECT (MQTT 5, 2.1 and 3.1).

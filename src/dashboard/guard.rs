@@ -20,6 +20,7 @@ use super::{
 use crate::{
     access::{self, Gate, Who, acting},
     domain::access::Permission,
+    tasks,
 };
 
 /// Longest time to an answer.
@@ -98,7 +99,8 @@ pub(super) async fn enter(
     if let Some(failure) = refused {
         return acting(who, async { asked.refuse(failure) }).await;
     }
-    acting(who, async {
+    let changes = *method != Method::GET;
+    let work = acting(who, async move {
         let response = next.run(request).await;
         let file = response.headers().contains_key(header::CONTENT_DISPOSITION);
         if !(file && response.status().is_success()) {
@@ -112,8 +114,18 @@ pub(super) async fn enter(
             Ok(_) => response,
             Err(error) => Failure::Store(error).into_response(),
         }
-    })
-    .await
+    });
+    if !changes {
+        return work.await;
+    }
+    // A change is recorded also where the browser has gone by then.
+    match tasks::to_its_end(work).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::error!(%error, "a change ended in the middle");
+            Failure::Unwritten.into_response()
+        }
+    }
 }
 
 /// How an answer is wanted.

@@ -61,7 +61,11 @@ struct Kept {
 
 /// Runs that were just looked at.
 #[derive(Debug)]
-pub(super) struct Runs(Mutex<Kept>);
+pub(super) struct Runs {
+    kept: Mutex<Kept>,
+    /// One is read at a time: whoever else wants the same finds it then, and memory stays bounded.
+    reading: tokio::sync::Mutex<()>,
+}
 
 /// What is known of a run.
 enum Found {
@@ -91,14 +95,17 @@ impl Kept {
 
 impl Runs {
     pub(super) fn new(changes: &broadcast::Sender<SchoolDay>) -> Self {
-        Self(Mutex::new(Kept {
-            seen: Vec::new(),
-            changes: changes.subscribe(),
-        }))
+        Self {
+            kept: Mutex::new(Kept {
+                seen: Vec::new(),
+                changes: changes.subscribe(),
+            }),
+            reading: tokio::sync::Mutex::default(),
+        }
     }
 
     fn find(&self, run: &Run, now: i64, versions: Versions) -> Found {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.hear();
         kept.seen
             .retain(|one| (0..IDLE).contains(&(now - one.age.at)));
@@ -122,7 +129,7 @@ impl Runs {
     }
 
     fn keep(&self, seen: Seen) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let id = seen.loaded.run.id;
         kept.seen.retain(|one| one.loaded.run.id != id);
         kept.seen.insert(0, seen);
@@ -134,12 +141,16 @@ impl Context {
     /// A run with all that it is, as it was a moment ago.
     pub(super) async fn loaded(&self, run: Run) -> Result<Arc<Loaded>, Failure> {
         let versions = self.versions(&run).await?;
+        if let Found::Whole(found) = self.runs.find(&run, self.now(), versions) {
+            return Ok(found);
+        }
+        let _reading = self.runs.reading.lock().await;
         let (loaded, age) = match self.runs.find(&run, self.now(), versions) {
             Found::Whole(found) => return Ok(found),
             Found::Minutes(before, age) => {
                 (evaluation::load_again(self.store(), &before).await?, age)
             }
-            Found::Nothing => return self.fresh(run).await,
+            Found::Nothing => return self.read(run).await,
         };
         Ok(self.kept(loaded, age))
     }
@@ -164,6 +175,11 @@ impl Context {
 
     /// A run as it is now.
     pub(super) async fn fresh(&self, run: Run) -> Result<Arc<Loaded>, Failure> {
+        let _reading = self.runs.reading.lock().await;
+        self.read(run).await
+    }
+
+    async fn read(&self, run: Run) -> Result<Arc<Loaded>, Failure> {
         let age = Age {
             at: self.now(),
             versions: self.versions(&run).await?,

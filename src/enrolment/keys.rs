@@ -174,10 +174,13 @@ impl Keys {
             .change_keys(std::slice::from_ref(&id), KeyChange::Use(key), at)
             .await;
         match done {
-            Ok(changed) => {
-                if changed > 0 {
-                    info!(terminal, "a new key is used; the old one is worth nothing");
-                }
+            Ok(0) => {
+                // Another process was first, or the key was revoked meanwhile: the store knows.
+                *self.version.lock().await = None;
+                self.asked_at.store(i64::MIN, Relaxed);
+            }
+            Ok(_) => {
+                info!(terminal, "a new key is used; the old one is worth nothing");
                 self.learn(&id, key).await;
             }
             Err(error) => {

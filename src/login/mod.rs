@@ -63,7 +63,11 @@ struct Next {
 }
 
 async fn login_page(State(gate): State<Gate>, Query(asked): Query<Next>) -> Response {
-    if !gate.is_required() || current().is_some_and(|who| who.role().is_some()) {
+    if !gate.is_required() {
+        // A page that wants somebody who logged in, such as one's own account, would send them here again.
+        return Redirect::to("/").into_response();
+    }
+    if current().is_some_and(|who| who.role().is_some()) {
         return Redirect::to(own_page(&asked.next)).into_response();
     }
     let told = (asked.done == "setup").then_some("密码已设置,请登录");

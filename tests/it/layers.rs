@@ -53,6 +53,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "registry",
             "sheets",
             "store",
+            "tasks",
         ],
     ),
     (
@@ -69,6 +70,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sheets",
             "store",
             "tables",
+            "tasks",
         ],
     ),
     ("login", &["access", "dashboard", "domain"]),

@@ -18,7 +18,7 @@ pub(super) const SUSPEND_MS: u64 = 5_000;
 const MOST_CUTS: usize = 1_000;
 /// Numbers left out when an agent starts again within a boot: sessions that the process before opened and reported
 /// after its last write had some of them, and a number must never stand for two sessions.
-const UNWRITTEN_NUMBERS: u32 = 100;
+pub(crate) const UNWRITTEN_NUMBERS: u32 = 100;
 /// The same for sequence numbers of a boot that is over; they rise by about one a millisecond.
 const UNWRITTEN_SEQUENCES: u64 = 3_600_000;
 /// An agent that was away for less was restarted by its service manager, or by an upgrade.
@@ -210,18 +210,33 @@ impl Boot {
             .saturating_add(UNWRITTEN_SEQUENCES);
     }
 
+    /// Leaves out the numbers that the process before may have given away, before this one gives away any.
+    pub(super) fn leave_out_numbers(&mut self, now: Now) {
+        // A boot that no journal knows may have had an agent all the same, whose journal can't be read any more, or
+        // never could be written. It opened less than one of a kind a second.
+        let unknown = u32::try_from(now.mono_ms / 1_000).unwrap_or(u32::MAX);
+        let fresh = self.last.is_none();
+        for count in [
+            &mut self.powered_count,
+            &mut self.used_count,
+            &mut self.signal_count,
+        ] {
+            *count = if fresh {
+                unknown.max(*count)
+            } else {
+                count.saturating_add(UNWRITTEN_NUMBERS)
+            };
+        }
+    }
+
     /// The agent starts in this boot, for the first time or again.
     pub(super) fn resume(&mut self, now: Now, events: &mut Vec<CoreEvent>) {
         let slept = now.mono_ms.saturating_sub(now.awake_ms);
         self.note_gap(now, slept);
-        if self.powered_count == 0 {
+        if self.last.is_none() {
             // On since the boot, although the agent came later. When it slept in between nobody knows.
             self.open(Kind::Powered, slept, events);
             self.grow(Kind::Powered, slept, now.mono_ms, events);
-        } else {
-            self.powered_count = self.powered_count.saturating_add(UNWRITTEN_NUMBERS);
-            self.used_count = self.used_count.saturating_add(UNWRITTEN_NUMBERS);
-            self.signal_count = self.signal_count.saturating_add(UNWRITTEN_NUMBERS);
         }
         self.last.get_or_insert((now.mono_ms, slept));
     }
@@ -482,16 +497,27 @@ impl Boot {
             .filter(|(_, session)| dated || session.dated != Dated::AsItsBoot)
             .map(|(index, session)| (index, self.clock_of(session)))
             .collect();
-        let clock = ready.first().map_or(self.clock(), |(_, clock)| *clock);
-        let (sessions, carried): (Vec<_>, Vec<_>) = ready
+        // Closed ones first: they can be acknowledged for good, so that the next report has others to say. What is left
+        // out is more to say at once only where it is closed; open ones are said again anyway.
+        let is_closed = |index: usize| self.sessions.get(index).is_some_and(|one| !one.open);
+        let first = ready.iter().find(|(index, _)| is_closed(*index));
+        let clock = first.or(ready.first()).map_or(self.clock(), |(_, of)| *of);
+        let told: Vec<usize> = ready
             .iter()
             .filter(|(_, of)| *of == clock)
+            .map(|(index, _)| *index)
             .take(most)
-            .filter_map(|(index, _)| Some(self.sessions.get_mut(*index)?.say(offset_ms)))
+            .collect();
+        let more = ready
+            .iter()
+            .any(|(index, _)| is_closed(*index) && !told.contains(index));
+        let (sessions, carried): (Vec<_>, Vec<_>) = told
+            .iter()
+            .filter_map(|index| Some(self.sessions.get_mut(*index)?.say(offset_ms)))
             .unzip();
         Said {
             clock,
-            more: sessions.len() < ready.len(),
+            more,
             sessions,
             carried,
         }

@@ -23,6 +23,9 @@ pub(super) struct Sleeps {
     pub(super) woken: bool,
     /// The last look that saw one that time since boot had counted.
     counted_ms: Option<u64>,
+    /// How long the machine had slept when that was noticed last, ms: an answer may come before the next look, and one
+    /// sleep asks for the time once.
+    noticed_ms: u64,
     /// The first look after the last one: what was asked before it tells no time.
     pub(super) woke_ms: u64,
 }
@@ -128,9 +131,10 @@ impl Core {
         let moved = step.unsigned_abs() > CORRECTION_MS && !now.wall_synced;
         let nap = self.current.last.is_some_and(|(_, before)| {
             let slept = now.mono_ms.saturating_sub(now.awake_ms);
-            slept.saturating_sub(before) > SUSPEND_MS
+            slept.saturating_sub(before.max(self.sleep.noticed_ms)) > SUSPEND_MS
         });
         if nap {
+            self.sleep.noticed_ms = now.mono_ms.saturating_sub(now.awake_ms);
             self.sleep.counted_ms = Some(now.mono_ms);
             return Some(if moved {
                 Sleep::Uncounted

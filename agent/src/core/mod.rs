@@ -23,6 +23,8 @@ pub use session::{Kind, Seen};
 pub use state::{JournalState, StoredBoot, StoredDay, StoredSession, StoredSignal};
 pub use today::Lengths;
 
+pub(crate) use boot::UNWRITTEN_NUMBERS;
+
 use boot::Boot;
 use hearing::Sleeps;
 use outbox::{Moment, Outbox};
@@ -145,7 +147,9 @@ impl Core {
         let mut older: Vec<Boot> = journal.boots.iter().filter_map(Boot::from_stored).collect();
         let same = older.iter().position(|old| old.id == boot);
         // A boot that is known: the agent was restarted, and the machine was on all the time.
-        let current = same.map_or_else(|| Boot::new(boot), |index| older.remove(index));
+        let mut current = same.map_or_else(|| Boot::new(boot), |index| older.remove(index));
+        // What is heard of the time at this start is noted with a number too.
+        current.leave_out_numbers(now);
         older.retain(|old| !old.is_done());
         for old in &mut older {
             old.end();

@@ -274,6 +274,27 @@ fn a_restart_of_the_agent_breaks_no_session_and_notices_a_sleep() {
 }
 
 #[test]
+fn a_boot_whose_journal_was_lost_gives_no_number_away_twice() {
+    let lived = |from: u64| {
+        let mut core = Core::start(BOOT, at(from), config(), None);
+        core.note(at(from), SignalKind::ServerRefused, 0);
+        core.observe(at(from + 10), input(from + 10));
+        core.flush(at(from + 10)).boots.remove(0)
+    };
+    let (first, again) = (lived(0), lived(7_200));
+    let numbers = |boot: &StoredBoot| -> Vec<(bool, u32)> {
+        let sessions = boot.sessions.iter();
+        sessions.map(|one| (one.used, one.number)).collect()
+    };
+    assert_eq!(numbers(&first), [(false, 1), (true, 1)]);
+    assert_eq!(numbers(&again), [(false, 7_201), (true, 7_201)]);
+    assert_eq!(
+        (first.signals[0].number, again.signals[0].number),
+        (1, 7_201)
+    );
+}
+
+#[test]
 fn the_journal_is_written_every_15_seconds_and_at_once_when_time_becomes_known() {
     let dead = |second: u64| Now {
         wall_ms: 946_684_800_000,

@@ -4,7 +4,9 @@
 //! or an acknowledgement comes. Both parts are whole journals by themselves, so that one alone can be read. Not responsible
 //! for files.
 
-use crate::core::{JournalState, StoredBoot, StoredSession};
+use std::collections::HashSet;
+
+use crate::core::{JournalState, StoredBoot, StoredSession, StoredSignal, UNWRITTEN_NUMBERS};
 
 /// Takes a state apart: boots that are over, and all the rest with the last boot.
 #[must_use]
@@ -51,11 +53,12 @@ fn rest(state: &JournalState) -> JournalState {
     }
 }
 
-/// Two generations of one boot.
+/// Two generations of one boot; or two lives of the agent in it, of which the later one could not read the journal of
+/// the one before: then both may have begun to count at the same number, and only the start tells what is the same.
 fn unite(known: &mut StoredBoot, other: StoredBoot) {
+    let named = |one: &StoredSession| (one.used, one.number, one.start_ms);
     for session in other.sessions {
-        let same =
-            |one: &&mut StoredSession| (one.used, one.number) == (session.used, session.number);
+        let same = |one: &&mut StoredSession| named(one) == named(&session);
         match known.sessions.iter_mut().find(same) {
             Some(one) => {
                 one.open &= session.open;
@@ -67,7 +70,10 @@ fn unite(known: &mut StoredBoot, other: StoredBoot) {
         }
     }
     for signal in other.signals {
-        if known.signals.iter().all(|one| one.number != signal.number) {
+        let same = |one: &StoredSignal| {
+            (one.kind, one.number, one.at_ms) == (signal.kind, signal.number, signal.at_ms)
+        };
+        if !known.signals.iter().any(same) {
             known.signals.push(signal);
         }
     }
@@ -77,6 +83,7 @@ fn unite(known: &mut StoredBoot, other: StoredBoot) {
     known.powered_count = known.powered_count.max(other.powered_count);
     known.used_count = known.used_count.max(other.used_count);
     known.signal_count = known.signal_count.max(other.signal_count);
+    tell_apart(known);
     known.last_sequence = known.last_sequence.max(other.last_sequence);
     known.use_floor_ms = known.use_floor_ms.max(other.use_floor_ms);
     // Time that was heard stays heard, whether a sleep has made it doubtful the later one says; a clock that was set
@@ -93,6 +100,37 @@ fn unite(known: &mut StoredBoot, other: StoredBoot) {
     known.disturbed |= other.disturbed;
     known.verdict = known.verdict.max(other.verdict);
     known.hardware_ms = known.hardware_ms.or(other.hardware_ms);
+}
+
+/// No number for two, and nothing open before the last of its kind.
+fn tell_apart(boot: &mut StoredBoot) {
+    for (used, count) in [
+        (false, &mut boot.powered_count),
+        (true, &mut boot.used_count),
+    ] {
+        let of_kind = |one: &&mut StoredSession| one.used == used;
+        let sessions = boot.sessions.iter_mut().filter(of_kind);
+        renumber(sessions.map(|one| &mut one.number), count);
+        // The life that had opened it is over: it must not grow into what nobody saw.
+        for session in boot.sessions.iter_mut().filter(of_kind).rev().skip(1) {
+            session.open = false;
+        }
+    }
+    boot.signals
+        .sort_by_key(|signal| (signal.at_ms, signal.number));
+    let signals = boot.signals.iter_mut().map(|one| &mut one.number);
+    renumber(signals, &mut boot.signal_count);
+}
+
+/// Gives every later one of the same number a new one, that no process has given away without writing it.
+fn renumber<'a>(numbers: impl Iterator<Item = &'a mut u32>, count: &mut u32) {
+    let mut taken = HashSet::new();
+    for number in numbers {
+        if !taken.insert(*number) {
+            *count = count.saturating_add(UNWRITTEN_NUMBERS);
+            *number = *count;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +195,60 @@ mod tests {
         ];
         assert_eq!(joined.boots[1].sessions, expected);
         assert_eq!((joined.heartbeat_seconds, joined.known_ms), (60, 7));
+    }
+
+    #[test]
+    fn two_lives_of_one_boot_lose_nothing_and_invent_nothing() {
+        let life = |sessions: [(bool, u64, u64); 2], seen_ms: u64| {
+            let open = |(used, start_ms, length_ms): (bool, u64, u64)| StoredSession {
+                used,
+                start_ms,
+                ..session(1, length_ms, true)
+            };
+            StoredBoot {
+                powered_count: 1,
+                used_count: 1,
+                signal_count: 1,
+                seen_ms: Some(seen_ms),
+                signals: vec![StoredSignal {
+                    number: 1,
+                    at_ms: seen_ms,
+                    ..StoredSignal::default()
+                }],
+                ..boot(1, &sessions.map(open))
+            }
+        };
+        let first = life([(false, 0, 900), (true, 300, 600)], 900);
+        let later = life([(false, 1_000, 9_000), (true, 7_200, 2_400)], 10_000);
+        // Whichever is taken for the older: the later one gets the new number, and it alone goes on.
+        for (one, other) in [(&first, &later), (&later, &first)] {
+            let joined = join(
+                state(std::slice::from_ref(one)),
+                state(std::slice::from_ref(other)),
+            );
+            let found: Vec<_> = joined.boots[0]
+                .sessions
+                .iter()
+                .map(|one| (one.used, one.number, one.start_ms, one.length_ms, one.open))
+                .collect();
+            let expected = [
+                (false, 1, 0, 900, false),
+                (true, 1, 300, 600, false),
+                (false, 101, 1_000, 9_000, true),
+                (true, 101, 7_200, 2_400, true),
+            ];
+            assert_eq!(found, expected);
+            assert_eq!(
+                (joined.boots[0].powered_count, joined.boots[0].used_count),
+                (101, 101)
+            );
+            let signals = joined.boots[0].signals.iter();
+            let signals: Vec<_> = signals.map(|one| (one.number, one.at_ms)).collect();
+            assert_eq!(signals, [(1, 900), (101, 10_000)]);
+            // Taken in once more, it says the same.
+            let again = join(state(std::slice::from_ref(&first)), joined.clone());
+            assert_eq!(again, joined);
+        }
     }
 
     #[test]

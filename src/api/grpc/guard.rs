@@ -14,6 +14,7 @@ use tonic::Status;
 use crate::{
     access::{Gate, acting},
     domain::access::{Permission, Role},
+    tasks,
 };
 
 /// What a caller must see at least.
@@ -156,5 +157,16 @@ pub(super) async fn enter(State(gate): State<Gate>, request: Request, next: Next
             return Status::permission_denied(message).into_http();
         }
     }
-    acting(who, next.run(request)).await
+    let work = acting(who, next.run(request));
+    if !matches!(method.trail, Records(_)) {
+        return work.await;
+    }
+    // A change is recorded also where its caller has gone by then.
+    match tasks::to_its_end(work).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::error!(%error, "a change ended in the middle");
+            Status::internal("the change ended in the middle; see the service's log").into_http()
+        }
+    }
 }

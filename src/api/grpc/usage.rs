@@ -1,6 +1,6 @@
 //! The `Usage` service: averages, terminals, days, and the watch on changes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use classpulse_proto::v1::{self, usage_server};
 use futures::StreamExt as _;
@@ -21,6 +21,9 @@ use crate::{
     query::{self, SchoolFilter, SchoolUsage, TerminalUsage},
     store::SchoolDay,
 };
+
+/// Longest watch; whoever still may comes again.
+const LONGEST_WATCH: Duration = Duration::from_mins(10);
 
 /// Answers from the store.
 pub(super) struct Service(pub(super) Arc<Context>);
@@ -163,8 +166,11 @@ impl usage_server::Usage for Service {
             };
             std::future::ready(answer)
         });
+        // A token may be revoked or run out meanwhile: whoever still may comes again.
+        let longest = tokio::time::sleep(LONGEST_WATCH);
         let ending = self.0.ending.clone().cancelled_owned();
-        Ok(Response::new(answers.take_until(ending).boxed()))
+        let answers = answers.take_until(ending).take_until(longest);
+        Ok(Response::new(answers.boxed()))
     }
 }
 

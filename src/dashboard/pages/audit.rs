@@ -58,7 +58,7 @@ pub(in crate::dashboard) fn action(key: &str) -> &'static str {
 }
 
 /// What is recorded.
-const ACTIONS: [(&str, &str); 28] = [
+const ACTIONS: [(&str, &str); 31] = [
     ("login", "登录"),
     ("login.failed", "登录失败"),
     ("logout", "退出"),
@@ -74,6 +74,9 @@ const ACTIONS: [(&str, &str); 28] = [
     ("calendar.set", "更改教学日历"),
     ("code.add", "生成注册码"),
     ("code.revoke", "收回注册码"),
+    ("key.revoke", "作废终端密钥"),
+    ("key.restore", "恢复终端密钥"),
+    ("key.renew", "更换终端密钥"),
     ("quarantine.replay", "重放隔离数据"),
     ("retention.keep_from", "清理旧数据"),
     ("retention.evaluated", "登记已考核时段"),

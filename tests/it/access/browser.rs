@@ -63,7 +63,7 @@ async fn a_bureau_lets_its_people_in() {
     write("again", PASSWORD).await;
     browser.go_by("main button[type=submit]").await;
     log_in("jia-school").await;
-    assert_eq!(browser.texts("header nav a").await, ["总览"]);
+    assert_eq!(browser.texts("header nav a").await, ["总览", "考核"]);
     browser.go_by("[data-table=schools] tbody th a").await;
     assert_eq!(browser.text("h1").await, "甲小学");
     browser.open(&address("/quality")).await;

@@ -89,6 +89,7 @@ fn accounts_are_kept_by_rules() {
             "查看员",
         ),
         (&["change", "boss", "--role", "auditor"], "审计员"),
+        (&["change", "boss", "--role", "viewer"], "另建账号"),
         (&["change", "nobody", "--role", "viewer"], "没有"),
         (&["lock", "nobody"], "没有"),
         (&["reset", "nobody"], "没有"),

@@ -31,6 +31,36 @@ fn with<T>(token: &str, message: T) -> Request<T> {
     request
 }
 
+/// A run of two days, made by the evaluator: a draft, or frozen. Its number.
+pub(super) async fn run(guarded: &Guarded, key: &str, frozen: bool) -> i64 {
+    let mut evaluation = EvaluationClient::new(channel(guarded).await);
+    let evaluator = &guarded.one("evaluator").token;
+    let create = v1::CreateRunRequest {
+        county: "231123".to_owned(),
+        key: key.to_owned(),
+        name: "试评".to_owned(),
+        by: "wang".to_owned(),
+        period: Some(v1::Period {
+            from: "2026-09-01".to_owned(),
+            to: "2026-09-02".to_owned(),
+        }),
+        ..Default::default()
+    };
+    let made = evaluation.create_run(with(evaluator, create)).await;
+    let run = made.unwrap().into_inner().run.unwrap().id;
+    if frozen {
+        let freeze = v1::FreezeRunRequest {
+            run,
+            by: "wang".to_owned(),
+            accept_missing: true,
+            ..Default::default()
+        };
+        let done = evaluation.freeze_run(with(evaluator, freeze)).await;
+        done.unwrap();
+    }
+    run
+}
+
 /// Calls a method with an empty message.
 async fn call(channel: &Channel, path: &'static str, token: &str) -> Result<(), Status> {
     let mut client = Grpc::new(channel.clone());
@@ -295,21 +325,7 @@ async fn a_school_sees_its_own_sheet_of_a_frozen_run() {
     let guarded = Guarded::start().await;
     let mut evaluation = EvaluationClient::new(channel(&guarded).await);
     let evaluator = guarded.one("evaluator").token.clone();
-    let create = v1::CreateRunRequest {
-        county: "231123".to_owned(),
-        key: "k".to_owned(),
-        name: "试评".to_owned(),
-        by: "wang".to_owned(),
-        period: Some(v1::Period {
-            from: "2026-09-01".to_owned(),
-            to: "2026-09-02".to_owned(),
-        }),
-        ..Default::default()
-    };
-    evaluation
-        .create_run(with(&evaluator, create))
-        .await
-        .unwrap();
+    assert_eq!(run(&guarded, "k", false).await, 1);
     let sheets = |school: &str| v1::ListScoreSheetsRequest {
         run: 1,
         school_code: school.to_owned(),

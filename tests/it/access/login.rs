@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use classpulse::domain::access::MAX_FAILURES;
+use classpulse::{
+    access::{Who, acting},
+    domain::access::{MAX_FAILURES, Role, Scope},
+};
 
 use super::people::{Guarded, PASSWORD, cookie, login};
 
@@ -198,15 +201,73 @@ async fn sessions_end_when_they_must() {
             .await
             .is_some()
     );
-    // The last administrator stays, and nobody becomes what they may not be.
+    // Nobody becomes what they may not be.
     for body in [
         "login=administrator&role=viewer&scope=all",
         "login=auditor&role=administrator&scope=all",
+        "login=auditor&role=viewer&scope=all",
         "login=school&role=registrar&scope=school:2123000001",
     ] {
         let answer = guarded.post("/settings/users/change", &admin, body).await;
         assert_eq!(answer.status, 422, "{body}: {answer:?}");
     }
+    guarded.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_administrator_stays_but_for_the_console() {
+    let guarded = Guarded::start().await;
+    let admin = cookie(guarded.one("administrator"));
+    for (path, body) in [
+        ("/settings/users/lock", "login=administrator&locked=true"),
+        ("/settings/users/reset", "login=administrator"),
+    ] {
+        let answer = guarded.post(path, &admin, body).await;
+        assert!(
+            answer.status == 422 && answer.body.contains("至少要有一个"),
+            "{path}: {answer:?}"
+        );
+    }
+    assert_eq!(guarded.get("/settings/users", &admin).await.status, 200);
+    let boss = login("administrator");
+    let reset = acting(Who::console("test"), guarded.access.reset(&boss)).await;
+    let link = reset.unwrap().path;
+    assert_eq!(guarded.get("/settings/users", &admin).await.status, 303);
+    let body = format!("new={PASSWORD}&again={PASSWORD}");
+    assert_eq!(guarded.post(&link, "", &body).await.status, 303);
+    assert!(guarded.log_in("administrator", PASSWORD).await.is_some());
+    guarded.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_link_ends_when_another_way_made_an_administrator() {
+    let guarded = Guarded::start_empty().await;
+    let first = guarded.service.app.setup.clone().unwrap().path;
+    let made = async {
+        let boss = login("boss");
+        let added = guarded.access.add(&boss, Role::Administrator, Scope::All);
+        let link = added.await.unwrap().path;
+        let code = link.strip_prefix("/setup/").unwrap();
+        assert_eq!(guarded.get(&first, "").await.status, 200, "nobody yet");
+        guarded.access.set_up(code, "", PASSWORD).await.unwrap();
+    };
+    acting(Who::console("test"), made).await;
+    let body = format!("login=other&new={PASSWORD}&again={PASSWORD}");
+    assert_eq!(guarded.get(&first, "").await.status, 410);
+    assert_eq!(guarded.post(&first, "", &body).await.status, 410);
+    let accounts = guarded.store().accounts().await.unwrap();
+    assert_eq!(accounts.len(), 1);
+    guarded.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_logs_in_no_page_sends_in_a_circle() {
+    let guarded = Guarded::start_open().await;
+    let account = guarded.get("/account", "").await;
+    let to = account.header("location").unwrap_or_default();
+    assert!(to.starts_with("/login?next="), "{account:?}");
+    let answer = guarded.get(to, "").await;
+    assert_eq!(answer.header("location"), Some("/"), "{answer:?}");
     guarded.stop().await;
 }
 

@@ -2,22 +2,38 @@
 
 use classpulse::dashboard::{PAGES, Row, Sees};
 
-use super::people::{FAR, Guarded, Person, cookie};
+use super::{
+    grpc,
+    people::{FAR, Guarded, Person, cookie},
+};
 use crate::support::{JUNIOR, PRIMARY};
 
+/// A run that is frozen, which a part of the county sees its own of and nobody can change, and a draft, which only the
+/// county sees.
+struct Runs {
+    frozen: i64,
+    draft: i64,
+}
+
 /// A row's path with what stands there.
-fn address(row: &Row) -> String {
+fn address(row: &Row, runs: &Runs) -> String {
+    let verifies = row.path == "/runs/{run}/verify";
+    let looks = row.method == "GET" && row.sees == Sees::County && !verifies;
+    let run = if looks { runs.draft } else { runs.frozen };
     let path = row
         .path
+        .replace("{run}", &run.to_string())
+        .replace("{item}", "4.3.1")
+        .replace("{kind}", "summary.csv")
         .replace("/schools/{code}", &format!("/schools/{PRIMARY}"))
         .replace("{id}", "P-1")
         .replace("{date}", "2026-11-24")
         .replace("{code}", "no-such-code")
         .replace("{name}", "no-such-file");
-    if path == "/live" {
-        "/live?view=now".to_owned()
-    } else {
-        path
+    match path.as_str() {
+        "/live" => "/live?view=now".to_owned(),
+        "/runs/compare" => format!("/runs/compare?before={run}&after={}", runs.frozen),
+        _ => path,
     }
 }
 
@@ -30,13 +46,17 @@ fn allowed(row: &Row, person: &Person) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_as_everybody() {
     let guarded = Guarded::start().await;
+    let runs = Runs {
+        frozen: grpc::run(&guarded, "frozen", true).await,
+        draft: grpc::run(&guarded, "draft", false).await,
+    };
     let mut tried = 0;
     for person in guarded.people.iter().map(Some).chain([None]) {
         // Logging out comes last.
         let (last, rows): (Vec<_>, Vec<_>) = PAGES.iter().partition(|row| row.path == "/logout");
         for row in rows.into_iter().chain(last) {
             let headers = person.map(cookie).unwrap_or_default();
-            let address = address(row);
+            let address = address(row, &runs);
             let answer = match row.method {
                 "GET" => guarded.get(&address, &headers).await,
                 // Nothing in it: whoever is let in is told so.

@@ -71,8 +71,16 @@ pub(super) struct Guarded {
 impl Guarded {
     /// One that nobody has set up.
     pub(super) async fn start_empty() -> Self {
-        let config = format!("{EMBEDDED}\n[access]\nrequired = \"yes\"");
-        let service = Service::start_with(&config).await;
+        Self::start_as(&format!("{EMBEDDED}\n[access]\nrequired = \"yes\"")).await
+    }
+
+    /// One where nobody logs in.
+    pub(super) async fn start_open() -> Self {
+        Self::start_as(EMBEDDED).await
+    }
+
+    async fn start_as(config: &str) -> Self {
+        let service = Service::start_with(config).await;
         let access = Access::new(service.app.store.clone(), Arc::new(SystemClock));
         Self {
             service,

