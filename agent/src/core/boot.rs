@@ -517,9 +517,9 @@ impl Boot {
             .unzip();
         Said {
             clock,
-            more,
             sessions,
             carried,
+            more,
         }
     }
 
