@@ -37,11 +37,10 @@ target!(
         let Ok(report) = decode(bytes) else { return };
         let again = Report::decode(report.encode_to_vec().as_slice()).unwrap();
         assert_eq!(again, report);
-        let json = serde_json::to_string(&report).unwrap();
-        // An unknown number of an enumeration has no name in JSON, so it can't come back.
-        if let Ok(from_json) = serde_json::from_str::<Report>(&json) {
-            assert_eq!(from_json.sessions.len(), report.sessions.len());
-            assert_eq!(from_json.boot_id, report.boot_id);
+        // An unknown number of an enumeration has no name, so JSON can't say it.
+        if let Ok(json) = serde_json::to_string(&report) {
+            let from_json: Report = serde_json::from_str(&json).unwrap();
+            assert_eq!(from_json, report);
         }
     }
 );
