@@ -44,6 +44,46 @@ pub struct AccountChange {
     pub forgive: bool,
 }
 
+/// How an account stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountState {
+    /// An administrator let nobody in with it.
+    Stopped,
+    /// Nobody has set its password yet.
+    NotSetUp,
+    /// Too many failed logins; it opens again by itself.
+    LockedOut,
+    /// Its owner can log in.
+    Usable,
+}
+
+impl AccountState {
+    /// Of an account, at a moment in Unix seconds.
+    #[must_use]
+    pub fn of(account: &Account, now: i64) -> Self {
+        if account.locked {
+            Self::Stopped
+        } else if account.password.is_none() {
+            Self::NotSetUp
+        } else if account.lockout().locked_until(now).is_some() {
+            Self::LockedOut
+        } else {
+            Self::Usable
+        }
+    }
+
+    /// In people's words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Stopped => "已停用",
+            Self::NotSetUp => "待设置",
+            Self::LockedOut => "暂时锁定",
+            Self::Usable => "正常",
+        }
+    }
+}
+
 fn told(account: &Account) -> Value {
     json!({
         "role": account.role, "scope": account.scope, "locked": account.locked,

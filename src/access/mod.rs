@@ -25,7 +25,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use self::{
-    accounts::{AccountChange, MAX_TOKEN_DAYS, SetUp},
+    accounts::{AccountChange, AccountState, MAX_TOKEN_DAYS, SetUp},
     audit::{Verified, csv, verify},
     gate::Gate,
     guarded::guarded,

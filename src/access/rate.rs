@@ -4,11 +4,11 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
 };
 
-use crate::domain::access::{LOCKED_FOR, Lockout};
+use crate::domain::access::{self, LOCKED_FOR, Lockout};
 
 /// Failures from one address within the time of a lock, after which it is no longer listened to.
 const MAX_BY_ADDRESS: u32 = 50;
@@ -56,16 +56,12 @@ fn address(origin: &str) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
-/// Whose address it is: of IPv6 the half that a customer is given.
+/// Whose address it is, where it is one.
 fn network(origin: &str) -> String {
-    match address(origin) {
-        Some(IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
-        }
-        Some(IpAddr::V4(address)) => address.to_string(),
-        None => short(origin).to_owned(),
-    }
+    address(origin).map_or_else(
+        || short(origin).to_owned(),
+        |address| access::network(address).to_string(),
+    )
 }
 
 impl Failures {

@@ -6,12 +6,14 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
+
+use crate::domain::access::network;
 
 /// What is counted is counted for so long.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -87,7 +89,7 @@ impl Attempts {
     pub(super) fn refused(&self, name: &str, from: Option<SocketAddr>, now: Instant) -> Verdict {
         let mut tables = self.lock();
         let by_name = tables.names.count(name.to_owned(), now);
-        let by_address = from.map_or(0, |from| tables.addresses.count(network(from), now));
+        let by_address = from.map_or(0, |from| tables.addresses.count(network(from.ip()), now));
         let slow = by_name > PER_NAME || by_address > PER_ADDRESS;
         let held = (slow && tables.held < MOST_HELD).then(|| {
             tables.held += 1;
@@ -100,18 +102,7 @@ impl Attempts {
     /// Whether one more machine at this address may ask to enrol.
     pub(super) fn may_pass(&self, from: Option<SocketAddr>, now: Instant) -> bool {
         let Some(from) = from else { return true };
-        self.lock().passing.count(network(from), now) <= PASSING_PER_ADDRESS
-    }
-}
-
-/// Whose address it is: of IPv6 the half that a customer is given.
-fn network(address: SocketAddr) -> IpAddr {
-    match address.ip().to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        address @ IpAddr::V4(_) => address,
+        self.lock().passing.count(network(from.ip()), now) <= PASSING_PER_ADDRESS
     }
 }
 
@@ -189,11 +180,11 @@ mod tests {
         }
         assert!(table.0.len() <= MOST);
         assert_eq!(
-            network(from("[2001:db8:1:2::5]:1")),
-            network(from("[2001:db8:1:2:ffff::]:9"))
+            network(from("[2001:db8:1:2::5]:1").ip()),
+            network(from("[2001:db8:1:2:ffff::]:9").ip())
         );
         assert_eq!(
-            network(from("[::ffff:10.0.0.1]:1")),
+            network(from("[::ffff:10.0.0.1]:1").ip()),
             from("10.0.0.1:2").ip()
         );
     }

@@ -8,7 +8,7 @@ use super::{
     output::{self, print, table},
 };
 use crate::{
-    access::{AccessError, AccountChange, SetUp},
+    access::{AccessError, AccountChange, AccountState, SetUp},
     observe::chain,
     store::{Account, Token},
 };
@@ -34,7 +34,7 @@ pub(super) async fn users(at: &Opened, command: &UsersCommand) -> Result<(), Fai
             "{login}:{},范围 {},{}",
             account.role.name(),
             account.scope,
-            state(&account, at.now.as_second())
+            AccountState::of(&account, at.now.as_second()).words()
         ));
         Ok(())
     };
@@ -106,18 +106,6 @@ fn shown(account: &Account) -> serde_json::Value {
     })
 }
 
-fn state(account: &Account, now: i64) -> &'static str {
-    if account.locked {
-        "已停用"
-    } else if account.password.is_none() {
-        "待设置"
-    } else if account.lockout().locked_until(now).is_some() {
-        "暂时锁定"
-    } else {
-        "正常"
-    }
-}
-
 async fn list(at: &Opened) -> Result<(), Failure> {
     let accounts = at.access.accounts().await?;
     if at.json {
@@ -129,7 +117,9 @@ async fn list(at: &Opened) -> Result<(), Failure> {
             account.login.to_string(),
             account.role.name().to_owned(),
             account.scope.to_string(),
-            state(account, at.now.as_second()).to_owned(),
+            AccountState::of(account, at.now.as_second())
+                .words()
+                .to_owned(),
             account
                 .login_at
                 .map(|login| at.local(login))

@@ -34,7 +34,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("observe", &[]),
     (
         "broker",
-        &["enrolment", "ingest", "observe", "store", "tasks", "tls"],
+        &[
+            "domain",
+            "enrolment",
+            "ingest",
+            "observe",
+            "store",
+            "tasks",
+            "tls",
+        ],
     ),
     ("backup", &["store"]),
     ("privacy", &["store"]),

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::{
-    access::{AccessError, AccountChange, SetUp},
+    access::{AccessError, AccountChange, AccountState, SetUp},
     dashboard::{
         Context,
         failure::Failure,
@@ -86,18 +86,6 @@ fn roles(chosen: Option<Role>) -> Markup {
         @for role in Role::ALL {
             option value=(role) selected[chosen == Some(role)] { (role.name()) }
         }
-    }
-}
-
-fn state(account: &Account, now: i64) -> &'static str {
-    if account.locked {
-        "已停用"
-    } else if account.password.is_none() {
-        "待设置"
-    } else if account.lockout().locked_until(now).is_some() {
-        "暂时锁定"
-    } else {
-        "正常"
     }
 }
 
@@ -192,7 +180,7 @@ fn table(accounts: &[Account], places: &Places, at: &Context, may: bool) -> Tabl
             Cell::from(one.login.to_string()),
             one.role.name().into(),
             places.name(&one.scope).into(),
-            state(one, now).into(),
+            AccountState::of(one, now).words().into(),
             text::heard(one.login_at, zone).into(),
         ];
         if may {
@@ -220,7 +208,10 @@ fn table(accounts: &[Account], places: &Places, at: &Context, may: bool) -> Tabl
 }
 
 fn forms(one: &Account, places: &Places, now: i64) -> Markup {
-    let open = matches!(state(one, now), "正常" | "待设置");
+    let open = matches!(
+        AccountState::of(one, now),
+        AccountState::Usable | AccountState::NotSetUp
+    );
     let (action, verb) = if open {
         ("true", "停用")
     } else {
