@@ -91,6 +91,12 @@ pub(super) async fn a_commit_cut_off_is_whole_or_absent(database: &Database) {
 /// How the process below is told where the database is.
 const DATABASE: &str = "CLASSPULSE_TEST_DATABASE";
 
+/// How many batches the process below makes: more than it ever gets to.
+const BATCHES: u32 = 100_000;
+
+/// A terminal in none of them: while this process waits for its turn, the other may have made thousands.
+const OF_NO_BATCH: u32 = BATCHES * 50;
+
 /// What the process below commits in its n-th batch.
 fn numbered(n: u32) -> Batch {
     let days = (0..50)
@@ -124,7 +130,7 @@ pub(super) async fn a_killed_process_has_kept_all_that_it_was_told(database: &Da
         });
         let last = numbers.nth(20 + round).unwrap();
         store
-            .commit(day(99_999, TUESDAY, &used(1, 2)))
+            .commit(day(OF_NO_BATCH, TUESDAY, &used(1, 2)))
             .await
             .unwrap();
         process.kill().unwrap();
@@ -156,7 +162,7 @@ async fn commits_until_it_is_killed() {
     )]
     let name = std::env::var(DATABASE).unwrap();
     let store = Database::open_by(&name).await;
-    for n in 0..100_000 {
+    for n in 0..BATCHES {
         store.commit(numbered(n)).await.unwrap();
         println!("committed {n}");
     }
