@@ -172,6 +172,10 @@ pub fn router(parts: Parts) -> Router {
         .route("/quality/approve", post(pages::quality::forms::approve))
         .route("/settings/import", post(pages::settings::import))
         .route("/settings/calendar", post(pages::settings::calendar))
+        .route(
+            "/settings/calendar/days",
+            post(pages::settings::days::change),
+        )
         .route("/settings/move", post(pages::settings::moves::relocate))
         .route("/settings/retire", post(pages::settings::moves::retire))
         .route("/settings/codes", post(pages::settings::codes::issue))

@@ -75,7 +75,7 @@ use Sees::{County, Part};
 
 /// Every route.
 #[rustfmt::skip]
-pub const PAGES: [Row; 61] = [
+pub const PAGES: [Row; 62] = [
     get("/", P::ViewUsage, Part),
     get("/schools/{code}", P::ViewUsage, Part),
     get("/terminals/{id}", P::ViewUsage, Part),
@@ -87,6 +87,7 @@ pub const PAGES: [Row; 61] = [
     get("/settings", P::ViewRegistry, County),
     post("/settings/import", P::ManageRegistry, County, "registry.change"),
     post("/settings/calendar", P::ManageRegistry, County, "calendar.set"),
+    post("/settings/calendar/days", P::ManageRegistry, County, "calendar.set"),
     post("/settings/codes", P::ManageCodes, County, "code.add"),
     post("/settings/codes/revoke", P::ManageCodes, County, "code.revoke"),
     get("/settings/users", P::ManageUsers, County),

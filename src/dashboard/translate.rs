@@ -129,6 +129,8 @@ fn problem_of(problem: &str) -> String {
         ("at least one term is needed", "至少要有一个学期"),
         ("at least one timetable is needed", "至少要有一张作息表"),
         ("the date stands twice", "这个日期写了两次"),
+        ("the same days stand there already", "同样的日期已经有了"),
+        ("no such days stand there", "没有这样的日期:可能已被删除"),
         ("a day has at most 24 lessons", "一天最多 24 节课"),
         ("a lesson lies outside the hours", "有课节在作息时间之外"),
     ] {

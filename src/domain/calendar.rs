@@ -3,11 +3,14 @@
 //! A calendar is data that a bureau writes (TOML, `deploy/calendar/example.toml`); its mistakes are named with their line.
 //! Not responsible for storing versions of it (store), nor for summing minutes (`usage`).
 
+mod days;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::civil::{Date, Weekday};
 use serde::Deserialize;
 
+pub use self::days::{DayChange, Holiday};
 use super::{ids::Stage, minutes::MinuteSet};
 
 /// Why a calendar can't be used. `Display` names the place and the mend.
@@ -51,7 +54,9 @@ pub struct TeachingDay {
 pub struct Calendar {
     name: String,
     terms: Vec<Term>,
-    holidays: BTreeSet<Date>,
+    holidays: Vec<Holiday>,
+    /// Every day of a holiday.
+    free: BTreeSet<Date>,
     /// 调休: days taught although they are weekend or holiday, and whose timetable they follow.
     makeups: BTreeMap<Date, Weekday>,
     timetable: HashMap<(Stage, i8), TeachingDay>,
@@ -140,20 +145,24 @@ impl Calendar {
         {
             return Err(wrong("[policy] daily_cap_minutes", "must be 1 to 1440"));
         }
-        let mut holidays = BTreeSet::new();
-        for (place, _, first, last) in spans("holiday", &file.holiday)? {
+        let (mut holidays, mut free) = (Vec::new(), BTreeSet::new());
+        for (place, name, first, last) in spans("holiday", &file.holiday)? {
             let days = first
                 .series(jiff::Span::new().days(1))
                 .take_while(|day| *day <= last);
-            holidays.extend(days.take(MAX_SPAN_DAYS));
+            free.extend(days.take(MAX_SPAN_DAYS));
             if first.saturating_add(jiff::Span::new().days(366)) < last {
                 return Err(wrong(&place, "a holiday lasts at most a year"));
             }
+            let name = name.to_owned();
+            holidays.push(Holiday { name, first, last });
         }
+        holidays.sort_by_key(|holiday| (holiday.first, holiday.last));
         Ok(Self {
             name: file.name,
             terms: terms(&file.term)?,
             holidays,
+            free,
             makeups: makeups(&file.makeup)?,
             timetable: timetable(&file.timetable)?,
             daily_cap: file.policy.daily_cap_minutes,
@@ -173,6 +182,17 @@ impl Calendar {
         &self.terms
     }
 
+    /// Holidays in order of time.
+    #[must_use]
+    pub fn holidays(&self) -> &[Holiday] {
+        &self.holidays
+    }
+
+    /// Make-up days (调休) in order of time, each with the weekday whose timetable it follows.
+    pub fn makeups(&self) -> impl Iterator<Item = (Date, Weekday)> {
+        self.makeups.iter().map(|(date, follows)| (*date, *follows))
+    }
+
     /// The term that a day lies in, else the last one before it.
     #[must_use]
     pub fn term_at(&self, day: Date) -> Option<&Term> {
@@ -189,7 +209,7 @@ impl Calendar {
             .find(|term| term.first <= day && day <= term.last)?;
         let weekday = match self.makeups.get(&day) {
             Some(follows) => *follows,
-            None if self.holidays.contains(&day) => return None,
+            None if self.free.contains(&day) => return None,
             None => day.weekday(),
         };
         self.timetable

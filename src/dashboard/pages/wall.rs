@@ -1,14 +1,20 @@
 //! 大屏: the county at a glance for a screen on the wall, live.
 
+use std::cmp::Reverse;
+
 use axum::{
     extract::{Query, State},
     response::{Html, IntoResponse as _, Response},
 };
+use jiff::civil::Date;
 use maud::{Markup, html};
 
 use crate::{
     dashboard::{Context, chart, failure::Failure, filters::Filters, layout::Page, text},
-    domain::usage::{Fraction, display},
+    domain::{
+        calendar::Calendar,
+        usage::{Fraction, display},
+    },
     query::{self, Count, SchoolNow, State as Doing},
 };
 
@@ -34,34 +40,42 @@ pub(in crate::dashboard) async fn page(
     Ok(Html(page.markup(&content).into_string()).into_response())
 }
 
-/// Today's average of a school so far: counted minutes a terminal in service.
-fn average(school: &SchoolNow) -> Fraction {
-    let terminals = school.terminals.len();
-    if terminals == 0 {
-        return Fraction::from_integer(0);
-    }
-    Fraction::new(school.counted().into(), terminals as u128)
+/// Today's average of a school so far: counted minutes a terminal in service. `None` where nothing counts today: the
+/// school is not taught, or has no terminal.
+fn average(school: &SchoolNow, calendar: Option<&Calendar>, today: Date) -> Option<Fraction> {
+    calendar?.teaching(school.school.stage, today)?;
+    mean(school.counted(), school.terminals.len() as u64)
+}
+
+fn mean(counted: u64, terminals: u64) -> Option<Fraction> {
+    (terminals > 0).then(|| Fraction::new(counted.into(), terminals.into()))
 }
 
 /// Everything that changes.
 pub(in crate::dashboard) async fn part(at: &Context, filters: &Filters) -> Result<Markup, Failure> {
     let (_, county) = filters.county(at).await?;
     let moment = at.moment();
-    let mut schools = query::county_now(at.store(), &county.code, &moment).await?;
+    let stored = at.store().calendar(&county.code).await?;
+    let calendar = stored.as_ref().map(|stored| &*stored.calendar);
+    let schools = query::county_now(at.store(), &county.code, &moment).await?;
     let count: Count = schools.iter().map(SchoolNow::count).sum();
-    schools.sort_by_key(|school| {
-        (
-            std::cmp::Reverse(average(school)),
-            school.school.code.clone(),
-        )
-    });
-    let highest = schools.first().map_or(Fraction::from_integer(0), average);
-    let counted: u64 = schools.iter().map(SchoolNow::counted).sum();
-    let mean = if count.terminals == 0 {
-        Fraction::from_integer(0)
-    } else {
-        Fraction::new(counted.into(), count.terminals.into())
-    };
+    let mut schools: Vec<(Option<Fraction>, SchoolNow)> = schools
+        .into_iter()
+        .map(|school| (average(&school, calendar, moment.today()), school))
+        .collect();
+    schools.sort_by_key(|(average, school)| (Reverse(*average), school.school.code.clone()));
+    let zero = Fraction::from_integer(0);
+    let highest = schools
+        .first()
+        .and_then(|(average, _)| *average)
+        .unwrap_or(zero);
+    let taught = || schools.iter().filter(|(average, _)| average.is_some());
+    let whole = mean(
+        taught().map(|(_, school)| school.counted()).sum(),
+        taught()
+            .map(|(_, school)| school.terminals.len() as u64)
+            .sum(),
+    );
     let class = match schools.len() {
         0..=16 => "tiles few",
         17..=40 => "tiles",
@@ -75,11 +89,14 @@ pub(in crate::dashboard) async fn part(at: &Context, filters: &Filters) -> Resul
                 (big("开机未用", &count.on.to_string(), "s-on"))
                 (big("关机", &count.off.to_string(), "s-off"))
                 (big("静默", &count.silent.to_string(), "s-silent"))
-                (big("今日平均(分钟/台)", &display(mean), ""))
+                @match whole {
+                    Some(mean) => { (big("今日平均(分钟/台)", &display(mean), "")) }
+                    None => { (big("今日平均", "非教学日", "s-none")) }
+                }
             }
         }
         ol class=(class) aria-label="各校今日使用,按今日平均排列" {
-            @for school in &schools { (tile(school, highest)) }
+            @for (average, school) in &schools { (tile(school, *average, highest)) }
         }
     })
 }
@@ -88,16 +105,18 @@ fn big(name: &str, value: &str, class: &str) -> Markup {
     html! { div class=(class) { dt { (name) } dd { (value) } } }
 }
 
-fn tile(school: &SchoolNow, highest: Fraction) -> Markup {
-    let (count, average) = (school.count(), average(school));
+fn tile(school: &SchoolNow, average: Option<Fraction>, highest: Fraction) -> Markup {
+    let count = school.count();
+    let share = average.map_or(0, |average| text::share(average, highest));
+    let figure = average.map_or_else(|| text::NONE.to_owned(), display);
     html! {
         li.tile {
             a href={ "/schools/" (school.school.code) } { (school.school.name) }
             p.tile-figures {
-                span { span.tile-value { (display(average)) } span.more { " 分钟/台" } }
+                span { span.tile-value { (figure) } span.more { " 分钟/台" } }
                 span { span.more { "在用 " } strong { (count.in_use) } "/" (count.terminals) span.more { " 台" } }
             }
-            (chart::bar(text::share(average, highest)))
+            (chart::bar(share))
             p.dots aria-hidden="true" {
                 @for one in school.terminals.iter().take(60) {
                     i class=(dot(one.state)) {}

@@ -10,11 +10,12 @@ use super::{
 use crate::support::{JUNIOR, PRIMARY, school, terminal};
 
 /// Every address that changes something.
-const FORMS: [&str; 16] = [
+const FORMS: [&str; 17] = [
     "/quality/replay",
     "/quality/approve",
     "/settings/import",
     "/settings/calendar",
+    "/settings/calendar/days",
     "/settings/codes",
     "/settings/codes/revoke",
     "/settings/move",
@@ -122,6 +123,7 @@ async fn a_bureau_sets_itself_up_and_sees_every_mistake() {
         .await
         .unwrap();
     assert_eq!(stored.unwrap().text, calendar);
+    special_days(&browser, &morning).await;
 
     // A code is shown once, works, and can be taken back.
     browser
@@ -136,13 +138,83 @@ async fn a_bureau_sets_itself_up_and_sees_every_mistake() {
         .go_by("form[action='/settings/codes/revoke'] button")
         .await;
     assert!(browser.rows("[data-table=codes]").await[0].contains(&"已收回".to_owned()));
-    // Of the page before any school, of the table and of the calendar with mistakes, and of nothing else.
+    // Of the page before any school, of the table and of the calendar with mistakes, of the day that
+    // stood there already, of a page that was old by then, and of nothing else.
     let complaints = browser.complaints().await;
     let told = |status: &str| complaints.iter().filter(|one| one.contains(status)).count();
-    assert_eq!((told(" 409 "), told(" 422 ")), (1, 2), "{complaints:?}");
-    assert_eq!(complaints.len(), 3, "{complaints:?}");
+    assert_eq!((told(" 409 "), told(" 422 ")), (2, 3), "{complaints:?}");
+    assert_eq!(complaints.len(), 5, "{complaints:?}");
     browser.stop().await;
     morning.stop().await;
+}
+
+/// A holiday and a make-up day by form: added, refused where they stand already, taken out, refused on an old page.
+async fn special_days(browser: &Browser, morning: &Morning) {
+    let form = "form[action='/settings/calendar/days']";
+    let add = async |fields: Value, button: &str| {
+        let script = "const [fields, button] = arguments; const form = document.querySelector(button).form; \
+             for (const [name, value] of Object.entries(fields)) form.elements[name].value = value";
+        let button = format!("{form} button[value={button}]");
+        browser.run(script, vec![fields, json!(button)]).await;
+        browser.go_by(&button).await;
+    };
+    let sports = json!({"name": "运动会", "first": "2026-11-05", "last": "2026-11-06"});
+    add(sports.clone(), "add_holiday").await;
+    assert!(browser.text(".good").await.contains("已保存"));
+    add(json!({"first": "2026-11-07", "follows": "3"}), "add_makeup").await;
+    let stored = async || {
+        let calendar = morning.app.store.calendar(&CODE.parse().unwrap()).await;
+        calendar.unwrap().unwrap()
+    };
+    let now = stored().await;
+    assert_eq!(now.version, 3);
+    let taught = |day: i8| {
+        let day = jiff::civil::date(2026, 11, day);
+        now.calendar
+            .teaching(classpulse::domain::ids::Stage::Primary, day)
+            .is_some()
+    };
+    assert_eq!(
+        [4, 5, 6, 7, 8].map(taught),
+        [true, false, false, true, false]
+    );
+    let listed = browser.texts(".plain li span").await;
+    assert_eq!(
+        listed,
+        [
+            "运动会 2026-11-05 至 2026-11-06",
+            "2026-11-07 星期六 按星期四课表"
+        ]
+    );
+    add(sports, "add_holiday").await;
+    let said = browser.text(".bad").await;
+    assert!(said.contains("同样的日期已经有了"), "{said}");
+
+    // A page that another tab has made old changes nothing.
+    browser.open(&morning.address("/settings")).await;
+    let text = format!("{}\n# 备注\n", now.text);
+    morning
+        .app
+        .store
+        .set_calendar(&CODE.parse().unwrap(), &text, 0)
+        .await
+        .unwrap();
+    browser
+        .go_by(&format!("{form} button[value=drop_holiday]"))
+        .await;
+    let said = browser.text("[role=alert]").await;
+    assert!(said.contains("刚刚被改过"), "{said}");
+    browser.open(&morning.address("/settings")).await;
+    browser
+        .go_by(&format!("{form} button[value=drop_holiday]"))
+        .await;
+    browser
+        .go_by(&format!("{form} button[value=drop_makeup]"))
+        .await;
+    let last = stored().await;
+    assert_eq!(last.calendar.holidays(), []);
+    assert_eq!(last.calendar.makeups().count(), 0);
+    assert!(last.text.contains("# 备注"), "what else is written stays");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -344,7 +344,7 @@ impl Sheet<'_> {
                             input type="text" name={ "s" (at) } maxlength=(MAX_TEXT) value=[source];
                         }
                         label { "附件(一行一个)"
-                            textarea name={ "t" (at) } rows="1" { (attached.unwrap_or_default()) }
+                            textarea name={ "t" (at) } rows=(attached.as_deref().map_or(1, |all| all.lines().count().clamp(1, 4))) { (attached.unwrap_or_default()) }
                         }
                     }
                 }

@@ -189,7 +189,7 @@ fn form(
                     @for (value, sentences) in &choices {
                         label.check {
                             input type="checkbox" name="x" value=(value) checked[ticked(value)];
-                            span { @for sentence in sentences { (sentence) } }
+                            span { @for sentence in sentences { span.each { (sentence) } } }
                         }
                     }
                 }
@@ -202,7 +202,7 @@ fn form(
             @if !readings.is_empty() {
                 div.filters {
                     @for (reading, switch) in &readings {
-                        label title=(reading.text) { "解读 " (reading.id)
+                        label.wide-field { "解读 " (reading.id) ":" (reading.text)
                             select name={ "r." (reading.id) } {
                                 option value="" { "照旧" }
                                 @for (word, meaning) in words(switch) {
@@ -227,10 +227,6 @@ fn form(
                 button.primary type="submit" { "试算" }
                 a.button.quiet href={ "/runs/" (loaded.run.id) "/what-if" } { "重置" }
             }
-        }
-        details {
-            summary { "各项解读的原文" }
-            dl.facts { @for (reading, _) in &readings { dt { (reading.id) } dd { (reading.text) } } }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! 设置: tables of schools and terminals, moves, the teaching calendar, enrolment codes.
 
 pub(in crate::dashboard) mod codes;
+pub(in crate::dashboard) mod days;
 pub(in crate::dashboard) mod moves;
 pub(in crate::dashboard) mod users;
 
@@ -28,7 +29,7 @@ use crate::{
     domain::{
         access::Permission,
         calendar::{Calendar, CalendarError},
-        ids::Stage,
+        ids::{CountyCode, Stage},
     },
     registry::{self, ImportError, ImportReport},
     store::{County, School, StoredCalendar},
@@ -166,6 +167,7 @@ impl Known {
             section.card aria-labelledby="calendar" {
                 h2 #calendar { "教学日历" }
                 (self.calendar_part(may, told))
+                @if filters.done == "days" { p.good role="status" { "已保存,以前的时长随之重新计算。" } }
             }
             @if access::may(Permission::ManageCodes) { section.card aria-labelledby="codes" {
                 (codes.html(&filters.query()))
@@ -192,21 +194,27 @@ impl Known {
                 Some(stored) => {
                     p.note { "现行第 " (stored.version) " 版:" (stored.calendar.name()) "。保存后形成新的一版,以前的时长随之重新计算。" }
                     (calendar_summary(&stored.calendar, self.today))
+                    (days::part(county, stored, self.today, may))
                 }
                 None => { p.note { "还没有教学日历:没有它就不知道哪些天、哪些时段计入。" } }
             }
             @if let Some(told) = &told.calendar { (told) }
-            @if may {
-                form method="post" action="/settings/calendar" {
-                    input type="hidden" name="county" value=(county.code);
-                    (field)
-                    p.buttons {
-                        button type="submit" name="do" value="check" { "检查" }
-                        button.primary type="submit" name="do" value="save" { "保存" }
+            // Whoever keeps days by form seldom needs the file; who begins, or has a mistake to mend, does.
+            details open[stored.is_none() || told.text.is_some()] {
+                summary { "日历文件(学期、作息时间、计时规则)" }
+                @if may {
+                    form method="post" action="/settings/calendar" {
+                        input type="hidden" name="county" value=(county.code);
+                        input type="hidden" name="version" value=(stored.map_or(0, |stored| stored.version));
+                        (field)
+                        p.buttons {
+                            button type="submit" name="do" value="check" { "检查" }
+                            button.primary type="submit" name="do" value="save" { "保存" }
+                        }
                     }
+                } @else {
+                    (field)
                 }
-            } @else {
-                (field)
             }
         }
     }
@@ -348,10 +356,30 @@ fn import_told(report: &ImportReport, name: &str) -> Markup {
 #[derive(Debug, Deserialize)]
 pub(in crate::dashboard) struct CalendarForm {
     county: String,
+    /// Of the calendar that was looked at; 0 where there was none.
+    version: i64,
     text: String,
     #[serde(rename = "do", default)]
     action: String,
 }
+
+/// The calendar if it is still the one that whoever sent a form had before them; `Err` where it is another by now.
+async fn as_seen(
+    at: &Context,
+    county: &CountyCode,
+    version: i64,
+) -> Result<Result<Option<StoredCalendar>, Changed>, Failure> {
+    let stored = at.store().calendar(county).await?;
+    let own = stored.as_ref().map_or(0, |stored| stored.version);
+    Ok(if own == version {
+        Ok(stored)
+    } else {
+        Err(Changed)
+    })
+}
+
+/// Somebody else changed the calendar in between.
+struct Changed;
 
 /// Checks a calendar, and puts it in force where that was asked for.
 pub(in crate::dashboard) async fn calendar(
@@ -378,6 +406,16 @@ pub(in crate::dashboard) async fn calendar(
     };
     let mut told = Told::default();
     if form.action == "save" {
+        if as_seen(&at, &county, form.version).await?.is_err() {
+            let told = Told {
+                calendar: Some(html! {
+                    p.bad role="alert" { "教学日历刚刚被改过,没有保存。您写的还在下面:与上面现行的核对后,再次保存会替换它。" }
+                }),
+                text: Some(text),
+                ..Told::default()
+            };
+            return answer_with(&at, &filters, StatusCode::CONFLICT, told).await;
+        }
         let now = at.parts.clock.now().as_second();
         let version = at.store().set_calendar(&county, &text, now).await?;
         tracing::info!(%county, version, "a calendar was stored on the dashboard");
