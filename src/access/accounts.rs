@@ -1,4 +1,4 @@
-//! The administration of accounts and tokens. Each change is recorded as the acting person's.
+//! The administration of accounts and tokens. Each change and its entry, the acting person's, are one transaction.
 //!
 //! Not responsible for whether they may (fronts).
 
@@ -10,7 +10,10 @@ use crate::{
         access::{Role, Scope, password_fault},
         ids::Login,
     },
-    store::{Account, Link, NewToken, StoreError, Token},
+    store::{
+        Account, Digest, Ends, Link, NewToken, Put, PutAccount, Recording, Session, SharedStore,
+        StoreError, Token,
+    },
 };
 
 /// How long a set-up link holds, seconds.
@@ -105,9 +108,47 @@ fn fit(role: Role, scope: &Scope) -> Result<(), AccessError> {
     }
 }
 
-/// Somebody who can log in and administer.
-fn administers(account: &Account) -> bool {
-    account.role == Role::Administrator && account.password.is_some() && !account.locked
+/// A new password; whoever has forgotten the old one too often may try again.
+fn set_password(account: &mut Account, hash: &str, now: i64) {
+    account.password = Some(hash.to_owned());
+    account.password_at = Some(now);
+    account.failures = 0;
+    account.failed_at = 0;
+}
+
+/// What goes with a change of an account.
+#[derive(Debug, Clone)]
+pub(super) struct With<'a> {
+    trail: Trail<'a>,
+    /// The link that it uses up.
+    link: Option<Digest>,
+    /// A session that begins, and since when others' may have begun.
+    pub(super) begins: Option<(Session, i64)>,
+    /// Whether it may be the last administrator's end.
+    ends_administration: bool,
+}
+
+impl<'a> With<'a> {
+    /// Nothing but this entry; the last administrator stays one.
+    pub(super) const fn trail(trail: Trail<'a>) -> Self {
+        Self {
+            trail,
+            link: None,
+            begins: None,
+            ends_administration: false,
+        }
+    }
+}
+
+/// What the log says of a change of an account.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Trail<'a> {
+    /// Nothing: nobody meant to change it.
+    Nothing,
+    /// Its action.
+    Named(&'a str),
+    /// Its action, and the account before and after.
+    Change(&'a str),
 }
 
 /// Whether the acting person is at the service's machine.
@@ -132,46 +173,46 @@ impl Access {
         Ok(self.store.tokens().await?)
     }
 
-    /// Changes an account by a rule, again where another change came first. Returns it before and after.
-    ///
-    /// The last administrator stays one.
+    /// Changes an account by a rule, again where another change came first, and all in one transaction: with the sessions
+    /// that the rule ends, with what `with` says, and with its entry in the log. Returns how it stands then.
     pub(super) async fn change(
         &self,
         login: &Login,
-        rule: impl Fn(&mut Account) -> Result<(), AccessError>,
-    ) -> Result<(Account, Account), AccessError> {
-        self.change_any(login, true, rule).await
-    }
-
-    /// The same; `keeps` where the last administrator must stay one.
-    async fn change_any(
-        &self,
-        login: &Login,
-        keeps: bool,
-        rule: impl Fn(&mut Account) -> Result<(), AccessError>,
-    ) -> Result<(Account, Account), AccessError> {
+        with: With<'_>,
+        rule: impl Fn(&mut Account) -> Result<Ends, AccessError>,
+    ) -> Result<Account, AccessError> {
         for _ in 0..TRIES {
             let found = self.store.account(login).await?;
             let before = found.ok_or_else(|| AccessError::Unknown(login.to_string()))?;
             let mut after = before.clone();
-            rule(&mut after)?;
-            let ends = administers(&before) && !administers(&after);
-            if keeps && ends && !self.others_administer(login).await? {
-                let fault = "至少要有一个可以登录的管理员:请先建好另一个管理员账号";
-                return Err(AccessError::Unfit(fault.to_owned()));
-            }
-            if self.store.put_account(&after).await? {
-                return Ok((before, after));
+            let ends = rule(&mut after)?;
+            let put = PutAccount {
+                ends,
+                begins: with.begins.clone(),
+                link: with.link,
+                keeps_administrator: !with.ends_administration,
+                ..PutAccount::from(after.clone())
+            };
+            let store = match with.trail {
+                Trail::Nothing => self.store.clone(),
+                Trail::Named(action) => {
+                    self.recording(action, login.as_str(), &Value::Null, &Value::Null)
+                }
+                Trail::Change(action) => {
+                    self.recording(action, login.as_str(), &told(&before), &told(&after))
+                }
+            };
+            match store.put_account(&put).await? {
+                Put::Done => return Ok(after),
+                Put::Overtaken => {}
+                Put::LinkGone => return Err(AccessError::Link),
+                Put::LastAdministrator => {
+                    let fault = "至少要有一个可以登录的管理员:请先建好另一个管理员账号";
+                    return Err(AccessError::Unfit(fault.to_owned()));
+                }
             }
         }
         Err(AccessError::Changed)
-    }
-
-    /// Whether somebody else can log in and administer.
-    async fn others_administer(&self, login: &Login) -> Result<bool, AccessError> {
-        let accounts = self.store.accounts().await?;
-        let mut others = accounts.iter().filter(|one| one.login != *login);
-        Ok(others.any(administers))
     }
 
     /// Makes an account, and the link with which its owner sets it up.
@@ -181,14 +222,8 @@ impl Access {
     pub async fn add(&self, login: &Login, role: Role, scope: Scope) -> Result<SetUp, AccessError> {
         fit(role, &scope)?;
         let account = Account::new(login.clone(), role, scope, self.second());
-        match self.store.add_account(&account).await {
-            Err(StoreError::Conflict(_)) if self.store.account(login).await?.is_some() => {
-                return Err(AccessError::Taken(login.to_string()));
-            }
-            other => other?,
-        }
-        self.record("account.add", login.as_str(), &Value::Null, &told(&account))
-            .await?;
+        let added = self.recording_new(&account).add_account(&account).await;
+        self.untaken(login, added).await?;
         self.link(login).await
     }
 
@@ -201,39 +236,30 @@ impl Access {
         login: &Login,
         change: &AccountChange,
     ) -> Result<Account, AccessError> {
-        let (before, after) = self
-            .change(login, |account| {
-                if let Some(role) = change.role {
-                    if let Some(fault) = account.role.change_fault(role) {
-                        return Err(AccessError::Unfit(fault.to_owned()));
-                    }
-                    account.role = role;
+        let with = With::trail(Trail::Change("account.change"));
+        let rule = |account: &mut Account| {
+            let (role, scope) = (account.role, account.scope.clone());
+            if let Some(role) = change.role {
+                if let Some(fault) = account.role.change_fault(role) {
+                    return Err(AccessError::Unfit(fault.to_owned()));
                 }
-                if let Some(scope) = &change.scope {
-                    account.scope = scope.clone();
-                }
-                fit(account.role, &account.scope)?;
-                if let Some(locked) = change.locked {
-                    account.locked = locked;
-                }
-                if change.forgive {
-                    account.failures = 0;
-                    account.failed_at = 0;
-                }
-                Ok(())
-            })
-            .await?;
-        if (before.role, &before.scope) != (after.role, &after.scope) || after.locked {
-            self.store.end_sessions(login, None).await?;
-        }
-        self.record(
-            "account.change",
-            login.as_str(),
-            &told(&before),
-            &told(&after),
-        )
-        .await?;
-        Ok(after)
+                account.role = role;
+            }
+            if let Some(scope) = &change.scope {
+                account.scope = scope.clone();
+            }
+            fit(account.role, &account.scope)?;
+            if let Some(locked) = change.locked {
+                account.locked = locked;
+            }
+            if change.forgive {
+                account.failures = 0;
+                account.failed_at = 0;
+            }
+            let same = (role, &scope) == (account.role, &account.scope) && !account.locked;
+            Ok(if same { Ends::None } else { Ends::AllBut(None) })
+        };
+        self.change(login, with, rule).await
     }
 
     /// Takes an account's password and sessions away, and makes a new link.
@@ -241,23 +267,18 @@ impl Access {
     /// # Errors
     /// An unknown account; the last administrator's, but by whoever is at the console.
     pub async fn reset(&self, login: &Login) -> Result<SetUp, AccessError> {
-        let (before, after) = self
-            .change_any(login, !at_console(), |account| {
-                account.password = None;
-                account.password_at = None;
-                account.failures = 0;
-                account.failed_at = 0;
-                Ok(())
-            })
-            .await?;
-        self.store.end_sessions(login, None).await?;
-        self.record(
-            "account.reset",
-            login.as_str(),
-            &told(&before),
-            &told(&after),
-        )
-        .await?;
+        let with = With {
+            ends_administration: at_console(),
+            ..With::trail(Trail::Change("account.reset"))
+        };
+        let rule = |account: &mut Account| {
+            account.password = None;
+            account.password_at = None;
+            account.failures = 0;
+            account.failed_at = 0;
+            Ok(Ends::AllBut(None))
+        };
+        self.change(login, with, rule).await?;
         self.link(login).await
     }
 
@@ -281,10 +302,10 @@ impl Access {
             created_at: now,
             expires_at: now + LINK_FOR,
         };
-        self.store.put_link(&link).await?;
         let target = login.map_or("first administrator", Login::as_str);
         let after = json!({ "expires_at": link.expires_at });
-        self.record("account.link", target, &Value::Null, &after)
+        self.recording("account.link", target, &Value::Null, &after)
+            .put_link(&link)
             .await?;
         Ok(SetUp {
             path: format!("/setup/{code}"),
@@ -306,8 +327,7 @@ impl Access {
     /// Whether an administrator's account was set up, also one that is locked.
     async fn has_administrator(&self) -> Result<bool, AccessError> {
         let accounts = self.store.accounts().await?;
-        let any = |one: &Account| one.role == Role::Administrator && one.password.is_some();
-        Ok(accounts.iter().any(any))
+        Ok(accounts.iter().any(Account::is_set_up_administrator))
     }
 
     /// Whose link this is: `None` inside for the first administrator's, which holds only while there is none.
@@ -349,39 +369,59 @@ impl Access {
             return Err(AccessError::Taken(login.to_string()));
         }
         let hash = self.passwords.hash(password).await?;
-        if first && self.has_administrator().await? {
-            return Err(AccessError::Link);
-        }
-        if !self.store.take_link(secret::digest(code)).await? {
-            return Err(AccessError::Link);
-        }
-        let now = self.second();
+        let (link, now) = (secret::digest(code), self.second());
         if first {
             let mut account = Account::new(login.clone(), Role::Administrator, Scope::All, now);
             account.password = Some(hash);
             account.password_at = Some(now);
-            self.store.add_account(&account).await?;
-            self.record("account.add", login.as_str(), &Value::Null, &told(&account))
-                .await?;
+            self.add_first(&account, link).await?;
         } else {
-            self.put_password(&login, &hash, now).await?;
-            self.store.end_sessions(&login, None).await?;
+            let with = With {
+                link: Some(link),
+                ..With::trail(Trail::Named("account.setup"))
+            };
+            let rule = |account: &mut Account| {
+                set_password(account, &hash, now);
+                Ok(Ends::AllBut(None))
+            };
+            self.change(&login, with, rule).await?;
         }
-        self.record("account.setup", login.as_str(), &Value::Null, &Value::Null)
-            .await?;
         Ok(login)
     }
 
-    async fn put_password(&self, login: &Login, hash: &str, now: i64) -> Result<(), AccessError> {
-        let put = self.change(login, |account| {
-            account.password = Some(hash.to_owned());
-            account.password_at = Some(now);
-            account.failures = 0;
-            account.failed_at = 0;
+    async fn add_first(&self, account: &Account, link: Digest) -> Result<(), AccessError> {
+        let login = &account.login;
+        let set_up = self.entry("account.setup", login.as_str(), &Value::Null, &Value::Null);
+        let store = self.recording_new(account);
+        let added = store
+            .recording(Recording::of(set_up))
+            .add_first(account, link)
+            .await;
+        if self.untaken(login, added).await? {
             Ok(())
-        });
-        put.await?;
-        Ok(())
+        } else {
+            Err(AccessError::Link)
+        }
+    }
+
+    /// The store, where a new account is recorded.
+    fn recording_new(&self, account: &Account) -> SharedStore {
+        let login = account.login.as_str();
+        self.recording("account.add", login, &Value::Null, &told(account))
+    }
+
+    /// Of the ways in which an account can't be added, tells the one that another name mends.
+    async fn untaken<T>(
+        &self,
+        login: &Login,
+        added: Result<T, StoreError>,
+    ) -> Result<T, AccessError> {
+        match added {
+            Err(StoreError::Conflict(_)) if self.store.account(login).await?.is_some() => {
+                Err(AccessError::Taken(login.to_string()))
+            }
+            other => Ok(other?),
+        }
     }
 
     /// Changes the acting person's own password, and ends their other sessions.
@@ -396,20 +436,10 @@ impl Access {
         let account = found.ok_or_else(|| AccessError::Unknown(login.to_string()))?;
         let now = self.second();
         let open = account.lockout().locked_until(now).is_none();
-        if !open
-            || !self
-                .passwords
-                .verify(old, account.password.as_deref())
-                .await?
-        {
+        let verified = account.password;
+        if !open || !self.passwords.verify(old, verified.as_deref()).await? {
             if open {
-                let failed = account.lockout().failed(now);
-                let noted = self.change(login, |account| {
-                    account.failures = failed.failures;
-                    account.failed_at = failed.failed_at;
-                    Ok(())
-                });
-                noted.await?;
+                self.count_failure(login, now).await?;
             }
             let said = "原密码不正确,或失败次数过多,请 15 分钟后再试";
             return Err(AccessError::Unfit(said.to_owned()));
@@ -421,16 +451,30 @@ impl Access {
             return Err(AccessError::Unfit("新密码不能与原密码相同".to_owned()));
         }
         let hash = self.passwords.hash(new).await?;
-        self.put_password(login, &hash, now).await?;
         let session = who.as_ref().and_then(super::Who::session);
-        self.store.end_sessions(login, session).await?;
-        self.record(
-            "account.password",
-            login.as_str(),
-            &Value::Null,
-            &Value::Null,
-        )
-        .await?;
+        let with = With::trail(Trail::Named("account.password"));
+        let rule = |account: &mut Account| {
+            // Whoever has taken the old password away meanwhile meant it.
+            if account.password != verified || account.locked {
+                return Err(AccessError::Changed);
+            }
+            set_password(account, &hash, now);
+            Ok(Ends::AllBut(session))
+        };
+        self.change(login, with, rule).await?;
+        Ok(())
+    }
+
+    /// Counts a wrong password.
+    pub(super) async fn count_failure(&self, login: &Login, now: i64) -> Result<(), AccessError> {
+        let rule = |account: &mut Account| {
+            let failed = account.lockout().failed(now);
+            account.failures = failed.failures;
+            account.failed_at = failed.failed_at;
+            Ok(Ends::None)
+        };
+        self.change(login, With::trail(Trail::Nothing), rule)
+            .await?;
         Ok(())
     }
 
@@ -460,18 +504,12 @@ impl Access {
             created_at: now,
             expires_at: now + i64::from(days.clamp(1, MAX_TOKEN_DAYS)) * 86_400,
         };
-        let token = match self.store.add_token(&new).await {
-            Err(StoreError::Conflict(_)) => return Err(AccessError::Taken(name.to_string())),
-            other => other?,
-        };
-        self.record(
-            "token.add",
-            name.as_str(),
-            &Value::Null,
-            &told_token(&token),
-        )
-        .await?;
-        Ok((text, token))
+        let after = told_token(&new.kept_as(0));
+        let store = self.recording("token.add", name.as_str(), &Value::Null, &after);
+        match store.add_token(&new).await {
+            Err(StoreError::Conflict(_)) => Err(AccessError::Taken(name.to_string())),
+            other => Ok((text, other?)),
+        }
     }
 
     /// Takes a token back.
@@ -479,17 +517,12 @@ impl Access {
     /// # Errors
     /// An unknown number.
     pub async fn revoke_token(&self, id: i64) -> Result<Token, AccessError> {
-        let token = match self.store.revoke_token(id).await {
-            Err(StoreError::NotFound { id, .. }) => return Err(AccessError::Unknown(id)),
-            other => other?,
-        };
-        self.record(
-            "token.revoke",
-            token.name.as_str(),
-            &Value::Null,
-            &told_token(&token),
-        )
-        .await?;
-        Ok(token)
+        let known = self.store.tokens().await?;
+        let known = known.into_iter().find(|token| token.id == id);
+        let mut token = known.ok_or_else(|| AccessError::Unknown(id.to_string()))?;
+        token.revoked = true;
+        let after = told_token(&token);
+        let store = self.recording("token.revoke", token.name.as_str(), &Value::Null, &after);
+        Ok(store.revoke_token(id).await?)
     }
 }

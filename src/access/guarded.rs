@@ -1,8 +1,8 @@
 //! A store as the acting person may use it: they see their own part of the country, and what they change is recorded.
 //!
 //! Every front that people or other systems reach works on this store, so that no page or method can forget either.
-//! What is missing here is not allowed: where nobody acts, nothing is answered. A change is recorded when it is done; one
-//! that can't be recorded is told as failed. Not responsible for what a role may do: fronts ask that.
+//! What is missing here is not allowed: where nobody acts, nothing is answered. A change and its entry are one transaction:
+//! one that can't be recorded is not done. Not responsible for what a role may do: fronts ask that.
 
 mod access;
 mod evaluation;
@@ -27,8 +27,8 @@ use crate::{
     },
     store::{
         Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key,
-        KeyChange, NewCode, Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum,
-        ServiceSpan, SharedStore, Standing, Store, StoreError, StoredCalendar, Terminal,
+        KeyChange, NewCode, Quarantined, Record, Recording, RegistryChange, School, SchoolDay,
+        SchoolSum, ServiceSpan, SharedStore, Standing, Store, StoreError, StoredCalendar, Terminal,
         TerminalFilter,
     },
 };
@@ -45,6 +45,14 @@ pub fn guarded(store: SharedStore, clock: SharedClock) -> SharedStore {
     })
 }
 
+/// What an entry says of a change.
+#[derive(Default)]
+struct Said {
+    target: String,
+    before: Value,
+    after: Value,
+}
+
 #[derive(Debug)]
 struct Guarded {
     inner: SharedStore,
@@ -52,20 +60,27 @@ struct Guarded {
 }
 
 impl Guarded {
-    async fn record(
+    /// The store itself, where the next change is recorded as the acting person's: both or neither.
+    fn recording(&self, action: &str, target: &str, before: &Value, after: &Value) -> SharedStore {
+        let entry = super::entry(self.second(), action, target, before, after);
+        self.inner.recording(Recording::of(entry))
+    }
+
+    /// The same where only the change gives the number that is told.
+    fn recording_number(
         &self,
         action: &str,
-        target: &str,
-        before: &Value,
-        after: &Value,
-    ) -> Result<(), StoreError> {
-        let at = self.clock.now().as_second();
-        let entry = super::entry(at, action, target, before, after);
-        let recorded = self.inner.record(&entry).await;
-        if let Err(error) = &recorded {
-            tracing::error!(%error, action, target, who = entry.who, "what was done could not be recorded");
-        }
-        recorded.map(drop)
+        said: impl Fn(i64) -> Said + Send + Sync + 'static,
+    ) -> SharedStore {
+        let entry = super::entry(self.second(), action, "", &Value::Null, &Value::Null);
+        self.inner.recording(Recording::numbered(move |number| {
+            let said = said(number);
+            super::about(entry.clone(), &said.target, &said.before, &said.after)
+        }))
+    }
+
+    fn second(&self) -> i64 {
+        self.clock.now().as_second()
     }
 
     fn sight(&self) -> Result<Sight<'_>, StoreError> {
@@ -75,6 +90,10 @@ impl Guarded {
 
 #[async_trait]
 impl Store for Guarded {
+    fn recording(&self, recording: Recording) -> SharedStore {
+        guarded(self.inner.recording(recording), self.clock.clone())
+    }
+
     async fn standings(&self, terminals: &[TerminalId]) -> Result<Vec<Standing>, StoreError> {
         for terminal in terminals {
             self.sight()?.terminal(terminal).await?;
@@ -98,14 +117,13 @@ impl Store for Guarded {
         for (terminal, ..) in &batch.days {
             sight.terminal(terminal).await?;
         }
-        let replayed = batch.replayed.clone();
-        let done = self.inner.commit(batch).await?;
-        if !replayed.is_empty() {
-            let after = json!({ "entries": replayed });
-            self.record("quarantine.replay", "", &Value::Null, &after)
-                .await?;
+        if batch.replayed.is_empty() {
+            return self.inner.commit(batch).await;
         }
-        Ok(done)
+        let after = json!({ "entries": batch.replayed });
+        self.recording("quarantine.replay", "", &Value::Null, &after)
+            .commit(batch)
+            .await
     }
 
     /// Brings sums up to date for whoever looks: changes nothing that anybody decides.
@@ -151,8 +169,9 @@ impl Store for Guarded {
     async fn change_registry(&self, change: RegistryChange) -> Result<(), StoreError> {
         self.sight()?.change(&change).await?;
         let (before, after) = told::registry(self.inner.as_ref(), &change).await?;
-        self.inner.change_registry(change).await?;
-        self.record("registry.change", "", &before, &after).await
+        self.recording("registry.change", "", &before, &after)
+            .change_registry(change)
+            .await
     }
 
     async fn calendar(&self, county: &CountyCode) -> Result<Option<StoredCalendar>, StoreError> {
@@ -168,14 +187,16 @@ impl Store for Guarded {
     ) -> Result<i64, StoreError> {
         self.sight()?.covers(county)?;
         let before = self.inner.calendar(county).await?;
-        let version = self.inner.set_calendar(county, text, at).await?;
         let before = before.map_or(Value::Null, |stored| {
             told::calendar(stored.version, &stored.text)
         });
-        let after = told::calendar(version, text);
-        self.record("calendar.set", county.as_str(), &before, &after)
-            .await?;
-        Ok(version)
+        let (target, new) = (county.to_string(), text.to_owned());
+        let recording = self.recording_number("calendar.set", move |version| Said {
+            target: target.clone(),
+            before: before.clone(),
+            after: told::calendar(version, &new),
+        });
+        recording.set_calendar(county, text, at).await
     }
 
     async fn service_spans(&self, county: &CountyCode) -> Result<Vec<ServiceSpan>, StoreError> {
@@ -282,9 +303,9 @@ impl Store for Guarded {
     async fn keep_from(&self, day: Date) -> Result<(), StoreError> {
         self.sight()?.whole("minutes")?;
         let before = self.inner.kept_from().await?;
-        self.inner.keep_from(day).await?;
         let (before, after) = (json!(before), json!(day));
-        self.record("retention.keep_from", "", &before, &after)
+        self.recording("retention.keep_from", "", &before, &after)
+            .keep_from(day)
             .await
     }
 
@@ -295,9 +316,9 @@ impl Store for Guarded {
 
     async fn note_evaluated(&self, county: &CountyCode, period: Period) -> Result<(), StoreError> {
         self.sight()?.covers(county)?;
-        self.inner.note_evaluated(county, period).await?;
         let after = json!({ "first": period.first, "last": period.last });
-        self.record("retention.evaluated", county.as_str(), &Value::Null, &after)
+        self.recording("retention.evaluated", county.as_str(), &Value::Null, &after)
+            .note_evaluated(county, period)
             .await
     }
 
@@ -310,10 +331,13 @@ impl Store for Guarded {
         let sight = self.sight()?;
         sight.broad("enrolment codes")?;
         sight.school(&code.school).await?;
-        let kept = self.inner.add_code(code).await?;
-        self.record("code.add", &kept.id.to_string(), &Value::Null, &json!(kept))
-            .await?;
-        Ok(kept)
+        let new = code.clone();
+        let recording = self.recording_number("code.add", move |id| Said {
+            target: id.to_string(),
+            after: json!(new.kept_as(id)),
+            ..Said::default()
+        });
+        recording.add_code(code).await
     }
 
     async fn codes(&self, school: Option<&SchoolCode>) -> Result<Vec<EnrolmentCode>, StoreError> {
@@ -341,9 +365,9 @@ impl Store for Guarded {
             (None, Some(_)) => return Err(out_of_reach("enrolment code", &id)),
             _ => {}
         }
-        self.inner.revoke_code(id).await?;
         let after = json!({ "revoked": true });
-        self.record("code.revoke", &id.to_string(), &json!(before), &after)
+        self.recording("code.revoke", &id.to_string(), &json!(before), &after)
+            .revoke_code(id)
             .await
     }
 
@@ -385,12 +409,13 @@ impl Store for Guarded {
                 return Err(out_of_reach("a terminal's own doing", &"key"));
             }
         };
-        let changed = self.inner.change_keys(terminals, change, at).await?;
-        let names: Vec<&str> = terminals.iter().map(TerminalId::as_str).collect();
-        let after = json!({ "terminals": names, "changed": changed });
-        self.record(action, &told::many(&names), &Value::Null, &after)
-            .await?;
-        Ok(changed)
+        let names: Vec<String> = terminals.iter().map(ToString::to_string).collect();
+        let recording = self.recording_number(action, move |changed| Said {
+            target: told::many(&names),
+            after: json!({ "terminals": names, "changed": changed }),
+            ..Said::default()
+        });
+        recording.change_keys(terminals, change, at).await
     }
 
     async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError> {

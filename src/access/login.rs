@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Access, AccessError, Reach, Who, acting, secret};
+use super::{
+    Access, AccessError, Reach, Who,
+    accounts::{Trail, With},
+    acting, secret,
+};
 use crate::{
     domain::{
         access::{MAX_PASSWORD, Scope},
         ids::Login,
     },
-    store::{Account, Digest, Session, StoreError},
+    store::{Account, Digest, Ends, Session, StoreError},
 };
 
 /// How long a session holds without a request.
@@ -97,23 +101,26 @@ impl Access {
             created_at: now,
             seen_at: now,
         };
-        let stale = now - seconds(SESSION_LONGEST);
-        self.store.add_session(&session, stale).await?;
-        let login = account.login.clone();
-        let changed = self.change(&login, |account| {
-            account.failures = 0;
-            account.failed_at = 0;
-            account.login_at = Some(now);
-            Ok(())
-        });
-        changed.await?;
+        let with = With {
+            begins: Some((session, now - seconds(SESSION_LONGEST))),
+            ..With::trail(Trail::Named("login"))
+        };
+        let rule = |kept_now: &mut Account| {
+            // What was verified must hold still: the account may have been closed, or have another password.
+            if kept_now.locked || kept_now.password != account.password {
+                return Err(AccessError::Changed);
+            }
+            kept_now.failures = 0;
+            kept_now.failed_at = 0;
+            kept_now.login_at = Some(now);
+            Ok(Ends::None)
+        };
         let who = self.who_of(&account, origin, hash).await?;
-        acting(
-            who,
-            self.record("login", login.as_str(), &Value::Null, &Value::Null),
-        )
-        .await?;
-        Ok(LoggedIn { cookie, login })
+        acting(who, self.change(&account.login, with, rule)).await?;
+        Ok(LoggedIn {
+            cookie,
+            login: account.login,
+        })
     }
 
     async fn note_failure(
@@ -126,13 +133,7 @@ impl Access {
             self.failures.name_failed(name, now);
             return Ok(());
         };
-        let noted = self.change(login, |account| {
-            let failed = account.lockout().failed(now);
-            account.failures = failed.failures;
-            account.failed_at = failed.failed_at;
-            Ok(())
-        });
-        match noted.await {
+        match self.count_failure(login, now).await {
             Err(AccessError::Unknown(_)) => self.failures.name_failed(name, now),
             other => drop(other?),
         }
@@ -158,12 +159,12 @@ impl Access {
     /// The store's.
     pub async fn log_out(&self, who: &Who) -> Result<(), StoreError> {
         if let Some(session) = who.session() {
-            self.store.end_session(session).await?;
-            acting(
-                who.clone(),
-                self.record("logout", who.name(), &Value::Null, &Value::Null),
-            )
-            .await?;
+            let ending = async {
+                self.recording("logout", who.name(), &Value::Null, &Value::Null)
+                    .end_session(session)
+                    .await
+            };
+            acting(who.clone(), ending).await?;
         }
         Ok(())
     }

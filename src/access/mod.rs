@@ -23,6 +23,7 @@ mod who;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 pub use self::{
     accounts::{AccountChange, AccountState, MAX_TOKEN_DAYS, SetUp},
@@ -35,7 +36,7 @@ pub use self::{
 use self::{passwords::Passwords, rate::Failures};
 use crate::{
     clock::SharedClock,
-    store::{Entry, Recorded, SharedStore, Store, StoreError},
+    store::{Entry, Recorded, Recording, SharedStore, Store, StoreError},
 };
 
 /// Why an account can't be had or changed. Shown to people, so in Chinese.
@@ -93,7 +94,7 @@ impl Access {
         self.now().as_second()
     }
 
-    /// Records what the acting person did.
+    /// Records what the acting person did that changes nothing here, such as an export.
     ///
     /// # Errors
     /// The store's: what was done is then not in the log, and whoever did it must hear so.
@@ -101,11 +102,21 @@ impl Access {
         &self,
         action: &str,
         target: &str,
-        before: &serde_json::Value,
-        after: &serde_json::Value,
+        before: &Value,
+        after: &Value,
     ) -> Result<Recorded, StoreError> {
-        let entry = entry(self.second(), action, target, before, after);
+        let entry = self.entry(action, target, before, after);
         self.store.record(&entry).await
+    }
+
+    fn entry(&self, action: &str, target: &str, before: &Value, after: &Value) -> Entry {
+        entry(self.second(), action, target, before, after)
+    }
+
+    /// The store, where the next change is recorded as the acting person's: both or neither.
+    fn recording(&self, action: &str, target: &str, before: &Value, after: &Value) -> SharedStore {
+        let entry = self.entry(action, target, before, after);
+        self.store.recording(Recording::of(entry))
     }
 }
 
@@ -119,32 +130,35 @@ pub async fn record(
     action: &str,
     target: &str,
 ) -> Result<Recorded, StoreError> {
-    let nothing = serde_json::Value::Null;
+    let nothing = Value::Null;
     store
         .record(&entry(at, action, target, &nothing, &nothing))
         .await
 }
 
 /// An entry of what the acting person did; nulls stand for nothing.
-fn entry(
-    at: i64,
-    action: &str,
-    target: &str,
-    before: &serde_json::Value,
-    after: &serde_json::Value,
-) -> Entry {
-    let said = |value: &serde_json::Value| match value {
-        serde_json::Value::Null => String::new(),
-        value => value.to_string(),
-    };
+fn entry(at: i64, action: &str, target: &str, before: &Value, after: &Value) -> Entry {
     let who = current().unwrap_or_else(Who::service);
-    Entry {
+    let entry = Entry {
         at,
         who: who.name().to_owned(),
         origin: who.origin().to_owned(),
         action: action.to_owned(),
+        ..Entry::default()
+    };
+    about(entry, target, before, after)
+}
+
+/// The entry, of this target and change.
+fn about(entry: Entry, target: &str, before: &Value, after: &Value) -> Entry {
+    let said = |value: &Value| match value {
+        Value::Null => String::new(),
+        value => value.to_string(),
+    };
+    Entry {
         target: target.chars().take(200).collect(),
         before: said(before),
         after: said(after),
+        ..entry
     }
 }

@@ -4,6 +4,7 @@
 //! Not responsible for what anybody may do (`domain::access`), nor for making secrets (`access`).
 
 mod chain;
+mod recording;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ use crate::domain::{
 
 pub(super) use chain::moves_in;
 pub use chain::{Chain, Fault};
+pub use recording::Recording;
+pub(super) use recording::{Outcomes, entries};
 
 /// Most accounts, and most tokens.
 pub const MAX_ACCOUNTS: u32 = 10_000;
@@ -73,6 +76,18 @@ impl Account {
         }
     }
 
+    /// Whether its owner can log in and administer.
+    #[must_use]
+    pub fn administers(&self) -> bool {
+        self.is_set_up_administrator() && !self.locked
+    }
+
+    /// Whether it is an administrator's that was set up, also one that is locked.
+    #[must_use]
+    pub fn is_set_up_administrator(&self) -> bool {
+        self.role == Role::Administrator && self.password.is_some()
+    }
+
     /// Its failed logins.
     #[must_use]
     pub const fn lockout(&self) -> Lockout {
@@ -96,6 +111,63 @@ pub struct Session {
     pub seen_at: i64,
 }
 
+/// A change of one account, with what stands or falls with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutAccount {
+    /// As it shall stand, but for the revision, which is the one that was read.
+    pub account: Account,
+    /// Which of its sessions end.
+    pub ends: Ends,
+    /// A session of it that begins, and the moment before which everybody's begun ones go, Unix seconds.
+    pub begins: Option<(Session, i64)>,
+    /// Its link that this uses up: whoever comes second with it does nothing.
+    pub link: Option<Digest>,
+    /// Whether it is refused where nobody could log in and administer afterwards who can before.
+    pub keeps_administrator: bool,
+}
+
+impl PutAccount {
+    /// Whether it takes away what has to stay somewhere.
+    pub(super) fn ends_administration(&self, before: &Account) -> bool {
+        self.keeps_administrator && before.administers() && !self.account.administers()
+    }
+}
+
+impl From<Account> for PutAccount {
+    /// The account alone.
+    fn from(account: Account) -> Self {
+        Self {
+            account,
+            ends: Ends::None,
+            begins: None,
+            link: None,
+            keeps_administrator: false,
+        }
+    }
+}
+
+/// Which sessions of an account end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// None.
+    None,
+    /// All but the one with this hash, or all.
+    AllBut(Option<Digest>),
+}
+
+/// What became of a change of an account. But for `Done`, nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It was done.
+    Done,
+    /// Another change came first, or there is no such account.
+    Overtaken,
+    /// The link is used up or replaced.
+    LinkGone,
+    /// It was the last administrator's.
+    LastAdministrator,
+}
+
 /// A token to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewToken {
@@ -111,6 +183,23 @@ pub struct NewToken {
     pub created_at: i64,
     /// Unix seconds; from then on it is refused.
     pub expires_at: i64,
+}
+
+impl NewToken {
+    /// What is kept of it under this number.
+    #[must_use]
+    pub fn kept_as(&self, id: i64) -> Token {
+        Token {
+            id,
+            name: self.name.clone(),
+            role: self.role,
+            scope: self.scope.clone(),
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            used_at: None,
+            revoked: false,
+        }
+    }
 }
 
 /// A token that is kept.
@@ -231,12 +320,16 @@ pub trait AccessStore {
     /// `Conflict` where there is one of this name, or too many.
     async fn add_account(&self, account: &Account) -> Result<(), StoreError>;
 
-    /// Keeps an account as it is given, with the next revision; false, and nothing done, where it changed since this
-    /// revision was read.
-    async fn put_account(&self, account: &Account) -> Result<bool, StoreError>;
+    /// Keeps the first administrator's account and uses the link up; false, and nothing done, where the link is not the
+    /// one for the first administrator or is used up, or where an administrator has been set up.
+    ///
+    /// # Errors
+    /// `Conflict` where there is an account of this name.
+    async fn add_first(&self, account: &Account, link: Digest) -> Result<bool, StoreError>;
 
-    /// Keeps a session; those that began before `stale` go.
-    async fn add_session(&self, session: &Session, stale: i64) -> Result<(), StoreError>;
+    /// Changes an account with all that goes with it, whole or not at all. Of several who take away each other's
+    /// administration at once, one stays.
+    async fn put_account(&self, change: &PutAccount) -> Result<Put, StoreError>;
 
     /// A session with its account.
     async fn session(&self, hash: Digest) -> Result<Option<(Session, Account)>, StoreError>;
@@ -246,9 +339,6 @@ pub trait AccessStore {
 
     /// Ends a session; again changes nothing.
     async fn end_session(&self, hash: Digest) -> Result<(), StoreError>;
-
-    /// Ends an account's sessions but this one; how many.
-    async fn end_sessions(&self, login: &Login, but: Option<Digest>) -> Result<u64, StoreError>;
 
     /// Keeps a token.
     ///
@@ -279,9 +369,6 @@ pub trait AccessStore {
 
     /// A link.
     async fn link(&self, hash: Digest) -> Result<Option<Link>, StoreError>;
-
-    /// Uses a link up: true for one caller only, whoever else asks at the same time.
-    async fn take_link(&self, hash: Digest) -> Result<bool, StoreError>;
 
     /// Puts an entry at the log's end. Nothing of the log ever changes or goes.
     async fn record(&self, entry: &Entry) -> Result<Recorded, StoreError>;

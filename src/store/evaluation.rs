@@ -149,6 +149,27 @@ pub struct NewRun {
     pub exclusions: Vec<Exclusion>,
 }
 
+impl NewRun {
+    /// The draft that is made of it under this number.
+    #[must_use]
+    pub fn as_run(&self, id: i64) -> Run {
+        Run {
+            id,
+            key: self.key.clone(),
+            county: self.county.clone(),
+            name: self.name.clone(),
+            period: self.period,
+            rubric: self.rubric,
+            supersedes: self.supersedes,
+            minutes_from: self.minutes_from,
+            by: self.by.clone(),
+            at: self.at,
+            revision: 0,
+            state: RunState::Draft,
+        }
+    }
+}
+
 /// An evaluation run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Run {

@@ -44,6 +44,22 @@ pub struct NewCode {
     pub expires_at: i64,
 }
 
+impl NewCode {
+    /// What is kept of it under this number.
+    #[must_use]
+    pub fn kept_as(&self, id: i64) -> EnrolmentCode {
+        EnrolmentCode {
+            id,
+            school: self.school.clone(),
+            uses: self.uses,
+            used: 0,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            revoked: false,
+        }
+    }
+}
+
 /// A code that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct EnrolmentCode {

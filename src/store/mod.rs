@@ -27,8 +27,8 @@ mod record;
 pub mod sqlite;
 
 pub use access::{
-    AccessStore, Account, AuditFilter, Chain, Entry, Fault, Head, Link, MAX_ACCOUNTS, MAX_ENTRIES,
-    MAX_ENTRY_TEXT, NewToken, Recorded, Session, Token,
+    AccessStore, Account, AuditFilter, Chain, Ends, Entry, Fault, Head, Link, MAX_ACCOUNTS,
+    MAX_ENTRIES, MAX_ENTRY_TEXT, NewToken, Put, PutAccount, Recorded, Recording, Session, Token,
 };
 pub use evaluation::{
     ContentDigest, EvaluationStore, EvidenceChange, Exclusion, Freeze, FreezeRun, InvalidDigest,
@@ -349,6 +349,11 @@ pub struct SchoolDay {
 /// several tasks and processes at once; merging makes their order irrelevant.
 #[async_trait]
 pub trait Store: AccessStore + EvaluationStore + Send + Sync + std::fmt::Debug {
+    /// The same store, every change of which puts this entry at the audit log's end as well, in the change's own
+    /// transaction: neither stands without the other, and an entry that can't be written fails the change. What is refused
+    /// or changes nothing leaves none. A view of a view puts both, the earlier one first. Asking is as ever.
+    fn recording(&self, recording: Recording) -> SharedStore;
+
     /// What ingest must know of these terminals, in their order.
     async fn standings(&self, terminals: &[TerminalId]) -> Result<Vec<Standing>, StoreError>;
 

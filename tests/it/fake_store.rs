@@ -26,9 +26,10 @@ use classpulse::{
         AccessStore, Account, AuditFilter, Batch, Committed, ContentDigest, County, Digest,
         Enrolled, Enrolment, EnrolmentCode, Entry, EvaluationStore, EvidenceChange, Exclusion,
         FreezeRun, Head, IncidentFilter, KeptEvidence, KeptExclusion, Key, KeyChange, Link,
-        NewCode, NewRun, NewToken, PartInfo, Placement, Quarantined, Record, Recorded,
-        RegistryChange, Run, School, SchoolDay, SchoolSum, ServiceSpan, Session, Standing, Store,
-        StoreError, StoredCalendar, StoredRubric, Terminal, TerminalFilter, Token,
+        NewCode, NewRun, NewToken, PartInfo, Placement, Put, PutAccount, Quarantined, Record,
+        Recorded, Recording, RegistryChange, Run, School, SchoolDay, SchoolSum, ServiceSpan,
+        Session, SharedStore, Standing, Store, StoreError, StoredCalendar, StoredRubric, Terminal,
+        TerminalFilter, Token,
     },
 };
 use jiff::civil::{Date, date};
@@ -75,8 +76,12 @@ pub(crate) struct State {
     pub(crate) broken: bool,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct FakeStore(Mutex<State>);
+#[derive(Debug, Default, Clone)]
+pub(crate) struct FakeStore {
+    state: Arc<Mutex<State>>,
+    /// What is recorded with a change.
+    recordings: Vec<Recording>,
+}
 
 pub(crate) fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
@@ -132,7 +137,13 @@ impl FakeStore {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.state.lock().unwrap()
+    }
+
+    /// Remembers what is recorded of a change that was done.
+    fn changed(&self, state: &mut State, number: i64) {
+        let told = self.recordings.iter().map(|one| one.entry(number));
+        state.entries.extend(told);
     }
 
     fn read(&self) -> Result<MutexGuard<'_, State>, StoreError> {
@@ -229,11 +240,11 @@ impl AccessStore for FakeStore {
         Err(StoreError::Closed)
     }
 
-    async fn put_account(&self, _: &Account) -> Result<bool, StoreError> {
+    async fn add_first(&self, _: &Account, _: Digest) -> Result<bool, StoreError> {
         Err(StoreError::Closed)
     }
 
-    async fn add_session(&self, _: &Session, _: i64) -> Result<(), StoreError> {
+    async fn put_account(&self, _: &PutAccount) -> Result<Put, StoreError> {
         Err(StoreError::Closed)
     }
 
@@ -246,10 +257,6 @@ impl AccessStore for FakeStore {
     }
 
     async fn end_session(&self, _: Digest) -> Result<(), StoreError> {
-        Err(StoreError::Closed)
-    }
-
-    async fn end_sessions(&self, _: &Login, _: Option<Digest>) -> Result<u64, StoreError> {
         Err(StoreError::Closed)
     }
 
@@ -279,10 +286,6 @@ impl AccessStore for FakeStore {
 
     async fn link(&self, _: Digest) -> Result<Option<Link>, StoreError> {
         self.read().map(|_| None)
-    }
-
-    async fn take_link(&self, _: Digest) -> Result<bool, StoreError> {
-        Err(StoreError::Closed)
     }
 
     async fn record(&self, entry: &Entry) -> Result<Recorded, StoreError> {
@@ -386,6 +389,12 @@ impl EvaluationStore for FakeStore {
 
 #[async_trait]
 impl Store for FakeStore {
+    fn recording(&self, recording: Recording) -> SharedStore {
+        let mut store = self.clone();
+        store.recordings.push(recording);
+        Arc::new(store)
+    }
+
     async fn standings(&self, terminals: &[TerminalId]) -> Result<Vec<Standing>, StoreError> {
         drop(self.read()?);
         Ok(vec![Standing::Pending; terminals.len()])
@@ -408,6 +417,7 @@ impl Store for FakeStore {
                 .or_default()
                 .merge(&minutes);
         }
+        self.changed(&mut state, 0);
         Ok(Committed::default())
     }
 
@@ -478,6 +488,7 @@ impl Store for FakeStore {
         for (terminal, placements) in change.placements {
             state.put(terminal.as_str(), placements);
         }
+        self.changed(&mut state, 0);
         Ok(())
     }
 
@@ -648,16 +659,9 @@ impl Store for FakeStore {
                 id: code.school.to_string(),
             });
         }
-        let kept = EnrolmentCode {
-            id: i64::try_from(state.codes.len()).unwrap() + 1,
-            school: code.school,
-            uses: code.uses,
-            used: 0,
-            created_at: code.created_at,
-            expires_at: code.expires_at,
-            revoked: false,
-        };
+        let kept = code.kept_as(i64::try_from(state.codes.len()).unwrap() + 1);
         state.codes.insert(0, kept.clone());
+        self.changed(&mut state, kept.id);
         Ok(kept)
     }
 
@@ -675,6 +679,7 @@ impl Store for FakeStore {
             id: id.to_string(),
         })?;
         code.revoked = true;
+        self.changed(&mut state, 0);
         Ok(())
     }
 
@@ -710,7 +715,9 @@ impl Store for FakeStore {
             }
             key.changed_at = at;
         }
-        Ok(u32::try_from(terminals.len()).unwrap())
+        let changed = u32::try_from(terminals.len()).unwrap();
+        self.changed(&mut state, changed.into());
+        Ok(changed)
     }
 
     async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError> {

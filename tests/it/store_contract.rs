@@ -4,6 +4,7 @@
 //! Not responsible for what only one backend has (its schema, its file): that is tested beside the backend.
 
 mod access;
+mod administrators;
 mod durability;
 mod evaluation;
 mod fixtures;
@@ -12,6 +13,7 @@ mod incidents;
 mod merging;
 mod model;
 mod quarantine;
+mod recording;
 mod registry;
 mod retention;
 mod rollup;
@@ -112,6 +114,17 @@ laws! {
         two_writers_make_one_chain,
         tampering_with_the_log_is_found,
         people_move_with_the_log;
+    administrators:
+        one_administrator_stays,
+        the_first_administrator_is_one,
+        two_at_once_change_one_account,
+        one_set_up_link_sets_one_password,
+        a_login_does_not_outlive_its_password;
+    recording:
+        a_change_stands_with_its_entry_only,
+        what_changes_nothing_leaves_no_entry,
+        a_change_cut_off_has_its_entry_or_is_absent,
+        changes_of_two_writers_make_one_chain;
     merging:
         reports_in_any_order_and_number_give_the_same_minutes,
         two_writers_at_once_lose_nothing,

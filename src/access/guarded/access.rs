@@ -1,5 +1,5 @@
-//! Accounts, tokens and the log: [`Access`](crate::access::Access) keeps the former on the store itself and records its
-//! changes, so that here the log is read and added to, and nothing else is done.
+//! Accounts, tokens and the log: [`Access`](crate::access::Access) keeps the former on the store itself, with its
+//! entries, so that here the log is read and added to, and nothing else is done.
 
 use async_trait::async_trait;
 
@@ -7,8 +7,8 @@ use super::Guarded;
 use crate::{
     domain::ids::Login,
     store::{
-        AccessStore, Account, AuditFilter, Digest, Entry, Head, Link, NewToken, Recorded, Session,
-        StoreError, Token,
+        AccessStore, Account, AuditFilter, Digest, Entry, Head, Link, NewToken, Put, PutAccount,
+        Recorded, Session, StoreError, Token,
     },
 };
 
@@ -30,11 +30,11 @@ impl AccessStore for Guarded {
         elsewhere()
     }
 
-    async fn put_account(&self, _: &Account) -> Result<bool, StoreError> {
+    async fn add_first(&self, _: &Account, _: Digest) -> Result<bool, StoreError> {
         elsewhere()
     }
 
-    async fn add_session(&self, _: &Session, _: i64) -> Result<(), StoreError> {
+    async fn put_account(&self, _: &PutAccount) -> Result<Put, StoreError> {
         elsewhere()
     }
 
@@ -47,10 +47,6 @@ impl AccessStore for Guarded {
     }
 
     async fn end_session(&self, _: Digest) -> Result<(), StoreError> {
-        elsewhere()
-    }
-
-    async fn end_sessions(&self, _: &Login, _: Option<Digest>) -> Result<u64, StoreError> {
         elsewhere()
     }
 
@@ -79,10 +75,6 @@ impl AccessStore for Guarded {
     }
 
     async fn link(&self, _: Digest) -> Result<Option<Link>, StoreError> {
-        elsewhere()
-    }
-
-    async fn take_link(&self, _: Digest) -> Result<bool, StoreError> {
         elsewhere()
     }
 

@@ -1,14 +1,14 @@
-//! Rubrics and runs: a county's, for those who see all of it; each change is recorded.
+//! Rubrics and runs: a county's, for those who see all of it; each change is recorded with it.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::Guarded;
+use super::{Guarded, Said};
 use crate::{
     domain::ids::{CountyCode, SchoolCode},
     store::{
         ContentDigest, EvaluationStore, EvidenceChange, Exclusion, FreezeRun, KeptEvidence,
-        KeptExclusion, NewRun, PartInfo, Run, StoreError, StoredRubric,
+        KeptExclusion, NewRun, PartInfo, Run, RunState, StoreError, StoredRubric,
     },
 };
 
@@ -78,30 +78,24 @@ impl EvaluationStore for Guarded {
 
     async fn put_rubric(&self, text: &str, at: i64) -> Result<ContentDigest, StoreError> {
         self.sight()?.broad("rubrics")?;
-        let known = self
-            .inner
-            .rubric(ContentDigest::of(text.as_bytes()))
-            .await?;
-        let digest = self.inner.put_rubric(text, at).await?;
-        if known.is_some() {
-            return Ok(digest);
-        }
+        let digest = ContentDigest::of(text.as_bytes()).to_string();
         let after = json!({ "bytes": text.len() });
-        self.record("rubric.put", &digest.to_string(), &Value::Null, &after)
-            .await?;
-        Ok(digest)
+        self.recording("rubric.put", &digest, &Value::Null, &after)
+            .put_rubric(text, at)
+            .await
     }
 
     async fn create_run(&self, new: NewRun) -> Result<Run, StoreError> {
         self.sight()?.covers(&new.county)?;
-        let given = (new.evidence.len(), new.exclusions.len());
-        let run = self.inner.create_run(new).await?;
-        let mut after = told_run(&run);
-        after["evidence"] = json!(given.0);
-        after["exclusions"] = json!(given.1);
-        self.record("run.create", &run.id.to_string(), &Value::Null, &after)
-            .await?;
-        Ok(run)
+        let mut after = told_run(&new.as_run(0));
+        after["evidence"] = json!(new.evidence.len());
+        after["exclusions"] = json!(new.exclusions.len());
+        let recording = self.recording_number("run.create", move |id| Said {
+            target: id.to_string(),
+            after: after.clone(),
+            ..Said::default()
+        });
+        recording.create_run(new).await
     }
 
     /// Who sees a part of a county sees which runs of it are frozen.
@@ -126,14 +120,10 @@ impl EvaluationStore for Guarded {
 
     async fn discard_run(&self, id: i64) -> Result<(), StoreError> {
         let run = self.seen_run(id).await?;
-        self.inner.discard_run(id).await?;
-        self.record(
-            "run.discard",
-            &id.to_string(),
-            &told_run(&run),
-            &Value::Null,
-        )
-        .await
+        let (target, before) = (id.to_string(), told_run(&run));
+        self.recording("run.discard", &target, &before, &Value::Null)
+            .discard_run(id)
+            .await
     }
 
     async fn evidence(
@@ -156,13 +146,9 @@ impl EvaluationStore for Guarded {
         let told = changes.iter().take(MOST);
         let told = told.map(|one| json!([one.school, one.item, one.content]));
         let after = json!({ "entries": changes.len(), "told": told.collect::<Vec<_>>() });
-        let revision = self
-            .inner
+        self.recording("evidence.put", &id.to_string(), &before, &after)
             .put_evidence(id, expected_revision, changes)
-            .await?;
-        self.record("evidence.put", &id.to_string(), &before, &after)
-            .await?;
-        Ok(revision)
+            .await
     }
 
     async fn exclusions(&self, id: i64) -> Result<Vec<KeptExclusion>, StoreError> {
@@ -173,15 +159,12 @@ impl EvaluationStore for Guarded {
     async fn add_exclusion(&self, id: i64, exclusion: Exclusion) -> Result<i64, StoreError> {
         self.seen_run(id).await?;
         let after = told_exclusion(&exclusion);
-        let number = self.inner.add_exclusion(id, exclusion).await?;
-        self.record(
-            "exclusion.add",
-            &format!("{id}/{number}"),
-            &Value::Null,
-            &after,
-        )
-        .await?;
-        Ok(number)
+        let recording = self.recording_number("exclusion.add", move |number| Said {
+            target: format!("{id}/{number}"),
+            after: after.clone(),
+            ..Said::default()
+        });
+        recording.add_exclusion(id, exclusion).await
     }
 
     async fn remove_exclusion(&self, id: i64, exclusion: i64) -> Result<(), StoreError> {
@@ -189,24 +172,19 @@ impl EvaluationStore for Guarded {
         let known = self.inner.exclusions(id).await?;
         let known = known.iter().find(|one| one.id == exclusion);
         let before = known.map_or(Value::Null, |one| told_exclusion(&one.exclusion));
-        self.inner.remove_exclusion(id, exclusion).await?;
-        self.record(
-            "exclusion.remove",
-            &format!("{id}/{exclusion}"),
-            &before,
-            &Value::Null,
-        )
-        .await
+        let target = format!("{id}/{exclusion}");
+        self.recording("exclusion.remove", &target, &before, &Value::Null)
+            .remove_exclusion(id, exclusion)
+            .await
     }
 
     async fn freeze_run(&self, freeze: FreezeRun) -> Result<(), StoreError> {
         let id = freeze.run;
         let run = self.seen_run(id).await?;
-        self.inner.freeze_run(freeze).await?;
-        let frozen = self.inner.run(id).await?;
         let before = json!({ "state": "draft", "revision": run.revision });
-        let after = json!(frozen.state);
-        self.record("run.freeze", &id.to_string(), &before, &after)
+        let after = json!(RunState::Frozen(freeze.freeze.clone()));
+        self.recording("run.freeze", &id.to_string(), &before, &after)
+            .freeze_run(freeze)
             .await
     }
 

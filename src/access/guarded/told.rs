@@ -8,9 +8,9 @@ use crate::store::{ContentDigest, Placement, RegistryChange, Store, StoreError};
 const MOST: usize = 50;
 
 /// One by its name, several by their number.
-pub(super) fn many(names: &[&str]) -> String {
+pub(super) fn many(names: &[String]) -> String {
     match names {
-        [one] => (*one).to_owned(),
+        [one] => one.clone(),
         names => format!("{} terminals", names.len()),
     }
 }

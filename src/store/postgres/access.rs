@@ -1,5 +1,5 @@
-//! Accounts, sessions, tokens, set-up links and the audit log. Entries of all processes follow one another
-//! (`Lock::Audit`).
+//! Accounts, sessions, tokens, set-up links and the audit log. Entries of all processes follow one another:
+//! each holds the row of `meta`, which has the log's end, to the end of its transaction.
 //!
 //! Not responsible for the chain's hashes (`store::access`).
 
@@ -15,9 +15,10 @@ use super::{
 use crate::{
     domain::ids::Login,
     store::{
-        AccessStore, Account, AuditFilter, ContentDigest, Digest, Entry, Head, Link, MAX_ACCOUNTS,
-        MAX_ENTRIES, NewToken, Recorded, Session, StoreError, Token,
-        access::{room_for, taken},
+        AccessStore, Account, AuditFilter, ContentDigest, Digest, Ends, Entry, Head, Link,
+        MAX_ACCOUNTS, MAX_ENTRIES, NewToken, Put, PutAccount, Recorded, Recording, Session,
+        StoreError, Token,
+        access::{Outcomes, entries, room_for, taken},
     },
 };
 
@@ -32,32 +33,17 @@ impl AccessStore for PostgresStore {
     }
 
     async fn add_account(&self, new: &Account) -> Result<(), StoreError> {
-        write!(self, "keep an account", |on| async {
-            let kept = on.row("SELECT count(*) FROM account", &[]).await?;
-            room_for(kept.try_get(0)?)?;
-            match insert_account(&on, new).await? {
-                0 => Err(Failure::from(taken("account", &new.login))),
-                _ => Ok(()),
-            }
-        })
+        write!(self, "keep an account", |on| add_account(&on, new))
     }
 
-    async fn put_account(&self, account: &Account) -> Result<bool, StoreError> {
-        write!(self, "change an account", |on| put_account(&on, account))
+    async fn add_first(&self, account: &Account, link: Digest) -> Result<bool, StoreError> {
+        write!(self, "keep the first account", |on| add_first(
+            &on, account, link
+        ))
     }
 
-    async fn add_session(&self, session: &Session, stale: i64) -> Result<(), StoreError> {
-        write!(self, "keep a session", |on| async {
-            on.execute("DELETE FROM session WHERE created_at < $1", &[&stale])
-                .await?;
-            let (hash, login) = (&session.hash[..], session.login.as_str());
-            on.execute(
-                "INSERT INTO session (hash, login, created_at, seen_at) VALUES ($1, $2, $3, $4)",
-                &[&hash, &login, &session.created_at, &session.seen_at],
-            )
-            .await
-        })
-        .map(drop)
+    async fn put_account(&self, change: &PutAccount) -> Result<Put, StoreError> {
+        write!(self, "change an account", |on| put_account(&on, change))
     }
 
     async fn session(&self, hash: Digest) -> Result<Option<(Session, Account)>, StoreError> {
@@ -76,14 +62,6 @@ impl AccessStore for PostgresStore {
         write!(self, "end a session", |on| on
             .execute("DELETE FROM session WHERE hash = $1", &[&&hash[..]]))
         .map(drop)
-    }
-
-    async fn end_sessions(&self, login: &Login, but: Option<Digest>) -> Result<u64, StoreError> {
-        let but = but.unwrap_or_default();
-        write!(self, "end sessions", |on| on.execute(
-            "DELETE FROM session WHERE login = $1 AND hash <> $2",
-            &[&login.as_str(), &&but[..]]
-        ))
     }
 
     async fn add_token(&self, token: &NewToken) -> Result<Token, StoreError> {
@@ -142,19 +120,8 @@ impl AccessStore for PostgresStore {
         })
     }
 
-    async fn take_link(&self, hash: Digest) -> Result<bool, StoreError> {
-        let taken = write!(self, "use a link up", |on| on
-            .execute("DELETE FROM link WHERE hash = $1", &[&&hash[..]]))?;
-        Ok(taken > 0)
-    }
-
     async fn record(&self, entry: &Entry) -> Result<Recorded, StoreError> {
-        write!(self, "record what was done", |on| async {
-            on.lock(Lock::Audit).await?;
-            let next = head(&on).await?.next(entry);
-            insert_recorded(&on, &next).await?;
-            Ok::<_, Failure>(next)
-        })
+        write!(self, "record what was done", |on| append(&on, entry))
     }
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<Recorded>, StoreError> {
@@ -224,6 +191,35 @@ async fn account(on: &On<'_>, login: &Login) -> Result<Option<Account>, Failure>
     found.as_ref().map(read_account).transpose()
 }
 
+async fn add_account(on: &On<'_>, new: &Account) -> Result<(), Failure> {
+    let kept = on.row("SELECT count(*) FROM account", &[]).await?;
+    room_for(kept.try_get(0)?)?;
+    match insert_account(on, new).await? {
+        0 => Err(taken("account", &new.login).into()),
+        _ => Ok(()),
+    }
+}
+
+async fn add_first(on: &On<'_>, new: &Account, link: Digest) -> Result<bool, Failure> {
+    on.lock(Lock::Access).await?;
+    let set_up = accounts(on)
+        .await?
+        .iter()
+        .any(Account::is_set_up_administrator);
+    if set_up || !take_link(on, link, None).await? {
+        return Ok(false);
+    }
+    add_account(on, new).await?;
+    Ok(true)
+}
+
+/// Uses a link of this account up, or of the first administrator; false where there is none.
+async fn take_link(on: &On<'_>, hash: Digest, login: Option<&Login>) -> Result<bool, Failure> {
+    let sql = "DELETE FROM link WHERE hash = $1 AND login IS NOT DISTINCT FROM $2";
+    let login = login.map(Login::as_str);
+    Ok(on.execute(sql, &[&&hash[..], &login]).await? > 0)
+}
+
 /// Keeps an account where there is none of its name; how many were kept.
 pub(super) async fn insert_account(on: &On<'_>, new: &Account) -> Result<u64, Failure> {
     on.execute(
@@ -247,27 +243,80 @@ pub(super) async fn insert_account(on: &On<'_>, new: &Account) -> Result<u64, Fa
     .await
 }
 
-async fn put_account(on: &On<'_>, account: &Account) -> Result<bool, Failure> {
-    let done = on
-        .execute(
-            "UPDATE account SET role = $2, scope = $3, password = $4, password_at = $5, locked = $6, failures = $7,
-                failed_at = $8, login_at = $9, revision = revision + 1
-             WHERE login = $1 AND revision = $10",
-            &[
-                &account.login.as_str(),
-                &account.role.key(),
-                &account.scope.to_string(),
-                &account.password,
-                &account.password_at,
-                &account.locked,
-                &i64::from(account.failures),
-                &account.failed_at,
-                &account.login_at,
-                &account.revision,
-            ],
-        )
+async fn put_account(on: &On<'_>, change: &PutAccount) -> Result<Put, Failure> {
+    let after = &change.account;
+    let login = &after.login;
+    let known = account(on, login).await?;
+    let Some(before) = known.filter(|known| known.revision == after.revision) else {
+        return Ok(Put::Overtaken);
+    };
+    let ends = change.ends_administration(&before);
+    if ends || change.link.is_some() {
+        on.lock(Lock::Access).await?;
+    }
+    // Held from here to the end; the lock comes first, for others that have it wait for rows.
+    let sql = "SELECT FROM account WHERE login = $1 AND revision = $2 FOR UPDATE";
+    let held = on.maybe(sql, &[&login.as_str(), &after.revision]).await?;
+    if held.is_none() {
+        return Ok(Put::Overtaken);
+    }
+    if ends
+        && !accounts(on)
+            .await?
+            .iter()
+            .any(|one| one.login != *login && one.administers())
+    {
+        return Ok(Put::LastAdministrator);
+    }
+    if let Some(link) = change.link
+        && !take_link(on, link, Some(login)).await?
+    {
+        return Ok(Put::LinkGone);
+    }
+    update_account(on, after).await?;
+    if let Ends::AllBut(kept) = change.ends {
+        let kept = kept.unwrap_or_default();
+        let sql = "DELETE FROM session WHERE login = $1 AND hash <> $2";
+        on.execute(sql, &[&login.as_str(), &&kept[..]]).await?;
+    }
+    if let Some((session, stale)) = &change.begins {
+        begin_session(on, session, *stale).await?;
+    }
+    Ok(Put::Done)
+}
+
+/// As it is given, with the next revision.
+async fn update_account(on: &On<'_>, account: &Account) -> Result<(), Failure> {
+    on.execute(
+        "UPDATE account SET role = $2, scope = $3, password = $4, password_at = $5, locked = $6, failures = $7,
+            failed_at = $8, login_at = $9, revision = revision + 1
+         WHERE login = $1",
+        &[
+            &account.login.as_str(),
+            &account.role.key(),
+            &account.scope.to_string(),
+            &account.password,
+            &account.password_at,
+            &account.locked,
+            &i64::from(account.failures),
+            &account.failed_at,
+            &account.login_at,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn begin_session(on: &On<'_>, session: &Session, stale: i64) -> Result<(), Failure> {
+    on.execute("DELETE FROM session WHERE created_at < $1", &[&stale])
         .await?;
-    Ok(done > 0)
+    let (hash, login) = (&session.hash[..], session.login.as_str());
+    on.execute(
+        "INSERT INTO session (hash, login, created_at, seen_at) VALUES ($1, $2, $3, $4)",
+        &[&hash, &login, &session.created_at, &session.seen_at],
+    )
+    .await?;
+    Ok(())
 }
 
 async fn session(on: &On<'_>, hash: Digest) -> Result<Option<(Session, Account)>, Failure> {
@@ -374,7 +423,10 @@ pub(super) async fn after(on: &On<'_>, number: i64, limit: u32) -> Result<Vec<Re
 
 /// The log's end.
 pub(super) async fn head(on: &On<'_>) -> Result<Head, Failure> {
-    let sql = "SELECT audit_number, audit_hash FROM meta";
+    read_head(on, "SELECT audit_number, audit_hash FROM meta").await
+}
+
+async fn read_head(on: &On<'_>, sql: &str) -> Result<Head, Failure> {
     let row = on.row(sql, &[]).await?;
     Ok(Head {
         number: row.try_get(0)?,
@@ -382,7 +434,35 @@ pub(super) async fn head(on: &On<'_>) -> Result<Head, Failure> {
     })
 }
 
+/// The log's end, for whoever goes on from it: nobody else does before this transaction ends.
+///
+/// The row and no lock of its own, for most changes raise a version in this row first: whoever held such a lock and
+/// waited for the row would wait in a circle.
+pub(super) async fn last(on: &On<'_>) -> Result<Head, Failure> {
+    let sql = "SELECT audit_number, audit_hash FROM meta FOR UPDATE";
+    read_head(on, sql).await
+}
+
 /// Puts an entry at the log's end.
+async fn append(on: &On<'_>, entry: &Entry) -> Result<Recorded, Failure> {
+    let next = last(on).await?.next(entry);
+    insert_recorded(on, &next).await?;
+    Ok(next)
+}
+
+/// Puts what is to be recorded of a change at the log's end.
+pub(super) async fn record(
+    on: &On<'_>,
+    recordings: &[Recording],
+    done: &impl Outcomes,
+) -> Result<(), Failure> {
+    for entry in entries(recordings, done.outcome()) {
+        append(on, &entry).await?;
+    }
+    Ok(())
+}
+
+/// Puts an entry with its number and hash at the log's end.
 pub(super) async fn insert_recorded(on: &On<'_>, next: &Recorded) -> Result<(), Failure> {
     let (entry, hash) = (&next.entry, &next.hash.0[..]);
     on.execute(

@@ -144,8 +144,6 @@ pub(super) enum Lock {
     Evaluation,
     /// Accounts, tokens and links, where a change depends on others of them.
     Access,
-    /// The audit log's end: one entry follows another.
-    Audit,
 }
 
 impl Lock {
@@ -159,7 +157,6 @@ impl Lock {
                 Self::Enrolment => 4,
                 Self::Evaluation => 5,
                 Self::Access => 6,
-                Self::Audit => 7,
             }
     }
 }

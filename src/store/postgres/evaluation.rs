@@ -34,7 +34,8 @@ impl EvaluationStore for PostgresStore {
 
     async fn put_rubric(&self, text: &str, at: i64) -> Result<ContentDigest, StoreError> {
         check::rubric(text)?;
-        write!(self, "keep a rubric", |on| put_rubric(&on, text, at))
+        let kept = write!(self, "keep a rubric", |on| put_rubric(&on, text, at));
+        kept.map(|(digest, _new)| digest)
     }
 
     async fn create_run(&self, new: NewRun) -> Result<Run, StoreError> {
@@ -142,15 +143,19 @@ async fn rubric(on: &On<'_>, digest: ContentDigest) -> Result<Option<StoredRubri
     found.as_ref().map(read_rubric).transpose()
 }
 
-/// Keeps a rubric's text.
-pub(super) async fn put_rubric(on: &On<'_>, text: &str, at: i64) -> Result<ContentDigest, Failure> {
+/// Keeps a rubric's text; whether it was new.
+pub(super) async fn put_rubric(
+    on: &On<'_>,
+    text: &str,
+    at: i64,
+) -> Result<(ContentDigest, bool), Failure> {
     let digest = ContentDigest::of(text.as_bytes());
-    on.execute(
+    let added = on.execute(
         "INSERT INTO rubric (digest, text, stored_at) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING",
         &[&&digest.0[..], &text, &at],
     )
     .await?;
-    Ok(digest)
+    Ok((digest, added > 0))
 }
 
 const RUN: &str = "SELECT r.id, r.key, c.code, r.name, r.first_day, r.last_day, r.rubric,

@@ -31,7 +31,7 @@ mod transfer;
 mod usage;
 mod values;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::civil::Date;
@@ -40,9 +40,9 @@ use tokio::sync::mpsc;
 use self::{commit::Keys, connection::Connections, partitions::Months};
 use super::{
     Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, KeyChange,
-    NewCode, Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum, ServiceSpan,
-    Standing, Store, StoreError, StoredCalendar, Terminal, TerminalFilter, counting::Calendars,
-    record::Parts,
+    NewCode, Quarantined, Record, Recording, RegistryChange, School, SchoolDay, SchoolSum,
+    ServiceSpan, SharedStore, Standing, Store, StoreError, StoredCalendar, Terminal,
+    TerminalFilter, counting::Calendars, record::Parts,
 };
 use crate::{
     domain::{
@@ -70,12 +70,15 @@ pub struct PostgresOptions {
 /// A PostgreSQL database.
 ///
 /// A failed connection is made anew for the next piece of work; a transaction that collided with another's is done again.
+#[derive(Clone)]
 pub struct PostgresStore {
-    connections: Connections,
-    keys: Keys,
-    months: Months,
+    connections: Arc<Connections>,
+    keys: Arc<Keys>,
+    months: Arc<Months>,
     /// Parsed once, for the rollup and for questions.
-    calendars: Calendars,
+    calendars: Arc<Calendars>,
+    /// What is recorded with every change.
+    recordings: Vec<Recording>,
 }
 
 impl PostgresStore {
@@ -86,10 +89,11 @@ impl PostgresStore {
     /// program's or a newer program's: it is left as it was.
     pub async fn open(options: &PostgresOptions) -> Result<Self, StoreError> {
         let store = Self {
-            connections: Connections::new(options)?,
-            keys: Keys::default(),
-            months: Months::default(),
-            calendars: Calendars::default(),
+            connections: Arc::new(Connections::new(options)?),
+            keys: Arc::default(),
+            months: Arc::default(),
+            calendars: Arc::default(),
+            recordings: Vec::new(),
         };
         write!(store, "bring its schema up to date", |on| migrations::run(
             &on
@@ -114,6 +118,12 @@ impl fmt::Debug for PostgresStore {
 
 #[async_trait]
 impl Store for PostgresStore {
+    fn recording(&self, recording: Recording) -> SharedStore {
+        let mut store = self.clone();
+        store.recordings.push(recording);
+        Arc::new(store)
+    }
+
     async fn standings(&self, terminals: &[TerminalId]) -> Result<Vec<Standing>, StoreError> {
         read!(self, "read where terminals stand", |on| {
             terminals::standings(&on, terminals)

@@ -8,7 +8,7 @@ pub(super) const COLLISIONS: u32 = 10;
 /// First pause before that; it doubles each time.
 pub(super) const COLLISION_PAUSE: Duration = Duration::from_millis(5);
 
-/// Does work in a transaction, and again where it collided. A macro, for no type can say yet that the future of an
+/// Does work in a transaction, with what is to be recorded of it, and again where it collided. A macro, for no type can say yet that the future of an
 /// async closure over a borrowed transaction may move between threads.
 macro_rules! write {
     ($self:ident, $doing:literal, |$on:ident| $work:expr) => {{
@@ -19,6 +19,7 @@ macro_rules! write {
                 let (mut connection, _permit) = $self.connections.get().await?;
                 let $on = $crate::store::postgres::connection::On::write(&mut connection).await?;
                 let done = $work.await?;
+                $crate::store::postgres::access::record(&$on, &$self.recordings, &done).await?;
                 $on.commit().await?;
                 Ok(done)
             };

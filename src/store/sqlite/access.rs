@@ -13,8 +13,8 @@ use super::{
 use crate::{
     domain::ids::Login,
     store::{
-        AccessStore, Account, AuditFilter, ContentDigest, Digest, Entry, Head, Link, MAX_ACCOUNTS,
-        MAX_ENTRIES, NewToken, Recorded, Session, StoreError, Token,
+        AccessStore, Account, AuditFilter, ContentDigest, Digest, Ends, Entry, Head, Link,
+        MAX_ACCOUNTS, MAX_ENTRIES, NewToken, Put, PutAccount, Recorded, Session, StoreError, Token,
         access::{room_for, taken},
     },
 };
@@ -35,40 +35,23 @@ impl AccessStore for SqliteStore {
     async fn add_account(&self, new: &Account) -> Result<(), StoreError> {
         let new = new.clone();
         self.writer
-            .run("keep an account", move |on| {
-                let kept = on.query_row("SELECT count(*) FROM account", [], |row| row.get(0))?;
-                room_for(kept)?;
-                match insert_account(on, &new)? {
-                    0 => Err(taken("account", &new.login).into()),
-                    _ => Ok(()),
-                }
-            })
+            .run("keep an account", move |on| add_account(on, &new))
             .await
     }
 
-    async fn put_account(&self, account: &Account) -> Result<bool, StoreError> {
+    async fn add_first(&self, account: &Account, link: Digest) -> Result<bool, StoreError> {
         let account = account.clone();
         self.writer
-            .run("change an account", move |on| put_account(on, &account))
+            .run("keep the first account", move |on| {
+                add_first(on, &account, link)
+            })
             .await
     }
 
-    async fn add_session(&self, session: &Session, stale: i64) -> Result<(), StoreError> {
-        let session = session.clone();
+    async fn put_account(&self, change: &PutAccount) -> Result<Put, StoreError> {
+        let change = change.clone();
         self.writer
-            .run("keep a session", move |on| {
-                on.execute("DELETE FROM session WHERE created_at < ?1", [stale])?;
-                on.execute(
-                    "INSERT INTO session (hash, login, created_at, seen_at) VALUES (?1, ?2, ?3, ?4)",
-                    (
-                        &session.hash[..],
-                        session.login.as_str(),
-                        session.created_at,
-                        session.seen_at,
-                    ),
-                )?;
-                Ok(())
-            })
+            .run("change an account", move |on| put_account(on, &change))
             .await
     }
 
@@ -93,17 +76,6 @@ impl AccessStore for SqliteStore {
             .run("end a session", move |on| {
                 on.execute("DELETE FROM session WHERE hash = ?1", [&hash[..]])?;
                 Ok(())
-            })
-            .await
-    }
-
-    async fn end_sessions(&self, login: &Login, but: Option<Digest>) -> Result<u64, StoreError> {
-        let login = login.clone();
-        self.writer
-            .run("end sessions", move |on| {
-                let but = but.unwrap_or_default();
-                let sql = "DELETE FROM session WHERE login = ?1 AND hash <> ?2";
-                Ok(on.execute(sql, (login.as_str(), &but[..]))? as u64)
             })
             .await
     }
@@ -180,22 +152,10 @@ impl AccessStore for SqliteStore {
             .await
     }
 
-    async fn take_link(&self, hash: Digest) -> Result<bool, StoreError> {
-        self.writer
-            .run("use a link up", move |on| {
-                Ok(on.execute("DELETE FROM link WHERE hash = ?1", [&hash[..]])? > 0)
-            })
-            .await
-    }
-
     async fn record(&self, entry: &Entry) -> Result<Recorded, StoreError> {
         let entry = entry.clone();
         self.writer
-            .run("record what was done", move |on| {
-                let next = head(on)?.next(&entry);
-                insert_recorded(on, &next)?;
-                Ok(next)
-            })
+            .run("record what was done", move |on| append(on, &entry))
             .await
     }
 
@@ -269,6 +229,36 @@ fn account(connection: &Connection, login: &Login) -> Result<Option<Account>, Fa
     Ok(found.optional()?)
 }
 
+fn add_account(connection: &Connection, new: &Account) -> Result<(), Failure> {
+    let kept = connection.query_row("SELECT count(*) FROM account", [], |row| row.get(0))?;
+    room_for(kept)?;
+    match insert_account(connection, new)? {
+        0 => Err(taken("account", &new.login).into()),
+        _ => Ok(()),
+    }
+}
+
+fn add_first(connection: &Connection, new: &Account, link: Digest) -> Result<bool, Failure> {
+    let set_up = accounts(connection)?
+        .iter()
+        .any(Account::is_set_up_administrator);
+    if set_up || !take_link(connection, link, None)? {
+        return Ok(false);
+    }
+    add_account(connection, new)?;
+    Ok(true)
+}
+
+/// Uses a link of this account up, or of the first administrator; false where there is none.
+fn take_link(
+    connection: &Connection,
+    hash: Digest,
+    login: Option<&Login>,
+) -> Result<bool, Failure> {
+    let sql = "DELETE FROM link WHERE hash = ?1 AND login IS ?2";
+    Ok(connection.execute(sql, (&hash[..], login.map(Login::as_str)))? > 0)
+}
+
 /// Keeps an account where there is none of its name; how many were kept.
 pub(super) fn insert_account(connection: &Connection, new: &Account) -> Result<usize, Failure> {
     Ok(connection.execute(
@@ -291,11 +281,43 @@ pub(super) fn insert_account(connection: &Connection, new: &Account) -> Result<u
     )?)
 }
 
-fn put_account(connection: &Connection, account: &Account) -> Result<bool, Failure> {
-    let done = connection.execute(
+fn put_account(connection: &Connection, change: &PutAccount) -> Result<Put, Failure> {
+    let after = &change.account;
+    let login = &after.login;
+    let known = account(connection, login)?;
+    let Some(before) = known.filter(|known| known.revision == after.revision) else {
+        return Ok(Put::Overtaken);
+    };
+    if change.ends_administration(&before)
+        && !accounts(connection)?
+            .iter()
+            .any(|one| one.login != *login && one.administers())
+    {
+        return Ok(Put::LastAdministrator);
+    }
+    if let Some(link) = change.link
+        && !take_link(connection, link, Some(login))?
+    {
+        return Ok(Put::LinkGone);
+    }
+    update_account(connection, after)?;
+    if let Ends::AllBut(kept) = change.ends {
+        let kept = kept.unwrap_or_default();
+        let sql = "DELETE FROM session WHERE login = ?1 AND hash <> ?2";
+        connection.execute(sql, (login.as_str(), &kept[..]))?;
+    }
+    if let Some((session, stale)) = &change.begins {
+        begin_session(connection, session, *stale)?;
+    }
+    Ok(Put::Done)
+}
+
+/// As it is given, with the next revision.
+fn update_account(connection: &Connection, account: &Account) -> Result<(), Failure> {
+    connection.execute(
         "UPDATE account SET role = ?2, scope = ?3, password = ?4, password_at = ?5, locked = ?6, failures = ?7,
             failed_at = ?8, login_at = ?9, revision = revision + 1
-         WHERE login = ?1 AND revision = ?10",
+         WHERE login = ?1",
         (
             account.login.as_str(),
             account.role.key(),
@@ -306,10 +328,23 @@ fn put_account(connection: &Connection, account: &Account) -> Result<bool, Failu
             account.failures,
             account.failed_at,
             account.login_at,
-            account.revision,
         ),
     )?;
-    Ok(done > 0)
+    Ok(())
+}
+
+fn begin_session(connection: &Connection, session: &Session, stale: i64) -> Result<(), Failure> {
+    connection.execute("DELETE FROM session WHERE created_at < ?1", [stale])?;
+    connection.execute(
+        "INSERT INTO session (hash, login, created_at, seen_at) VALUES (?1, ?2, ?3, ?4)",
+        (
+            &session.hash[..],
+            session.login.as_str(),
+            session.created_at,
+            session.seen_at,
+        ),
+    )?;
+    Ok(())
 }
 
 fn session(connection: &Connection, hash: Digest) -> Result<Option<(Session, Account)>, Failure> {
@@ -429,6 +464,13 @@ pub(super) fn head(connection: &Connection) -> Result<Head, Failure> {
 }
 
 /// Puts an entry at the log's end.
+pub(super) fn append(connection: &Connection, entry: &Entry) -> Result<Recorded, Failure> {
+    let next = head(connection)?.next(entry);
+    insert_recorded(connection, &next)?;
+    Ok(next)
+}
+
+/// Puts an entry with its number and hash at the log's end.
 pub(super) fn insert_recorded(connection: &Connection, next: &Recorded) -> Result<(), Failure> {
     let Entry {
         at,

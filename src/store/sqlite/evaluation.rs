@@ -39,6 +39,7 @@ impl EvaluationStore for SqliteStore {
         self.writer
             .run("keep a rubric", move |on| put_rubric(on, &text, at))
             .await
+            .map(|(digest, _new)| digest)
     }
 
     async fn create_run(&self, new: NewRun) -> Result<Run, StoreError> {
@@ -169,18 +170,18 @@ fn rubric(connection: &Connection, digest: ContentDigest) -> Result<Option<Store
         .optional()?)
 }
 
-/// Keeps a rubric's text.
+/// Keeps a rubric's text; whether it was new.
 pub(super) fn put_rubric(
     connection: &Connection,
     text: &str,
     at: i64,
-) -> Result<ContentDigest, Failure> {
+) -> Result<(ContentDigest, bool), Failure> {
     let digest = ContentDigest::of(text.as_bytes());
-    connection.execute(
+    let added = connection.execute(
         "INSERT INTO rubric (digest, text, stored_at) VALUES (?1, ?2, ?3) ON CONFLICT (digest) DO NOTHING",
         (&digest.0[..], text, at),
     )?;
-    Ok(digest)
+    Ok((digest, added > 0))
 }
 
 const RUN: &str = "SELECT r.id, r.key, c.code, r.name, r.first_day, r.last_day, r.rubric,

@@ -50,8 +50,9 @@ pub use self::{
 use self::{readers::Readers, writer::Writer};
 use super::{
     Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, KeyChange,
-    NewCode, Quarantined, Record, RegistryChange, School, SchoolDay, SchoolSum, ServiceSpan,
-    Standing, Store, StoreError, StoredCalendar, Terminal, TerminalFilter, counting::Calendars,
+    NewCode, Quarantined, Record, Recording, RegistryChange, School, SchoolDay, SchoolSum,
+    ServiceSpan, SharedStore, Standing, Store, StoreError, StoredCalendar, Terminal,
+    TerminalFilter, counting::Calendars,
 };
 use crate::domain::{
     ids::{CountyCode, SchoolCode, TerminalId},
@@ -63,6 +64,7 @@ use crate::domain::{
 /// A SQLite file.
 ///
 /// Dropping it without [`Store::close`] loses nothing that was committed: queued work is still done, in the background.
+#[derive(Clone)]
 pub struct SqliteStore {
     path: PathBuf,
     writer: Writer,
@@ -117,6 +119,13 @@ impl fmt::Debug for SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
+    fn recording(&self, recording: Recording) -> SharedStore {
+        Arc::new(Self {
+            writer: self.writer.recording(recording),
+            ..self.clone()
+        })
+    }
+
     async fn standings(&self, terminals: &[TerminalId]) -> Result<Vec<Standing>, StoreError> {
         let wanted = terminals.to_vec();
         self.readers

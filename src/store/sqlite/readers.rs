@@ -14,7 +14,8 @@ use crate::store::StoreError;
 /// Questions answered at once; further ones wait asynchronously.
 pub(super) const READERS: u32 = 4;
 
-/// The pool.
+/// The pool; a clone is the same one.
+#[derive(Clone)]
 pub(super) struct Readers {
     path: PathBuf,
     /// One a running question; closed with the store.

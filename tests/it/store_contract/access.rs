@@ -8,17 +8,18 @@ use classpulse::{
         ids::Login,
     },
     store::{
-        Account, AuditFilter, Entry, Fault, Head, Link, NewToken, Session, SharedStore, StoreError,
+        Account, AuditFilter, Ends, Entry, Fault, Head, Link, NewToken, Put, PutAccount, Session,
+        SharedStore, StoreError,
     },
 };
 
 use super::{Database, incidents::everything};
 
-fn login(name: &str) -> Login {
+pub(super) fn login(name: &str) -> Login {
     name.parse().unwrap()
 }
 
-fn account(name: &str) -> Account {
+pub(super) fn account(name: &str) -> Account {
     let scope: Scope = "township:231123/奇克镇".parse().unwrap();
     Account::new(login(name), Role::Viewer, scope, 100)
 }
@@ -39,7 +40,7 @@ pub(super) async fn accounts_change_one_after_the_other(database: &Database) {
         loop {
             let mut one = store.account(&login("a1")).await.unwrap().unwrap();
             one.failures += 1;
-            if store.put_account(&one).await.unwrap() {
+            if store.put_account(&one.into()).await.unwrap() == Put::Done {
                 break;
             }
         }
@@ -51,12 +52,14 @@ pub(super) async fn accounts_change_one_after_the_other(database: &Database) {
     kept.scope = "county:231123".parse().unwrap();
     (kept.password, kept.password_at) = (Some("$argon2id$…".to_owned()), Some(5));
     (kept.locked, kept.failed_at, kept.login_at) = (true, 7, Some(9));
-    assert!(store.put_account(&kept).await.unwrap());
-    assert!(!store.put_account(&kept).await.unwrap(), "read too early");
+    let put = PutAccount::from(kept.clone());
+    assert_eq!(store.put_account(&put).await.unwrap(), Put::Done);
+    let again = store.put_account(&put).await.unwrap();
+    assert_eq!(again, Put::Overtaken, "read too early");
     kept.revision += 1;
     assert_eq!(other.account(&login("a1")).await.unwrap(), Some(kept));
-    let unknown = store.put_account(&account("nobody")).await.unwrap();
-    assert!(!unknown);
+    let unknown = account("nobody").into();
+    assert_eq!(store.put_account(&unknown).await.unwrap(), Put::Overtaken);
     store.close().await;
     other.close().await;
 }
@@ -72,30 +75,35 @@ pub(super) async fn sessions_end(database: &Database) {
         seen_at: at,
     };
     for (byte, name, at) in [(1, "a1", 10), (2, "a1", 20), (3, "a1", 30), (4, "b2", 30)] {
-        store
-            .add_session(&session(byte, name, at), 20)
-            .await
-            .unwrap();
+        let begins = Some((session(byte, name, at), 20));
+        put(&store, name, |put| put.begins = begins).await;
     }
     assert_eq!(store.session([1; 32]).await.unwrap(), None, "it was stale");
     store.touch_session([2; 32], 50).await.unwrap();
     store.touch_session([2; 32], 40).await.unwrap();
     let (found, whose) = store.session([2; 32]).await.unwrap().unwrap();
     assert_eq!((found.created_at, found.seen_at), (20, 50));
-    assert_eq!(whose, account("a1"));
-    let ended = store
-        .end_sessions(&login("a1"), Some([3; 32]))
-        .await
-        .unwrap();
-    assert_eq!(ended, 1);
+    assert_eq!(whose.login, login("a1"));
+    put(&store, "a1", |put| put.ends = Ends::AllBut(Some([3; 32]))).await;
     assert_eq!(store.session([2; 32]).await.unwrap(), None);
     assert!(store.session([3; 32]).await.unwrap().is_some());
     for _ in 0..2 {
         store.end_session([3; 32]).await.unwrap();
     }
     assert_eq!(store.session([3; 32]).await.unwrap(), None);
+    put(&store, "a1", |_| ()).await;
     assert!(store.session([4; 32]).await.unwrap().is_some());
+    put(&store, "b2", |put| put.ends = Ends::AllBut(None)).await;
+    assert_eq!(store.session([4; 32]).await.unwrap(), None);
     store.close().await;
+}
+
+/// Changes an account, with what goes with it.
+async fn put(store: &SharedStore, name: &str, with: impl FnOnce(&mut PutAccount)) {
+    let account = store.account(&login(name)).await.unwrap().unwrap();
+    let mut put = PutAccount::from(account);
+    with(&mut put);
+    assert_eq!(store.put_account(&put).await.unwrap(), Put::Done);
 }
 
 pub(super) async fn a_token_holds_until_it_is_taken_back(database: &Database) {
@@ -152,16 +160,40 @@ pub(super) async fn a_link_is_used_once(database: &Database) {
     }
     let kept = store.link([3; 32]).await.unwrap();
     assert_eq!(kept, Some(link(3, Some("a1"))));
-    let all = (0..20).map(|number| [&store, &other][number % 2].take_link([3; 32]));
+    // Another's link sets nobody else up.
+    store.add_account(&account("b2")).await.unwrap();
+    let mut others = PutAccount::from(account("b2"));
+    for byte in [3, 4] {
+        others.link = Some([byte; 32]);
+        assert_eq!(store.put_account(&others).await.unwrap(), Put::LinkGone);
+    }
+    // Twenty come with it, each until they hear that it is theirs or gone.
+    let all = (0..20).map(|number| {
+        let store = [&store, &other][number % 2];
+        async move {
+            loop {
+                let found = store.account(&login("a1")).await.unwrap().unwrap();
+                let mut put = PutAccount::from(found);
+                put.account.failures += 1;
+                put.link = Some([3; 32]);
+                match store.put_account(&put).await.unwrap() {
+                    Put::Overtaken => {}
+                    put => break put,
+                }
+            }
+        }
+    });
     let all = futures::future::join_all(all).await;
-    let taken = all.iter().filter(|one| *one.as_ref().unwrap()).count();
+    let taken = all.iter().filter(|one| **one == Put::Done).count();
     assert_eq!(taken, 1);
+    let kept = store.account(&login("a1")).await.unwrap().unwrap();
+    assert_eq!(kept.failures, 1);
     assert_eq!(store.link([4; 32]).await.unwrap(), Some(link(4, None)));
     store.close().await;
     other.close().await;
 }
 
-fn entry(number: i64) -> Entry {
+pub(super) fn entry(number: i64) -> Entry {
     Entry {
         at: 1_000 + number,
         who: ["wang", "li"][usize::try_from(number % 2).unwrap()].to_owned(),
@@ -173,7 +205,7 @@ fn entry(number: i64) -> Entry {
     }
 }
 
-async fn verified(store: &SharedStore) -> Verified {
+pub(super) async fn verified(store: &SharedStore) -> Verified {
     access::verify(store.as_ref(), None).await.unwrap()
 }
 
@@ -216,7 +248,7 @@ pub(super) async fn two_writers_make_one_chain(database: &Database) {
 }
 
 /// Runs SQL past the store, as somebody with the database's password would.
-async fn sql(database: &Database, sql: &str) -> Result<(), String> {
+pub(super) async fn sql(database: &Database, sql: &str) -> Result<(), String> {
     let name = database.name();
     match database {
         Database::Sqlite(_) => {

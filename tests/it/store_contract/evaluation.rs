@@ -28,7 +28,7 @@ const TERM: Period = Period {
     last: date(2027, 1, 15),
 };
 
-async fn filled(database: &Database) -> SharedStore {
+pub(super) async fn filled(database: &Database) -> SharedStore {
     let store = database.open().await;
     store.change_registry(schools([1, 2])).await.unwrap();
     let text = calendar(16);
@@ -39,12 +39,16 @@ async fn filled(database: &Database) -> SharedStore {
 }
 
 async fn new(store: &dyn Store, key: &str) -> NewRun {
+    of_rubric(store.put_rubric("name = \"细则\"", NOW).await.unwrap(), key)
+}
+
+pub(super) fn of_rubric(rubric: ContentDigest, key: &str) -> NewRun {
     NewRun {
         key: key.to_owned(),
         county: county(),
         name: "2026-2027学年第一学期".to_owned(),
         period: TERM,
-        rubric: store.put_rubric("name = \"细则\"", NOW).await.unwrap(),
+        rubric,
         supersedes: None,
         minutes_from: None,
         by: "王五".to_owned(),
@@ -59,7 +63,7 @@ async fn draft(store: &dyn Store, key: &str) -> Run {
     store.create_run(new).await.unwrap()
 }
 
-fn change(number: u32, item: &str, content: Option<&str>) -> EvidenceChange {
+pub(super) fn change(number: u32, item: &str, content: Option<&str>) -> EvidenceChange {
     EvidenceChange {
         school: school(number),
         item: item.to_owned(),
@@ -67,7 +71,7 @@ fn change(number: u32, item: &str, content: Option<&str>) -> EvidenceChange {
     }
 }
 
-fn exclusion(number: u32) -> Exclusion {
+pub(super) fn exclusion(number: u32) -> Exclusion {
     Exclusion {
         terminal: terminal(number),
         first: TUESDAY,
@@ -78,7 +82,7 @@ fn exclusion(number: u32) -> Exclusion {
     }
 }
 
-fn freezing(run: i64, revision: i64, parts: &[(&str, &str)]) -> FreezeRun {
+pub(super) fn freezing(run: i64, revision: i64, parts: &[(&str, &str)]) -> FreezeRun {
     let parts = parts
         .iter()
         .map(|(key, content)| Part::new(*key, content).unwrap());

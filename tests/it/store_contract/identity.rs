@@ -22,7 +22,7 @@ use super::{
 /// 2026-09-01T08:00:00+08:00.
 const NOW: i64 = 1_788_220_800;
 
-fn code(byte: u8, uses: u32) -> NewCode {
+pub(super) fn code(byte: u8, uses: u32) -> NewCode {
     NewCode {
         hash: [byte; 32],
         school: school(1),
@@ -52,7 +52,7 @@ fn hardware(number: u32) -> Hardware {
     }
 }
 
-fn request(code: u8, number: u32) -> Enrolment {
+pub(super) fn request(code: u8, number: u32) -> Enrolment {
     Enrolment {
         code: [code; 32],
         hardware: hardware(number),
@@ -64,7 +64,7 @@ fn request(code: u8, number: u32) -> Enrolment {
     }
 }
 
-fn name(enrolled: &Enrolled) -> (TerminalId, bool) {
+pub(super) fn name(enrolled: &Enrolled) -> (TerminalId, bool) {
     match enrolled {
         Enrolled::Done {
             terminal, known, ..
