@@ -21,6 +21,7 @@ mod convert;
 mod deadline;
 mod error;
 mod grpc;
+mod names;
 mod page;
 mod secure;
 
@@ -29,6 +30,7 @@ pub use grpc::{
     guard::{METHODS, Method, Sees, Trail},
     router,
 };
+pub use names::Names;
 
 /// Changed school-days kept for watchers that read slowly; one that falls behind further gets a resync.
 pub const CHANGES_KEPT: usize = 4_096;
@@ -118,6 +120,8 @@ pub struct Parts {
     pub drain: CancellationToken,
     /// Finds out who asks.
     pub gate: Gate,
+    /// By which names the port may be asked.
+    pub names: Names,
     /// Plain HTTP routes (dashboard, metrics) for the same port; may bring their own fallback.
     pub http: axum::Router,
     /// What protects the service from its callers.

@@ -6,4 +6,5 @@ mod grpc;
 mod login;
 mod pages;
 mod people;
+mod strangers;
 mod tables;

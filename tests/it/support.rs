@@ -47,7 +47,7 @@ pub(crate) struct Service {
 pub(crate) fn config(folder: &TempDir, more: &str) -> Config {
     let path = folder.path().join("test.db");
     let text = format!(
-        "store = \"sqlite:{}\"\n{more}\n[api]\nlisten = \"127.0.0.1:0\"\n[ingest]\nlinger_ms = 2\n[rollup]\ninterval_ms = 100\n",
+        "store = \"sqlite:{}\"\napi.listen = \"127.0.0.1:0\"\ningest.linger_ms = 2\nrollup.interval_ms = 100\n{more}\n",
         path.display()
     );
     Config::parse(&text, |_| None).unwrap()

@@ -20,7 +20,7 @@ use tonic_health::{
 };
 use tonic_web::GrpcWebLayer;
 
-use super::{Clock, Parts, ReportSink, ServeError, deadline};
+use super::{Clock, Parts, ReportSink, ServeError, deadline, names};
 use crate::{
     access, query,
     store::{SchoolDay, SharedStore, Store},
@@ -143,6 +143,7 @@ pub async fn router(parts: Parts) -> Result<Api, ServeError> {
         changes,
         drain,
         gate,
+        names,
         http,
         limits,
         tls: _,
@@ -166,7 +167,9 @@ pub async fn router(parts: Parts) -> Result<Api, ServeError> {
         ))
         .route_layer(GrpcWebLayer::new());
     Ok(Api {
-        routes: http.merge(routes),
+        routes: http
+            .merge(routes)
+            .layer(middleware::from_fn_with_state(names, names::known)),
         health,
         ending,
     })

@@ -79,6 +79,11 @@ impl Guarded {
         Self::start_as(EMBEDDED).await
     }
 
+    /// The same, that is asked by this name too.
+    pub(super) async fn start_open_as(name: &str) -> Self {
+        Self::start_as(&format!("api.names = \"{name}\"\n{EMBEDDED}")).await
+    }
+
     async fn start_as(config: &str) -> Self {
         let service = Service::start_with(config).await;
         let access = Access::new(service.app.store.clone(), Arc::new(SystemClock));
@@ -181,13 +186,37 @@ impl Guarded {
     }
 
     pub(super) async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
-        let host = self.service.app.api;
+        let host = self.service.app.api.to_string();
+        self.ask_by(&host, method, path, headers, body).await
+    }
+
+    /// The same by any name.
+    pub(super) async fn ask_by(
+        &self,
+        host: &str,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Answer {
+        let headers = format!("{headers}Content-Type: application/x-www-form-urlencoded\r\n");
+        self.ask_raw(host, method, path, &headers, body).await
+    }
+
+    /// The same with all headers.
+    pub(super) async fn ask_raw(
+        &self,
+        host: &str,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Answer {
         let request = format!(
-            "{method} {path} HTTP/1.0\r\nHost: {host}\r\n{headers}Content-Type: application/x-www-form-urlencoded\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.0\r\nHost: {host}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        let mut stream = TcpStream::connect(host).await.unwrap();
+        let mut stream = TcpStream::connect(self.service.app.api).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         // A stream has no end: its beginning will do.

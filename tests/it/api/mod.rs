@@ -15,7 +15,7 @@ use std::{
 use async_trait::async_trait;
 use axum::routing::get;
 use classpulse::{
-    api::{self, Limits, Parts, ReportSink, ServeError, SinkError},
+    api::{self, Limits, Names, Parts, ReportSink, ServeError, SinkError},
     domain::incident::{Incident, Kind},
     store::SchoolDay,
 };
@@ -85,6 +85,8 @@ impl Front {
         let parts = Parts {
             store: guarded,
             gate,
+            // What `raw` says.
+            names: Names::Only(Arc::new(["test".to_owned()])),
             zone: TimeZone::get("Asia/Shanghai").unwrap(),
             clock: Arc::new(|| "2026-09-11T00:00:00Z".parse().unwrap()),
             sink: Arc::new(Sink),

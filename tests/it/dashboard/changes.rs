@@ -328,15 +328,32 @@ async fn a_stranger_changes_nothing() {
         )
     };
     let own = format!("Origin: http://{host}\r\n");
-    for (host, origin) in [
-        (host.as_str(), ""),
-        (host.as_str(), "Origin: null\r\n"),
-        (host.as_str(), "Origin: http://evil.example\r\n"),
-        ("evil.example", "Origin: http://evil.example\r\n"),
+    for (host, origin, expected, said) in [
+        (host.as_str(), "", 403, "暂时无法显示"),
+        (host.as_str(), "Origin: null\r\n", 403, "其他网站"),
+        (
+            host.as_str(),
+            "Origin: http://evil.example\r\n",
+            403,
+            "其他网站",
+        ),
+        (
+            "evil.example",
+            "Origin: http://evil.example\r\n",
+            421,
+            "evil.example",
+        ),
+        // An address that is not this machine's: another machine's browser, which only looks.
+        (
+            "192.0.2.7",
+            "Origin: http://192.0.2.7\r\n",
+            403,
+            "暂时无法显示",
+        ),
     ] {
         let (status, _, body) = morning.ask(post(host, origin)).await;
-        assert_eq!(status, 403, "{host} {origin}");
-        assert!(String::from_utf8(body).unwrap().contains("暂时无法显示"));
+        assert_eq!(status, expected, "{host} {origin}");
+        assert!(String::from_utf8(body).unwrap().contains(said), "{said}");
     }
     let waiting = morning.app.store.terminal(&terminal("W-1")).await.unwrap();
     assert!(waiting.unwrap().placements.is_empty());
@@ -351,10 +368,10 @@ async fn a_stranger_changes_nothing() {
     }
     let (status, ..) = morning.ask(post(&host, &own)).await;
     assert_eq!(status, 303);
-    // A page by another name offers no forms that would be refused.
+    // A page at another address offers no forms that would be refused.
     morning.run().await;
     for (path, _) in PAGES {
-        let page = format!("GET {path} HTTP/1.0\r\nHost: evil.example\r\n\r\n");
+        let page = format!("GET {path} HTTP/1.0\r\nHost: 192.0.2.7\r\n\r\n");
         let (status, _, body) = morning.ask(page).await;
         assert_eq!(status, 200, "{path}");
         let body = String::from_utf8(body).unwrap();

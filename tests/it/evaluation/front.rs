@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use calamine::{Data, Reader as _, Xlsx};
 use classpulse::{
-    api::{self, Limits, Parts, ReportSink, ServeError, SinkError},
+    api::{self, Limits, Names, Parts, ReportSink, ServeError, SinkError},
     domain::{
         ids::{SchoolCode, Stage, TerminalId},
         minutes::{DayMinutes, MinuteSet},
@@ -265,6 +265,7 @@ impl Front {
         let parts = Parts {
             store,
             gate,
+            names: Names::Any,
             zone: TimeZone::get("Asia/Shanghai").unwrap(),
             clock: Arc::new(|| "2026-10-08T01:00:00Z".parse().unwrap()),
             sink: Arc::new(Sink),
