@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::{
     access::{self, Access, AccessError, Gate, SetUp, Who},
-    api::{self, Limits, Parts, ReportSink, ServeError, SinkError},
+    api::{self, Limits, Names, Parts, ReportSink, ServeError, SinkError},
     broker::{
         Broker, BrokerError,
         asked::{self, MIN_SECRET, Questions},
@@ -34,7 +34,7 @@ use crate::{
     retention, rollup,
     store::{SchoolDay, SharedStore, StoreError},
     tasks::{self, Task},
-    tls::{self, TlsError},
+    tls::{Certificate, TlsError},
 };
 
 /// Seconds between the reports of a terminal that was told nothing.
@@ -96,6 +96,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// The first administrator's link, where one is needed; shown to the operator and never logged.
     pub setup: Option<SetUp>,
+    /// Secures our own listeners; looked at each minute, and where whoever runs the service says so.
+    pub certificate: Option<Arc<Certificate>>,
     /// School-days as they change.
     pub changes: broadcast::Sender<SchoolDay>,
     /// No more reports are taken.
@@ -112,6 +114,8 @@ pub struct App {
     rollup: Task,
     /// Lets old minutes go, where that is configured.
     retention: Option<Task>,
+    /// Follows the certificate's files, where there are any.
+    following: Option<Task>,
     api_task: Task,
 }
 
@@ -131,7 +135,8 @@ impl App {
             CancellationToken::new(),
             CancellationToken::new(),
         );
-        let tls = listeners_tls(config)?;
+        let certificate = certificate(config)?;
+        let tls = secured(certificate.as_ref())?;
         let changes = api::changes();
         let (listener, api) = listen(config.api).await?;
         let pipeline = Pipeline {
@@ -155,6 +160,7 @@ impl App {
             enrolment,
             metrics: metrics.clone(),
             draining: draining.clone(),
+            certificate: certificate.clone(),
         };
         let door = Door::open(config, &store, &clock, tls.is_some()).await?;
         let (broker, broker_task, source) = carrying.start(config).await?;
@@ -186,6 +192,7 @@ impl App {
             changes: changes.clone(),
             drain: draining.clone(),
             http: door.beside(metrics.clone()).merge(dashboard).merge(asked),
+            names: names(config),
             gate: door.gate,
             tls,
             limits: Limits {
@@ -200,6 +207,7 @@ impl App {
             config.rollup,
             ending.clone(),
         );
+        let following = certificate.clone().map(|one| one.follow(ending.clone()));
         info!(%api, broker = broker.map(tracing::field::display), "serving");
         Ok(Self {
             api,
@@ -213,6 +221,8 @@ impl App {
             ingest: tasks::start("ingest", ingesting),
             rollup: tasks::start("rollup", rolling),
             retention: retaining.map(|work| tasks::start("retention", work)),
+            following: following.map(|work| tasks::start("certificate", work)),
+            certificate,
             api_task: tasks::start("api", serve(listener, parts, ending.clone())),
             draining,
             committed,
@@ -232,8 +242,8 @@ impl App {
         self.ending.cancel();
         self.api_task.finish(step).await;
         self.rollup.finish(step).await;
-        if let Some(retention) = self.retention {
-            retention.finish(step).await;
+        for other in [self.retention, self.following].into_iter().flatten() {
+            other.finish(step).await;
         }
         if let Some(broker) = self.broker_task {
             broker.stop();
@@ -249,6 +259,8 @@ struct Carrying {
     enrolment: Arc<Enrolment>,
     metrics: Arc<Metrics>,
     draining: CancellationToken,
+    /// Secures the embedded broker.
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Carrying {
@@ -262,10 +274,11 @@ impl Carrying {
             enrolment,
             metrics,
             draining,
+            certificate,
         } = self;
         match &config.broker {
             BrokerConfig::Embedded(address) => {
-                let tls = config.tls.as_ref();
+                let tls = certificate.as_ref();
                 let broker =
                     Broker::bind(*address, tls, intake, enrolment, metrics, draining).await?;
                 let address = broker.address();
@@ -309,12 +322,17 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppErr
         .map_err(|source| AppError::Listen { address, source })
 }
 
-/// What secures our own listeners, gRPC and HTTP first.
-fn listeners_tls(config: &Config) -> Result<Option<Arc<rustls::ServerConfig>>, AppError> {
-    let made = config
-        .tls
-        .as_ref()
-        .map(|tls| tls::server(tls, &[b"h2", b"http/1.1"]));
+/// What secures our own listeners.
+fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, AppError> {
+    let read = config.tls.as_ref().map(Certificate::read);
+    read.transpose().map_err(AppError::Listeners)
+}
+
+/// The same for gRPC and HTTP.
+fn secured(
+    certificate: Option<&Arc<Certificate>>,
+) -> Result<Option<Arc<rustls::ServerConfig>>, AppError> {
+    let made = certificate.map(|one| one.server(&[b"h2", b"http/1.1"]));
     let made = made.transpose().map_err(AppError::Listeners)?;
     Ok(made.map(Arc::new))
 }
@@ -425,6 +443,14 @@ fn actions(config: &Config) -> Actions {
         (false, true) => Actions::Here,
         (false, false) => Actions::Nobody,
     }
+}
+
+/// Where people log in, a page elsewhere is nobody.
+fn names(config: &Config) -> Names {
+    if config.access_required {
+        return Names::Any;
+    }
+    Names::Only(config.names.clone().into())
 }
 
 /// Replays for the dashboard.

@@ -23,6 +23,24 @@ pub fn start(name: &'static str, work: impl Future<Output = ()> + Send + 'static
     }
 }
 
+/// Work did not come to its end: it panicked, or the program is ending.
+#[derive(Debug, thiserror::Error)]
+#[error("the work was cut off")]
+pub struct CutOff(#[source] JoinError);
+
+/// Does work that takes long where it makes nobody wait.
+///
+/// # Errors
+/// The work's, or [`CutOff`].
+pub async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<CutOff> + Send + 'static,
+{
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(CutOff)?
+}
+
 /// Does work to its end, also where whoever waits for it gives up: a change and what is recorded of it belong together.
 ///
 /// # Errors
@@ -59,6 +77,31 @@ impl Task {
     /// Ends the task at once; for work that has no end of its own.
     pub fn stop(self) {
         self.handle.abort();
+    }
+}
+
+/// Tells of each SIGHUP: what was read at the start may have changed. While nobody listens, it ends the program.
+#[derive(Debug)]
+pub struct Reloads(Option<tokio::signal::unix::Signal>);
+
+impl Reloads {
+    /// Listens from now on.
+    #[must_use]
+    pub fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listening = signal(SignalKind::hangup());
+        if let Err(error) = &listening {
+            warn!(%error, "SIGHUP is not heard");
+        }
+        Self(listening.ok())
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        match &mut self.0 {
+            Some(signal) if signal.recv().await.is_some() => {}
+            _ => std::future::pending().await,
+        }
     }
 }
 

@@ -3,12 +3,19 @@
 //! Other servers' certificates are always verified, names included; there is no switch to turn that off. Not responsible
 //! for making certificates (`cli`) or for listening.
 
+mod certificate;
+
 use std::path::{Path, PathBuf};
 
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    ClientConfig, RootCertStore,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject as _},
+    },
 };
+
+pub use certificate::Certificate;
 
 /// Whom to trust, and as whom to speak.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,7 +47,7 @@ pub enum TlsError {
         what: &'static str,
         /// What the reader said.
         #[source]
-        source: rustls::pki_types::pem::Error,
+        source: pem::Error,
     },
     /// A file that was read but holds nothing of the kind.
     #[error("{file} holds no certificate in PEM form")]
@@ -51,6 +58,9 @@ pub enum TlsError {
     /// The system trusts nobody.
     #[error("the system has no trusted certificates: name a CA file")]
     NoRoots,
+    /// The files were not read to their end.
+    #[error("reading certificate and key was cut off")]
+    CutOff(#[from] crate::tasks::CutOff),
     /// rustls refuses certificate or key.
     #[error("TLS refuses the certificate or key")]
     Refused(#[source] rustls::Error),
@@ -89,24 +99,6 @@ pub fn client(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
     }
 }
 
-/// What our own listeners need to speak TLS 1.2 or 1.3; `protocols` are named to clients (ALPN), the best first.
-///
-/// # Errors
-/// [`TlsError`]: files that can't be read, a key that is another certificate's. Reads files, so it blocks for a moment.
-pub fn server(options: &ServerTls, protocols: &[&[u8]]) -> Result<ServerConfig, TlsError> {
-    let chain = certificates(&options.certificate_file)?;
-    let key = private_key(&options.key_file)?;
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Refused)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(TlsError::Refused)?;
-    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-    Ok(config)
-}
-
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_file(file).map_err(|source| TlsError::File {
         file: file.to_owned(),
@@ -116,15 +108,22 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let wrong = |source| TlsError::File {
+    some(
+        file,
+        CertificateDer::pem_file_iter(file).and_then(Iterator::collect),
+    )
+}
+
+/// At least one certificate of a file.
+fn some(
+    file: &Path,
+    found: Result<Vec<CertificateDer<'static>>, pem::Error>,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found = found.map_err(|source| TlsError::File {
         file: file.to_owned(),
         what: "certificate",
         source,
-    };
-    let found: Vec<_> = CertificateDer::pem_file_iter(file)
-        .map_err(wrong)?
-        .collect::<Result<_, _>>()
-        .map_err(wrong)?;
+    })?;
     if found.is_empty() {
         return Err(TlsError::Empty {
             file: file.to_owned(),

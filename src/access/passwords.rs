@@ -9,6 +9,7 @@ use argon2::{
 use tokio::sync::Semaphore;
 
 use super::AccessError;
+use crate::tasks::{CutOff, blocking};
 
 /// Hashed at once.
 const WORKING: usize = 2;
@@ -42,12 +43,11 @@ impl Passwords {
         let turn = self.working.clone().acquire_owned().await;
         let turn = turn.map_err(|_closed| AccessError::Busy)?;
         // The work goes on where its caller gives up, and holds its place until then.
-        let done = tokio::task::spawn_blocking(move || {
+        let done = blocking(move || {
             let _held = (place, turn);
-            work()
-        })
-        .await;
-        done.map_err(|error| {
+            Ok::<_, CutOff>(work())
+        });
+        done.await.map_err(|error| {
             tracing::error!(%error, "a password could not be hashed");
             AccessError::Busy
         })

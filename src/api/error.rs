@@ -12,6 +12,7 @@ use crate::{
     query::QueryError,
     registry::{ApproveError, ImportError},
     store::StoreError,
+    tasks::CutOff,
 };
 
 /// A wrong field of the request.
@@ -92,8 +93,14 @@ impl From<EvaluationError> for Status {
                 tracing::error!(said, "what is kept of a run can't be read");
                 Self::data_loss(said)
             }
-            EvaluationError::CutOff => Self::unavailable(said),
+            EvaluationError::CutOff(_) => Self::unavailable(said),
         }
+    }
+}
+
+impl From<CutOff> for Status {
+    fn from(error: CutOff) -> Self {
+        Self::internal(error.to_string())
     }
 }
 

@@ -45,7 +45,7 @@ use crate::{
     ingest::{Intake, assemble::Outcome},
     observe::Metrics,
     tasks,
-    tls::{self, ServerTls},
+    tls::Certificate,
 };
 use attempts::Attempts;
 use door::Inside;
@@ -114,7 +114,7 @@ impl Broker {
     /// [`BrokerError`] where the address is taken or not ours.
     pub async fn bind(
         address: SocketAddr,
-        tls: Option<&ServerTls>,
+        tls: Option<&Arc<Certificate>>,
         intake: Intake,
         enrolment: Arc<Enrolment>,
         metrics: Arc<Metrics>,
@@ -123,7 +123,7 @@ impl Broker {
         let failed = |source| BrokerError { address, source };
         let secured = match tls {
             None => None,
-            Some(tls) => Some(tls::server(tls, &[]).map_err(|error| failed(error.into()))?),
+            Some(tls) => Some(tls.server(&[]).map_err(|error| failed(error.into()))?),
         };
         let context = ServerContext::new()
             .mqtt_max_sessions(MAX_SESSIONS)

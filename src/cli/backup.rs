@@ -16,7 +16,7 @@ use crate::{
     backup::{self, BackupError, Contents, Kind},
     config::{Config, StoreUrl, without_password},
     store::{Head, SharedStore, StoreError, TerminalFilter, sqlite::SqliteStore},
-    tasks,
+    tasks::{self, blocking},
 };
 
 /// Pages of records between store and file.
@@ -45,7 +45,7 @@ pub(super) async fn backup(
             let mut shown = Shown::default();
             let done = backup::copy_sqlite(&from, &to, &mut |done, all| shown.pages(done, all));
             shown.end();
-            done
+            Ok::<_, Failure>(done?)
         })
         .await?;
         record_copy(&config, arguments, now).await?;
@@ -110,7 +110,7 @@ async fn export(store: &SharedStore, file: &Path, now: i64) -> Result<Contents, 
         };
         let done = backup::export(&file, now, pages, &mut |count| shown.records(count), whole);
         shown.end();
-        done
+        Ok(done?)
     })
     .await;
     reading.finish(Duration::from_secs(5)).await;
@@ -125,11 +125,14 @@ pub(super) async fn restore(
     json: bool,
 ) -> Result<(), Failure> {
     let file = arguments.file.clone();
-    match (blocking(move || backup::kind(&file)).await?, &config.store) {
+    match (
+        blocking(move || Ok::<_, Failure>(backup::kind(&file)?)).await?,
+        &config.store,
+    ) {
         (Kind::Portable, _) => restore_portable(&config, arguments, now, json).await,
         (Kind::Sqlite, StoreUrl::Sqlite(to)) => {
             let (from, to) = (arguments.file.clone(), to.clone());
-            blocking(move || restore_sqlite(&from, &to)).await?;
+            blocking(move || Ok::<_, Failure>(restore_sqlite(&from, &to)?)).await?;
             let store = open_store(&config.store).await?;
             let done = record(&store, "restore", &arguments.file, now).await;
             store.close().await;
@@ -171,7 +174,7 @@ async fn restore_portable(
 ) -> Result<(), Failure> {
     let file = arguments.file.clone();
     // Read to its end first: a file that is cut off or altered changes nothing.
-    let (_, contents) = blocking(move || backup::check(&file)).await?;
+    let (_, contents) = blocking(move || Ok::<_, Failure>(backup::check(&file)?)).await?;
     let store = open_store(&config.store).await?;
     let done = match fill(&store, arguments, config).await {
         Ok(()) => record(&store, "restore", &arguments.file, now).await,
@@ -226,13 +229,6 @@ async fn fill(
     while !store.roll_up(1_000).await?.is_empty() {}
     shown.end();
     Ok(())
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, BackupError> + Send + 'static,
-) -> Result<T, Failure> {
-    let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.map_err(|error| Failure::failed(&error))??)
 }
 
 fn said(json: bool, file: &Path, kind: &str, contents: Option<Contents>) -> Result<(), Failure> {

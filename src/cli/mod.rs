@@ -42,6 +42,7 @@ use crate::{
         postgres::{PostgresOptions, PostgresStore},
         sqlite::SqliteStore,
     },
+    tasks::CutOff,
 };
 
 /// Why a command failed, and how it exits.
@@ -83,6 +84,12 @@ impl Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        Self::failed(&error)
+    }
+}
+
+impl From<CutOff> for Failure {
+    fn from(error: CutOff) -> Self {
         Self::failed(&error)
     }
 }

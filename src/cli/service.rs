@@ -14,7 +14,8 @@ use crate::{
     privacy, tasks,
 };
 
-/// Runs until SIGINT or SIGTERM, then stops in order; a second signal forces the exit.
+/// Runs until SIGINT or SIGTERM, then stops in order; a second signal forces the exit. SIGHUP has a renewed certificate
+/// taken at once.
 pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     let store = open_store(&config.store).await?;
     let app = App::start(&config, store, Arc::new(SystemClock))
@@ -26,7 +27,7 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
             "还没有管理员。请在 24 小时内用浏览器打开这个一次性链接,设置第一个管理员账号:\n{address}"
         ));
     }
-    tasks::stop_signal().await;
+    until_stopped(&app).await;
     info!("stopping; a second signal forces the exit");
     let forced = CancellationToken::new();
     let watch = tasks::start("second signal", {
@@ -42,6 +43,22 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     }
     watch.stop();
     Ok(())
+}
+
+/// Waits for the first signal to stop; SIGHUP has the certificate read again.
+async fn until_stopped(app: &App) {
+    let mut reloads = tasks::Reloads::listen();
+    let stop = tasks::stop_signal();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            () = reloads.next() => match &app.certificate {
+                Some(certificate) => certificate.renew_and_tell().await,
+                None => info!("SIGHUP: there is no certificate to read again"),
+            },
+        }
+    }
 }
 
 /// Explains every mistake; where there is none, shows what holds.

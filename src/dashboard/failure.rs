@@ -14,6 +14,7 @@ use crate::{
     evaluation::EvaluationError,
     query::QueryError,
     store::StoreError,
+    tasks::CutOff,
 };
 
 mod evaluation;
@@ -82,6 +83,12 @@ impl From<EvaluationError> for Failure {
             EvaluationError::Store(error) => Self::Store(error),
             other => Self::Evaluation(other),
         }
+    }
+}
+
+impl From<CutOff> for Failure {
+    fn from(_panic: CutOff) -> Self {
+        Self::Unwritten
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
         rubric::{definition::TurnError, file::Faults},
     },
     store::{ContentDigest, MAX_EXCLUSIONS, StoreError},
+    tasks::CutOff,
 };
 
 use super::Unfit;
@@ -140,7 +141,7 @@ pub enum EvaluationError {
     },
     /// The work was cut off.
     #[error("the computation was cut off")]
-    CutOff,
+    CutOff(#[from] CutOff),
 }
 
 fn way_out(frozen: &[i64]) -> String {

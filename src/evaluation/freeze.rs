@@ -2,12 +2,11 @@
 
 use jiff::civil::Date;
 
-use super::{
-    EvaluationError, Results,
-    load::{blocking, draft},
-    parts,
+use super::{EvaluationError, Results, load::draft, parts};
+use crate::{
+    store::{ContentDigest, Freeze, FreezeRun, Part, Run, RunState, Store, StoreError},
+    tasks::blocking,
 };
-use crate::store::{ContentDigest, Freeze, FreezeRun, Part, Run, RunState, Store, StoreError};
 
 /// Who freezes, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]

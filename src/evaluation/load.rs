@@ -22,6 +22,7 @@ use crate::{
         usage::Period,
     },
     store::{IncidentFilter, Run, School, Store, StoreError, StoredCalendar, TerminalFilter},
+    tasks::blocking,
 };
 
 /// China has one time zone, eight hours before UTC; for the day of an incident, which no figure depends on.
@@ -113,14 +114,6 @@ pub async fn inputs_of(store: &dyn Store, run: i64) -> Result<(Run, Inputs), Eva
         draft(store, &run).await?
     };
     Ok((run, inputs))
-}
-
-/// Work that takes long is done where it makes nobody wait.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, EvaluationError> + Send + 'static,
-) -> Result<T, EvaluationError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_panic| EvaluationError::CutOff)?
 }
 
 /// All parts of a frozen run, as they are.

@@ -10,13 +10,14 @@ use serde::Serialize;
 
 use super::{
     EvaluationError, Inputs, Results, RunFacts, Watch,
-    load::{blocking, known_evidence},
+    load::known_evidence,
     parts::{self, Texts},
 };
 use crate::{
     domain::ids::SchoolCode,
     domain::rubric::SchoolEvidence,
     store::{ContentDigest, Freeze, KeptExclusion, PartInfo, Run, Store, StoreError},
+    tasks::blocking,
 };
 
 /// What a verification found.

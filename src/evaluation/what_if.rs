@@ -9,7 +9,7 @@ use super::{
     Entry, EvaluationError, Inputs, Results, RubricText, SchoolDifference, Watch,
     compare::differences,
     evidence::{Stages, faults},
-    load::{Loaded, blocking, load},
+    load::{Loaded, load},
 };
 use crate::{
     domain::{
@@ -17,6 +17,7 @@ use crate::{
         usage::{Fraction, display},
     },
     store::{Exclusion, KeptExclusion, MAX_EXCLUSIONS, Store},
+    tasks::blocking,
 };
 
 /// What is to be different.

@@ -14,6 +14,7 @@ use crate::{
         run::{self, Export, UnknownExport},
     },
     store::Store,
+    tasks::blocking,
 };
 
 /// Largest workbook that is taken.
@@ -38,14 +39,6 @@ pub(super) fn chunks(name: &str, content: &[u8]) -> Vec<v1::FileChunk> {
         name.clone_into(&mut first.file_name);
     }
     pieces
-}
-
-/// Work that takes long is done where it makes nobody wait.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Status> + Send + 'static,
-) -> Result<T, Status> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_panic| Status::internal("the work was cut off"))?
 }
 
 #[expect(

@@ -14,6 +14,7 @@ use crate::{
         WriteError,
         run::{self, Export},
     },
+    tasks::blocking,
 };
 
 /// What the address asks for.
@@ -32,14 +33,6 @@ pub(in crate::dashboard) struct Asked {
 pub(super) fn unwritten(error: WriteError) -> Failure {
     tracing::error!(error = chain(&error), "a workbook could not be written");
     Failure::Unwritten
-}
-
-/// Work that takes long is done where it makes nobody wait.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Failure> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_panic| Failure::Unwritten)
 }
 
 /// The file.
@@ -61,9 +54,10 @@ pub(in crate::dashboard) async fn file(
     let id = loaded.run.id;
     let made = blocking(move || {
         let results = run::results(&loaded, &zone);
-        run::export(&results, kind, school.as_ref())
+        run::export(&results, kind, school.as_ref()).map_err(unwritten)
     });
-    let made = made.await?.map_err(unwritten)?;
-    let (name, content) = made.ok_or_else(|| Failure::field("学校", "请选择考核中的一所学校"))?;
+    let (name, content) = made
+        .await?
+        .ok_or_else(|| Failure::field("学校", "请选择考核中的一所学校"))?;
     Ok(attachment(&format!("run-{id}"), &name, content))
 }

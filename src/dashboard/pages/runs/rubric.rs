@@ -8,10 +8,7 @@ use axum::{
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{
-    files::{blocking, unwritten},
-    list::rubrics,
-};
+use super::{files::unwritten, list::rubrics};
 use crate::{
     dashboard::{
         Context,
@@ -27,6 +24,7 @@ use crate::{
     },
     sheets::rubric as sheet,
     store::ContentDigest,
+    tasks::blocking,
 };
 
 /// What the address asks for beside the filters.
@@ -78,8 +76,8 @@ pub(in crate::dashboard) async fn download(
     let all = rubrics(&at).await?;
     let rubric = asked.chosen(&all)?.1.clone();
     let name = format!("{}.xlsx", rubric.title.replace(['/', '\\', ':'], "-"));
-    let made = blocking(move || sheet::xlsx(&rubric)).await?;
-    Ok(attachment("rubric", &name, made.map_err(unwritten)?))
+    let made = blocking(move || sheet::xlsx(&rubric).map_err(unwritten));
+    Ok(attachment("rubric", &name, made.await?))
 }
 
 /// Checks a rubric's file, and keeps it where that was asked for.

@@ -12,11 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{
-    SHOWN, draft, evidence,
-    files::{blocking, unwritten},
-    opened,
-};
+use super::{SHOWN, draft, evidence, files::unwritten, opened};
 use crate::{
     dashboard::{
         Context,
@@ -29,6 +25,7 @@ use crate::{
     evaluation::{self, Entry, Form},
     sheets::evidence::{self as sheet, CellFault, Change, Origin, Reading},
     store::Run,
+    tasks::blocking,
 };
 
 /// Largest file that a preview carries along; a larger one is chosen again.
@@ -59,9 +56,9 @@ pub(in crate::dashboard) async fn download(
     let name = format!("{} {what}.xlsx", form.name.replace(['/', '\\', ':'], "-"));
     let made = blocking(move || {
         let origin = Origin::of(&form, empty);
-        sheet::workbook(&form.rubric, &form.schools, &form.evidence, &origin)
+        sheet::workbook(&form.rubric, &form.schools, &form.evidence, &origin).map_err(unwritten)
     });
-    let content = made.await?.map_err(unwritten)?;
+    let content = made.await?;
     Ok(attachment(&format!("evidence-{}", run.id), &name, content))
 }
 
@@ -99,7 +96,7 @@ pub(in crate::dashboard) async fn upload(
             now,
             &content,
         );
-        (form, read)
+        Ok::<_, Failure>((form, read))
     });
     let (form, read) = read.await?;
     let reading = match read {
