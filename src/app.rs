@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    access::{self, Access, AccessError, Gate, SetUp, Who},
+    access::{self, Access, AccessError, SetUp, Who},
     api::{self, Limits, Names, Parts, ReportSink, ServeError, SinkError},
     broker::{
         Broker, BrokerError,
@@ -22,8 +22,9 @@ use crate::{
     },
     clock::SharedClock,
     config::{BrokerConfig, Config, OutsideBroker},
-    dashboard::{self, Actions, Again, Replayed, Replayer},
+    dashboard::{self, Again, Replayed, Replayer},
     enrolment::Enrolment,
+    gate::Gate,
     ingest::{
         Intake, IntakeError, Pipeline,
         outside::{self, Outside, Version},
@@ -34,7 +35,8 @@ use crate::{
     retention, rollup,
     store::{SchoolDay, SharedStore, StoreError},
     tasks::{self, Task},
-    tls::{Certificate, TlsError},
+    tls::{self, Certificate, TlsError},
+    web::{self, Actions},
 };
 
 /// Seconds between the reports of a terminal that was told nothing.
@@ -176,11 +178,7 @@ impl App {
             heartbeat: heartbeat(config),
             changes: changes.clone(),
             drain: draining.clone(),
-            replayer: Arc::new(Replays {
-                store: door.guarded.clone(),
-                clock: clock.clone(),
-                zone: config.zone.clone(),
-            }),
+            replayer: door.replayer(config, &clock),
             actions: actions(config),
             gate: door.gate.clone(),
         });
@@ -428,10 +426,19 @@ impl Door {
         })
     }
 
+    /// Replays for the dashboard, as whoever asks.
+    fn replayer(&self, config: &Config, clock: &SharedClock) -> Arc<dyn Replayer> {
+        Arc::new(Replays {
+            store: self.guarded.clone(),
+            clock: clock.clone(),
+            zone: config.zone.clone(),
+        })
+    }
+
     /// Plain HTTP beside the dashboard, behind the same door.
     fn beside(&self, metrics: Arc<Metrics>) -> Router {
         let login = login::router(self.gate.clone());
-        dashboard::guarded(http(metrics), self.gate.clone()).merge(login)
+        web::guarded(http(metrics), self.gate.clone()).merge(login)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Classpulse (课脉): how long each school really uses its classroom terminals, and the points this gives.
 //!
 //! # Layout
-//! Imports go one way: `proto ← domain ← store ← {enrolment, evaluation, ingest, query, registry} ← sheets ← {api, dashboard}
+//! Imports go one way: `proto ← domain ← store ← {enrolment, evaluation, ingest, query, registry} ← sheets ← {api, web ← {dashboard, login}}
 //! ← app ← cli ← main`; `ingest` and `api` never meet. `tests/it/layers.rs` holds this order.
 //!
 //! - [`domain`]: minutes, sessions, calendar, averages, points; pure and exact.
@@ -13,7 +13,8 @@
 //! - [`tables`]: files of rows as bureaus have them. [`sheets`]: evidence and results as workbooks, both ways.
 //! - [`backup`]: everything in a file, and back.
 //! - [`rollup`]: keeps school-days fresh. [`retention`]: lets old minutes go. [`api`]: gRPC and HTTP.
-//! - [`dashboard`]: the same figures as pages in Chinese and as JSON.
+//! - [`access`]: who somebody is and what they did; [`gate`]: who a request is from; [`login`]: pages to get in.
+//! - [`web`]: what every page is made of. [`dashboard`]: the same figures as pages in Chinese and as JSON.
 //! - [`privacy`]: what is collected and kept, in words for schools.
 //! - [`app`]: the composition root. [`cli`], [`demo`]: the ways to run it.
 //! - [`simulate`]: the whole in virtual time, with faults and a truth to compare with.
@@ -32,6 +33,7 @@ pub mod demo;
 pub mod domain;
 pub mod enrolment;
 pub mod evaluation;
+pub mod gate;
 pub mod ingest;
 pub mod login;
 pub mod observe;
@@ -46,3 +48,4 @@ pub mod store;
 pub mod tables;
 pub mod tasks;
 pub mod tls;
+pub mod web;

@@ -41,7 +41,7 @@ where
     done.map_err(CutOff)?
 }
 
-/// Does work to its end, also where whoever waits for it gives up: a change and what is recorded of it belong together.
+/// Does work to its end, also where whoever waits for it gives up: the steps of a change belong together.
 ///
 /// # Errors
 /// The work panicked.
@@ -98,10 +98,12 @@ impl Reloads {
 
     /// Waits for the next one.
     pub async fn next(&mut self) {
-        match &mut self.0 {
-            Some(signal) if signal.recv().await.is_some() => {}
-            _ => std::future::pending().await,
+        if let Some(signal) = &mut self.0
+            && signal.recv().await.is_some()
+        {
+            return;
         }
+        std::future::pending().await
     }
 }
 

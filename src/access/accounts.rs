@@ -119,13 +119,13 @@ fn set_password(account: &mut Account, hash: &str, now: i64) {
 /// What goes with a change of an account.
 #[derive(Debug, Clone)]
 pub(super) struct With<'a> {
-    trail: Trail<'a>,
+    pub(super) trail: Trail<'a>,
     /// The link that it uses up.
-    link: Option<Digest>,
+    pub(super) link: Option<Digest>,
     /// A session that begins, and since when others' may have begun.
     pub(super) begins: Option<(Session, i64)>,
     /// Whether it may be the last administrator's end.
-    ends_administration: bool,
+    pub(super) ends_administration: bool,
 }
 
 impl<'a> With<'a> {
@@ -196,10 +196,10 @@ impl Access {
             let store = match with.trail {
                 Trail::Nothing => self.store.clone(),
                 Trail::Named(action) => {
-                    self.recording(action, login.as_str(), &Value::Null, &Value::Null)
+                    self.with_entry(action, login.as_str(), &Value::Null, &Value::Null)
                 }
                 Trail::Change(action) => {
-                    self.recording(action, login.as_str(), &told(&before), &told(&after))
+                    self.with_entry(action, login.as_str(), &told(&before), &told(&after))
                 }
             };
             match store.put_account(&put).await? {
@@ -222,7 +222,7 @@ impl Access {
     pub async fn add(&self, login: &Login, role: Role, scope: Scope) -> Result<SetUp, AccessError> {
         fit(role, &scope)?;
         let account = Account::new(login.clone(), role, scope, self.second());
-        let added = self.recording_new(&account).add_account(&account).await;
+        let added = self.with_new(&account).add_account(&account).await;
         self.untaken(login, added).await?;
         self.link(login).await
     }
@@ -304,7 +304,7 @@ impl Access {
         };
         let target = login.map_or("first administrator", Login::as_str);
         let after = json!({ "expires_at": link.expires_at });
-        self.recording("account.link", target, &Value::Null, &after)
+        self.with_entry("account.link", target, &Value::Null, &after)
             .put_link(&link)
             .await?;
         Ok(SetUp {
@@ -392,7 +392,7 @@ impl Access {
     async fn add_first(&self, account: &Account, link: Digest) -> Result<(), AccessError> {
         let login = &account.login;
         let set_up = self.entry("account.setup", login.as_str(), &Value::Null, &Value::Null);
-        let store = self.recording_new(account);
+        let store = self.with_new(account);
         let added = store
             .recording(Recording::of(set_up))
             .add_first(account, link)
@@ -405,9 +405,9 @@ impl Access {
     }
 
     /// The store, where a new account is recorded.
-    fn recording_new(&self, account: &Account) -> SharedStore {
+    fn with_new(&self, account: &Account) -> SharedStore {
         let login = account.login.as_str();
-        self.recording("account.add", login, &Value::Null, &told(account))
+        self.with_entry("account.add", login, &Value::Null, &told(account))
     }
 
     /// Of the ways in which an account can't be added, tells the one that another name mends.
@@ -505,7 +505,7 @@ impl Access {
             expires_at: now + i64::from(days.clamp(1, MAX_TOKEN_DAYS)) * 86_400,
         };
         let after = told_token(&new.kept_as(0));
-        let store = self.recording("token.add", name.as_str(), &Value::Null, &after);
+        let store = self.with_entry("token.add", name.as_str(), &Value::Null, &after);
         match store.add_token(&new).await {
             Err(StoreError::Conflict(_)) => Err(AccessError::Taken(name.to_string())),
             other => Ok((text, other?)),
@@ -522,7 +522,7 @@ impl Access {
         let mut token = known.ok_or_else(|| AccessError::Unknown(id.to_string()))?;
         token.revoked = true;
         let after = told_token(&token);
-        let store = self.recording("token.revoke", token.name.as_str(), &Value::Null, &after);
+        let store = self.with_entry("token.revoke", token.name.as_str(), &Value::Null, &after);
         Ok(store.revoke_token(id).await?)
     }
 }

@@ -61,13 +61,13 @@ struct Guarded {
 
 impl Guarded {
     /// The store itself, where the next change is recorded as the acting person's: both or neither.
-    fn recording(&self, action: &str, target: &str, before: &Value, after: &Value) -> SharedStore {
+    fn with_entry(&self, action: &str, target: &str, before: &Value, after: &Value) -> SharedStore {
         let entry = super::entry(self.second(), action, target, before, after);
         self.inner.recording(Recording::of(entry))
     }
 
     /// The same where only the change gives the number that is told.
-    fn recording_number(
+    fn with_numbered_entry(
         &self,
         action: &str,
         said: impl Fn(i64) -> Said + Send + Sync + 'static,
@@ -121,7 +121,7 @@ impl Store for Guarded {
             return self.inner.commit(batch).await;
         }
         let after = json!({ "entries": batch.replayed });
-        self.recording("quarantine.replay", "", &Value::Null, &after)
+        self.with_entry("quarantine.replay", "", &Value::Null, &after)
             .commit(batch)
             .await
     }
@@ -169,7 +169,7 @@ impl Store for Guarded {
     async fn change_registry(&self, change: RegistryChange) -> Result<(), StoreError> {
         self.sight()?.change(&change).await?;
         let (before, after) = told::registry(self.inner.as_ref(), &change).await?;
-        self.recording("registry.change", "", &before, &after)
+        self.with_entry("registry.change", "", &before, &after)
             .change_registry(change)
             .await
     }
@@ -191,12 +191,12 @@ impl Store for Guarded {
             told::calendar(stored.version, &stored.text)
         });
         let (target, new) = (county.to_string(), text.to_owned());
-        let recording = self.recording_number("calendar.set", move |version| Said {
+        let store = self.with_numbered_entry("calendar.set", move |version| Said {
             target: target.clone(),
             before: before.clone(),
             after: told::calendar(version, &new),
         });
-        recording.set_calendar(county, text, at).await
+        store.set_calendar(county, text, at).await
     }
 
     async fn service_spans(&self, county: &CountyCode) -> Result<Vec<ServiceSpan>, StoreError> {
@@ -304,7 +304,7 @@ impl Store for Guarded {
         self.sight()?.whole("minutes")?;
         let before = self.inner.kept_from().await?;
         let (before, after) = (json!(before), json!(day));
-        self.recording("retention.keep_from", "", &before, &after)
+        self.with_entry("retention.keep_from", "", &before, &after)
             .keep_from(day)
             .await
     }
@@ -317,7 +317,7 @@ impl Store for Guarded {
     async fn note_evaluated(&self, county: &CountyCode, period: Period) -> Result<(), StoreError> {
         self.sight()?.covers(county)?;
         let after = json!({ "first": period.first, "last": period.last });
-        self.recording("retention.evaluated", county.as_str(), &Value::Null, &after)
+        self.with_entry("retention.evaluated", county.as_str(), &Value::Null, &after)
             .note_evaluated(county, period)
             .await
     }
@@ -332,12 +332,12 @@ impl Store for Guarded {
         sight.broad("enrolment codes")?;
         sight.school(&code.school).await?;
         let new = code.clone();
-        let recording = self.recording_number("code.add", move |id| Said {
+        let store = self.with_numbered_entry("code.add", move |id| Said {
             target: id.to_string(),
             after: json!(new.kept_as(id)),
             ..Said::default()
         });
-        recording.add_code(code).await
+        store.add_code(code).await
     }
 
     async fn codes(&self, school: Option<&SchoolCode>) -> Result<Vec<EnrolmentCode>, StoreError> {
@@ -366,7 +366,7 @@ impl Store for Guarded {
             _ => {}
         }
         let after = json!({ "revoked": true });
-        self.recording("code.revoke", &id.to_string(), &json!(before), &after)
+        self.with_entry("code.revoke", &id.to_string(), &json!(before), &after)
             .revoke_code(id)
             .await
     }
@@ -410,12 +410,12 @@ impl Store for Guarded {
             }
         };
         let names: Vec<String> = terminals.iter().map(ToString::to_string).collect();
-        let recording = self.recording_number(action, move |changed| Said {
+        let store = self.with_numbered_entry(action, move |changed| Said {
             target: told::many(&names),
             after: json!({ "terminals": names, "changed": changed }),
             ..Said::default()
         });
-        recording.change_keys(terminals, change, at).await
+        store.change_keys(terminals, change, at).await
     }
 
     async fn incidents(&self, filter: &IncidentFilter) -> Result<Vec<Incident>, StoreError> {

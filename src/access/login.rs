@@ -160,7 +160,7 @@ impl Access {
     pub async fn log_out(&self, who: &Who) -> Result<(), StoreError> {
         if let Some(session) = who.session() {
             let ending = async {
-                self.recording("logout", who.name(), &Value::Null, &Value::Null)
+                self.with_entry("logout", who.name(), &Value::Null, &Value::Null)
                     .end_session(session)
                     .await
             };

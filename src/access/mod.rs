@@ -4,7 +4,6 @@
 //! # Layout
 //! - [`Who`]: the acting person or program; fronts find out once a request and say so by [`acting`].
 //! - [`Access`]: proves who somebody is (`login`), and keeps accounts and tokens (`accounts`).
-//! - [`Gate`]: finds who a request is from.
 //! - [`guarded()`]: a store that shows each acting person only their part of the country, and records every change.
 //! - [`verify`]: finds any edit or gap of the log.
 //!
@@ -12,7 +11,6 @@
 
 mod accounts;
 mod audit;
-mod gate;
 mod guarded;
 mod login;
 mod passwords;
@@ -28,7 +26,6 @@ use serde_json::Value;
 pub use self::{
     accounts::{AccountChange, AccountState, MAX_TOKEN_DAYS, SetUp},
     audit::{Verified, csv, verify},
-    gate::Gate,
     guarded::guarded,
     login::{LoggedIn, Refused, SESSION_IDLE, SESSION_LONGEST},
     who::{Reach, Who, acting, acting_widely, current, may},
@@ -114,7 +111,7 @@ impl Access {
     }
 
     /// The store, where the next change is recorded as the acting person's: both or neither.
-    fn recording(&self, action: &str, target: &str, before: &Value, after: &Value) -> SharedStore {
+    fn with_entry(&self, action: &str, target: &str, before: &Value, after: &Value) -> SharedStore {
         let entry = self.entry(action, target, before, after);
         self.store.recording(Recording::of(entry))
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::{Server, TcpIncoming};
 
 use crate::{
-    access::Gate,
+    gate::Gate,
     store::{SchoolDay, SharedStore, StoreError},
 };
 

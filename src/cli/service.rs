@@ -11,12 +11,14 @@ use crate::{
     app::App,
     clock::SystemClock,
     config::{Config, KEYS},
-    privacy, tasks,
+    privacy,
+    tasks::{self, Reloads},
 };
 
 /// Runs until SIGINT or SIGTERM, then stops in order; a second signal forces the exit. SIGHUP has a renewed certificate
 /// taken at once.
 pub(super) async fn serve(config: Config) -> Result<(), Failure> {
+    let mut reloads = Reloads::listen();
     let store = open_store(&config.store).await?;
     let app = App::start(&config, store, Arc::new(SystemClock))
         .await
@@ -27,7 +29,7 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
             "还没有管理员。请在 24 小时内用浏览器打开这个一次性链接,设置第一个管理员账号:\n{address}"
         ));
     }
-    until_stopped(&app).await;
+    until_stopped(&app, &mut reloads).await;
     info!("stopping; a second signal forces the exit");
     let forced = CancellationToken::new();
     let watch = tasks::start("second signal", {
@@ -46,8 +48,7 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
 }
 
 /// Waits for the first signal to stop; SIGHUP has the certificate read again.
-async fn until_stopped(app: &App) {
-    let mut reloads = tasks::Reloads::listen();
+async fn until_stopped(app: &App, reloads: &mut Reloads) {
     let stop = tasks::stop_signal();
     tokio::pin!(stop);
     loop {

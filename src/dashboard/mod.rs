@@ -18,24 +18,21 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
 use crate::{
-    access::Gate,
     clock::SharedClock,
+    gate::Gate,
     query::{self, Moment, QueryError},
     store::{SchoolDay, SharedStore, Store, StoreError},
+    web::{self, Actions, assets, failure, layout},
 };
 
-mod assets;
 mod chart;
-mod failure;
 mod filters;
 mod form;
 mod guard;
 mod json;
-mod layout;
 mod live;
 mod pages;
 mod recent;
-mod routes;
 mod table;
 mod text;
 mod translate;
@@ -47,23 +44,6 @@ const MAX_LIVE: usize = 64;
 
 /// Largest upload: a table of 8 MiB and its envelope.
 const MAX_UPLOAD: usize = 9 * 1024 * 1024;
-
-pub(crate) use failure::Failure;
-pub(crate) use guard::{changes, deadline};
-pub(crate) use layout::Page;
-pub use routes::{PAGES, Row, Sees, Trail};
-
-/// Who may change anything from a page, where nobody logs in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Actions {
-    /// A browser on this machine, by a loopback name. Only for a service that listens on loopback: elsewhere whoever
-    /// asks may say any name.
-    Here,
-    /// Whoever reaches the port: the operator said so.
-    Anyone,
-    /// Nobody.
-    Nobody,
-}
 
 /// What a replay of quarantine entries came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -207,7 +187,7 @@ pub fn router(parts: Parts) -> Router {
         .layer(DefaultBodyLimit::max(MAX_UPLOAD))
         .layer(middleware::from_fn_with_state(
             context.parts.actions,
-            guard::changes,
+            web::guard::changes,
         ));
     let pages = Router::new()
         .route("/", get(pages::overview::page))
@@ -241,7 +221,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/audit", get(pages::audit::page))
         .merge(json::routes())
         .merge(changes)
-        .layer(middleware::from_fn(guard::deadline))
+        .layer(middleware::from_fn(web::guard::deadline))
         .layer(CompressionLayer::new());
     let gate = context.parts.gate.clone();
     let routes = pages
@@ -249,12 +229,5 @@ pub fn router(parts: Parts) -> Router {
         .route("/assets/{name}", get(assets::serve))
         .fallback(failure::nowhere)
         .with_state(context);
-    guarded(routes, gate)
-}
-
-/// Routes behind the gate: each needs its row in [`PAGES`], and answers with the headers that browsers need.
-pub fn guarded(routes: Router, gate: Gate) -> Router {
-    routes
-        .layer(middleware::from_fn_with_state(gate, guard::enter))
-        .layer(middleware::from_fn(guard::headers))
+    web::guarded(routes, gate)
 }

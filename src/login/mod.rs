@@ -16,8 +16,9 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
-    access::{AccessError, Gate, Refused, Who, current},
-    dashboard::{self, Actions, Failure},
+    access::{AccessError, Refused, Who, current},
+    gate::Gate,
+    web::{self, Actions, failure::Failure, guard},
 };
 
 /// Largest form: a name and two passwords.
@@ -32,9 +33,9 @@ pub fn router(gate: Gate) -> Router {
         .route("/setup/{code}", get(setup_page).post(set_up))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(middleware::from_fn(own_forms))
-        .layer(middleware::from_fn(dashboard::deadline))
+        .layer(middleware::from_fn(guard::deadline))
         .with_state(gate.clone());
-    dashboard::guarded(routes, gate)
+    web::guarded(routes, gate)
 }
 
 /// Forms come from these pages only.
@@ -42,7 +43,7 @@ async fn own_forms(request: Request, next: middleware::Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
-    dashboard::changes(State(Actions::Anyone), request, next).await
+    guard::changes(State(Actions::Anyone), request, next).await
 }
 
 /// Where to go afterwards: a page of this service, and nothing that a browser takes for another host.

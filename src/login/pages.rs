@@ -5,11 +5,11 @@ use maud::{Markup, html};
 
 use crate::{
     access::Who,
-    dashboard::Page,
     domain::{
         access::{MAX_PASSWORD, MIN_PASSWORD, Role},
         ids::Login,
     },
+    web::layout::Page,
 };
 
 fn told(good: Option<&str>, bad: Option<&str>) -> Markup {

@@ -11,11 +11,12 @@ use std::{
 };
 
 use classpulse::{
-    access::{Access, Gate, guarded},
+    access::{Access, guarded},
     app::App,
     clock::SystemClock,
     config::Config,
     domain::ids::{CountyCode, SchoolCode, Stage, TerminalId},
+    gate::Gate,
     store::{
         County, Placement, RegistryChange, School, SharedStore,
         postgres::{PostgresOptions, PostgresStore},

@@ -80,7 +80,7 @@ impl EvaluationStore for Guarded {
         self.sight()?.broad("rubrics")?;
         let digest = ContentDigest::of(text.as_bytes()).to_string();
         let after = json!({ "bytes": text.len() });
-        self.recording("rubric.put", &digest, &Value::Null, &after)
+        self.with_entry("rubric.put", &digest, &Value::Null, &after)
             .put_rubric(text, at)
             .await
     }
@@ -90,12 +90,12 @@ impl EvaluationStore for Guarded {
         let mut after = told_run(&new.as_run(0));
         after["evidence"] = json!(new.evidence.len());
         after["exclusions"] = json!(new.exclusions.len());
-        let recording = self.recording_number("run.create", move |id| Said {
+        let store = self.with_numbered_entry("run.create", move |id| Said {
             target: id.to_string(),
             after: after.clone(),
             ..Said::default()
         });
-        recording.create_run(new).await
+        store.create_run(new).await
     }
 
     /// Who sees a part of a county sees which runs of it are frozen.
@@ -121,7 +121,7 @@ impl EvaluationStore for Guarded {
     async fn discard_run(&self, id: i64) -> Result<(), StoreError> {
         let run = self.seen_run(id).await?;
         let (target, before) = (id.to_string(), told_run(&run));
-        self.recording("run.discard", &target, &before, &Value::Null)
+        self.with_entry("run.discard", &target, &before, &Value::Null)
             .discard_run(id)
             .await
     }
@@ -146,7 +146,7 @@ impl EvaluationStore for Guarded {
         let told = changes.iter().take(MOST);
         let told = told.map(|one| json!([one.school, one.item, one.content]));
         let after = json!({ "entries": changes.len(), "told": told.collect::<Vec<_>>() });
-        self.recording("evidence.put", &id.to_string(), &before, &after)
+        self.with_entry("evidence.put", &id.to_string(), &before, &after)
             .put_evidence(id, expected_revision, changes)
             .await
     }
@@ -159,12 +159,12 @@ impl EvaluationStore for Guarded {
     async fn add_exclusion(&self, id: i64, exclusion: Exclusion) -> Result<i64, StoreError> {
         self.seen_run(id).await?;
         let after = told_exclusion(&exclusion);
-        let recording = self.recording_number("exclusion.add", move |number| Said {
+        let store = self.with_numbered_entry("exclusion.add", move |number| Said {
             target: format!("{id}/{number}"),
             after: after.clone(),
             ..Said::default()
         });
-        recording.add_exclusion(id, exclusion).await
+        store.add_exclusion(id, exclusion).await
     }
 
     async fn remove_exclusion(&self, id: i64, exclusion: i64) -> Result<(), StoreError> {
@@ -173,7 +173,7 @@ impl EvaluationStore for Guarded {
         let known = known.iter().find(|one| one.id == exclusion);
         let before = known.map_or(Value::Null, |one| told_exclusion(&one.exclusion));
         let target = format!("{id}/{exclusion}");
-        self.recording("exclusion.remove", &target, &before, &Value::Null)
+        self.with_entry("exclusion.remove", &target, &before, &Value::Null)
             .remove_exclusion(id, exclusion)
             .await
     }
@@ -183,7 +183,7 @@ impl EvaluationStore for Guarded {
         let run = self.seen_run(id).await?;
         let before = json!({ "state": "draft", "revision": run.revision });
         let after = json!(RunState::Frozen(freeze.freeze.clone()));
-        self.recording("run.freeze", &id.to_string(), &before, &after)
+        self.with_entry("run.freeze", &id.to_string(), &before, &after)
             .freeze_run(freeze)
             .await
     }

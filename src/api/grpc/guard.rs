@@ -12,8 +12,9 @@ use axum::{
 use tonic::Status;
 
 use crate::{
-    access::{Gate, acting},
+    access::acting,
     domain::access::{Permission, Role},
+    gate::Gate,
     tasks,
 };
 
@@ -161,7 +162,7 @@ pub(super) async fn enter(State(gate): State<Gate>, request: Request, next: Next
     if !matches!(method.trail, Records(_)) {
         return work.await;
     }
-    // A change is recorded also where its caller has gone by then.
+    // A change of several steps is made to its end also where its caller has gone by then.
     match tasks::to_its_end(work).await {
         Ok(response) => response,
         Err(error) => {

@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 use super::{
     access,
     commit::{self, Added, Keys, keys},
-    connection::{Lock, On},
+    connection::On,
     dirty,
     failure::Failure,
     identity, incidents, registry, retention,

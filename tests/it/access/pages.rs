@@ -1,6 +1,6 @@
 //! Every page as everybody, for real: who is let in where, and what part of the county they see there.
 
-use classpulse::dashboard::{PAGES, Row, Sees};
+use classpulse::web::{PAGES, Row, Sees};
 
 use super::{
     grpc,

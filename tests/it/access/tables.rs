@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use classpulse::{api::METHODS, dashboard::PAGES};
+use classpulse::{api::METHODS, web::PAGES};
 use prost::Message as _;
 
 /// Every method of the contract, as a path.

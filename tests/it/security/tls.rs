@@ -1,7 +1,9 @@
 //! TLS at our own listeners: by certificates that `tls init` makes, for agents, browsers and gRPC; and no plain text beyond
 //! this machine that nobody asked for.
 
-use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
+use std::{
+    fs, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration,
+};
 
 use classpulse::tls::{TlsOptions, client};
 use classpulse_agent::{
@@ -26,6 +28,7 @@ use tokio_rustls::TlsConnector;
 use super::certificates;
 use crate::{
     enrolment::{self, until},
+    servers::{free_port, process::Aggregator},
     support::{EMBEDDED, Service},
 };
 
@@ -121,8 +124,7 @@ async fn over_tls(
     Ok((String::from_utf8_lossy(&heard).into_owned(), agreed))
 }
 
-const METRICS: &[u8] =
-    b"GET /metrics HTTP/1.1\r\nHost: classpulse.test\r\nConnection: close\r\n\r\n";
+const METRICS: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// Whatever a plain connection is answered.
 async fn in_plain(at: SocketAddr, said: &[u8]) -> Vec<u8> {
@@ -170,6 +172,109 @@ async fn pages_and_grpc_are_behind_tls_and_nothing_is_said_in_plain() {
         );
     }
     service.stop().await;
+}
+
+/// Renewed by the same authority: what `tls init` makes beside a `ca.pem` and `ca.key` that are there.
+fn renew(folder: &Path) {
+    for name in ["server.pem", "server.key"] {
+        fs::remove_file(folder.join(name)).unwrap();
+    }
+    certificates(folder);
+}
+
+/// The certificate that a port shows, in DER.
+async fn shown(at: SocketAddr, authority: &Path) -> Vec<u8> {
+    let options = TlsOptions {
+        ca_file: Some(authority.to_owned()),
+        identity: None,
+    };
+    let connector = TlsConnector::from(Arc::new(client(&options).unwrap()));
+    let stream = TcpStream::connect(at).await.unwrap();
+    let name = ServerName::try_from("classpulse.test").unwrap();
+    let stream = connector.connect(name, stream).await.unwrap();
+    let chain = stream.get_ref().1.peer_certificates().unwrap();
+    chain[0].to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_shown_by_every_listener_and_a_broken_one_by_none() {
+    let (service, folder) = secured("").await;
+    let authority = folder.path().join("ca.pem");
+    let ports = [service.app.api, service.broker()];
+    let all = async || {
+        let [api, broker] = ports.map(|at| shown(at, &authority));
+        let shown = (api.await, broker.await);
+        assert_eq!(shown.0, shown.1, "every listener shows the same");
+        shown.0
+    };
+    let first = all().await;
+    let certificate = service.app.certificate.clone().unwrap();
+    // Connections that are there go on.
+    let mut open = Vec::new();
+    for at in ports {
+        open.push(TcpStream::connect(at).await.unwrap());
+    }
+    let whole = fs::read(folder.path().join("server.pem")).unwrap();
+    fs::write(folder.path().join("server.pem"), &whole[..whole.len() / 2]).unwrap();
+    certificate.renew_and_tell().await;
+    assert_eq!(all().await, first, "what is broken is not taken");
+    fs::write(folder.path().join("server.pem"), &whole).unwrap();
+    renew(folder.path());
+    assert_eq!(all().await, first, "nobody has looked yet");
+    certificate.renew_and_tell().await;
+    let second = all().await;
+    assert_ne!(second, first);
+    drop(open);
+    service.stop().await;
+}
+
+/// The real program, told so by SIGHUP; without TLS the signal ends nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_has_the_certificate_read_again() {
+    let folder = TempDir::new().unwrap();
+    certificates(folder.path());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let start = |name: &str, more: &str| {
+        let store = format!("sqlite:{}", path(&format!("{name}.db")));
+        let broker = format!("[broker]\nlisten = \"127.0.0.1:{}\"\n{more}", free_port());
+        let mut service = Aggregator::new(folder.path(), name, &store, &broker);
+        service.start();
+        service
+    };
+    let heard = async |service: &Aggregator, word: &str| {
+        for _ in 0..200 {
+            if service.log().contains(word) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{word}: {}", service.log());
+    };
+    let mut plain = start("plain", "");
+    plain.tell("HUP");
+    heard(&plain, "no certificate to read again").await;
+    plain.stop();
+
+    let files = (path("server.pem"), path("server.key"));
+    let tls = format!(
+        "[tls]\ncertificate_file = {:?}\nkey_file = {:?}",
+        files.0, files.1
+    );
+    let mut secured = start("secured", &tls);
+    let api = SocketAddr::from(([127, 0, 0, 1], secured.api_port));
+    let authority = folder.path().join("ca.pem");
+    let first = shown(api, &authority).await;
+    fs::write(&files.1, "nothing").unwrap();
+    secured.tell("HUP");
+    heard(&secured, "can't be used").await;
+    assert_eq!(shown(api, &authority).await, first);
+    renew(folder.path());
+    secured.tell("HUP");
+    heard(&secured, "is used from now on").await;
+    for at in [api, secured.broker()] {
+        assert_ne!(shown(at, &authority).await, first);
+    }
+    secured.stop();
 }
 
 /// Hundreds of connections that begin no handshake, or never end one.

@@ -128,6 +128,11 @@ impl Aggregator {
         self.child.as_ref().unwrap().id()
     }
 
+    /// A signal by its name, such as `HUP`.
+    pub(crate) fn tell(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
     /// kill -9.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -138,7 +143,7 @@ impl Aggregator {
 
     /// SIGTERM, and an end in order.
     pub(crate) fn stop(&mut self) {
-        signal(self.pid(), "TERM");
+        self.tell("TERM");
         let status = self.child.take().unwrap().wait().unwrap();
         assert!(status.success(), "{status}: {}", self.log());
     }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use classpulse::{
     access::{Access, AccessError, AccountChange, acting},
     clock::SystemClock,
-    domain::access::{Role, Scope},
-    store::{Account, AuditFilter, Entry, Link, SharedStore},
+    domain::{
+        access::{Role, Scope},
+        ids::Login,
+    },
+    store::{Account, AuditFilter, Entry, Link, Put, PutAccount, SharedStore},
 };
 use futures::future::{join, join_all};
 
@@ -70,23 +73,17 @@ pub(super) async fn one_administrator_stays(database: &Database) {
         locked: Some(locked),
         ..AccountChange::default()
     };
-    let role = |role| AccountChange {
-        role: Some(role),
-        ..AccountChange::default()
-    };
     let (a, b) = (login("a1"), login("b2"));
     for round in 0..20 {
-        // Taken from each other, or given up by both.
-        let (away, back) = if round % 2 == 0 {
-            (locked(true), locked(false))
-        } else {
-            (role(Role::Registrar), role(Role::Administrator))
+        // Locked or reset, each by the other at the same time.
+        let away = async |access: &Access, name: &Login| -> Result<(), AccessError> {
+            if round % 2 == 0 {
+                access.change_account(name, &locked(true)).await.map(drop)
+            } else {
+                access.reset(name).await.map(drop)
+            }
         };
-        let (first, second) = join(
-            one.change_account(&a, &away),
-            other.change_account(&b, &away),
-        )
-        .await;
+        let (first, second) = join(away(one, &b), away(other, &a)).await;
         let accounts = one.accounts().await.unwrap();
         let left = accounts.iter().filter(|one| one.administers()).count();
         assert_eq!(left, 1, "round {round}: {first:?} {second:?}");
@@ -97,7 +94,12 @@ pub(super) async fn one_administrator_stays(database: &Database) {
             "round {round}: {refused:?}"
         );
         for name in [&a, &b] {
-            one.change_account(name, &back).await.unwrap();
+            let kept = two.stores[0].account(name).await.unwrap().unwrap();
+            let mut back = PutAccount::from(kept);
+            back.account.locked = false;
+            back.account.password = administrator("a1").password;
+            let put = two.stores[0].put_account(&back).await.unwrap();
+            assert_eq!(put, Put::Done);
         }
     }
     // Neither may be reset where the other is locked.

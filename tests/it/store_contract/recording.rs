@@ -322,8 +322,10 @@ pub(super) async fn what_changes_nothing_leaves_no_entry(database: &Database) {
     let recording = || store.recording(telling("refused"));
     let missing = recording().revoke_code(99).await.unwrap_err();
     assert!(matches!(missing, StoreError::NotFound { .. }), "{missing}");
-    let unknown = recording().change_keys(&[terminal(77)], KeyChange::Renew, 9);
-    assert!(unknown.await.is_err());
+    let unknown = recording()
+        .change_keys(&[terminal(77)], KeyChange::Renew, 9)
+        .await;
+    assert!(unknown.is_err());
     store.add_account(&account("a1")).await.unwrap();
     let taken = recording().add_account(&account("a1")).await.unwrap_err();
     assert!(matches!(taken, StoreError::Conflict(_)), "{taken}");

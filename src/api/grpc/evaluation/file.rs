@@ -84,7 +84,7 @@ pub(super) async fn import(
     let form = evaluation::form(store, run).await?;
     let revision = form.revision;
     let read = blocking(move || {
-        Ok(evidence::read(
+        Ok::<_, Status>(evidence::read(
             &form.rubric,
             &form.schools,
             &form.evidence,

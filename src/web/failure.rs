@@ -135,7 +135,7 @@ impl Failure {
     }
 
     /// In Chinese, with the mend.
-    pub(super) fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         match self {
             Self::Query(QueryError::Field { field, problem }) => {
                 let what = match *field {
@@ -230,7 +230,7 @@ impl IntoResponse for Failure {
 }
 
 /// An address that nothing stands at; a program that asks for no page gets none.
-pub(super) async fn nowhere(headers: HeaderMap) -> Response {
+pub(crate) async fn nowhere(headers: HeaderMap) -> Response {
     let accepts = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
@@ -242,7 +242,7 @@ pub(super) async fn nowhere(headers: HeaderMap) -> Response {
 
 /// The same for programs.
 #[derive(Debug)]
-pub(super) struct JsonFailure(pub(super) Failure);
+pub(crate) struct JsonFailure(pub(crate) Failure);
 
 impl<E: Into<Failure>> From<E> for JsonFailure {
     fn from(error: E) -> Self {
@@ -252,7 +252,7 @@ impl<E: Into<Failure>> From<E> for JsonFailure {
 
 /// What a program is told.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// What is wrong, in English where it is a field of the question.
     error: String,
     /// The same in Chinese, with the mend.

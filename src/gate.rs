@@ -7,8 +7,10 @@ use std::sync::Arc;
 use axum::http::{Extensions, HeaderMap, header};
 use tonic::transport::server::TcpConnectInfo;
 
-use super::{Access, Who};
-use crate::store::StoreError;
+use crate::{
+    access::{Access, Who},
+    store::StoreError,
+};
 
 /// The door of the service's port.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 /// One file.
-pub(super) struct Asset {
+pub(crate) struct Asset {
     /// Under `/assets/`.
     name: String,
     kind: &'static str,
@@ -33,7 +33,7 @@ impl Asset {
     }
 
     /// Where a page finds it.
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/assets/{}", self.name)
     }
 }
@@ -46,15 +46,15 @@ fn pack(content: &[u8]) -> Vec<u8> {
     written.unwrap_or_default()
 }
 
-pub(super) static STYLE: LazyLock<Asset> =
+pub(crate) static STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("style", "css", "text/css", include_str!("style.css")));
-pub(super) static SCRIPT: LazyLock<Asset> =
+pub(crate) static SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("script", "js", "text/javascript", include_str!("script.js")));
-pub(super) static ICON: LazyLock<Asset> =
+pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("icon.svg")));
 
 /// Serves a file by its name with the hash.
-pub(super) async fn serve(Path(name): Path<String>, request: header::HeaderMap) -> Response {
+pub(crate) async fn serve(Path(name): Path<String>, request: header::HeaderMap) -> Response {
     let all = [&*STYLE, &*SCRIPT, &*ICON];
     let Some(asset) = all.into_iter().find(|asset| asset.name == name) else {
         return StatusCode::NOT_FOUND.into_response();
