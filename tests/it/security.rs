@@ -2,6 +2,7 @@
 //! tried for real.
 
 mod attacks;
+mod fields;
 mod hostile;
 mod http_auth;
 mod mosquitto;
