@@ -6,6 +6,8 @@ mod fields;
 mod hostile;
 mod http_auth;
 mod mosquitto;
+mod rmqtt;
+mod table;
 mod tls;
 
 use std::{path::Path, process::Command};
