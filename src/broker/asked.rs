@@ -13,7 +13,7 @@ use std::sync::{
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     http::{
         HeaderMap,
         header::{CACHE_CONTROL, CONTENT_TYPE},
@@ -23,6 +23,7 @@ use axum::{
 };
 use classpulse_proto::topic;
 use serde::Deserialize;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tracing::{info, warn};
@@ -108,27 +109,37 @@ impl Question {
     }
 }
 
+/// What came as a question, or why it can't be one: it is too long, or its sender went away.
+type Asked = Result<Bytes, BytesRejection>;
+
 async fn auth(
     State(questions): State<Arc<Questions>>,
     headers: HeaderMap,
-    body: Bytes,
+    asked: Asked,
 ) -> Response {
-    let allowed = match questions.read(&headers, &body) {
-        None => false,
-        Some(question) => {
-            let refused = questions.log_in(&question).await.err();
-            if let Some(why) = refused {
-                let client = clipped(&question.clientid);
-                info!(client, why, "an outside broker's login is refused");
-            }
-            refused.is_none()
-        }
+    let json = is_json(&headers);
+    let Some(question) = questions.read(&headers, asked) else {
+        return questions.say(false, json, None);
     };
-    questions.answer(&headers, allowed)
+    let refused = questions.log_in(&question).await.err();
+    if let Some(why) = refused {
+        let client = clipped(&question.clientid);
+        info!(client, why, "an outside broker's login is refused");
+    }
+    let never = if questions.is_own(&question) {
+        &[][..]
+    } else {
+        &NEVER
+    };
+    questions.say(refused.is_none(), json, Some(never))
 }
 
-async fn acl(State(questions): State<Arc<Questions>>, headers: HeaderMap, body: Bytes) -> Response {
-    let allowed = match questions.read(&headers, &body) {
+async fn acl(
+    State(questions): State<Arc<Questions>>,
+    headers: HeaderMap,
+    asked: Asked,
+) -> Response {
+    let allowed = match questions.read(&headers, asked) {
         None => false,
         Some(question) => {
             let allowed = questions.may(&question).await;
@@ -139,8 +150,41 @@ async fn acl(State(questions): State<Arc<Questions>>, headers: HeaderMap, body: 
             allowed
         }
     };
-    questions.answer(&headers, allowed)
+    questions.say(allowed, is_json(&headers), None)
 }
+
+/// What somebody does (`publish`, `subscribe`), and to which topics.
+type Deed = (&'static str, &'static str);
+
+/// An answer's kind and text: EMQX's JSON, or for RMQTT a word, or with what the client may never do RMQTT's JSON.
+///
+/// RMQTT keeps that with the connection. In its later questions it names the client as it fills the name in then, which need
+/// not be the name of the login (see `deploy/broker/rmqtt`): nobody becomes the service so.
+fn answer(allowed: bool, json: bool, never: Option<&[Deed]>) -> (&'static str, String) {
+    let result = if allowed { "allow" } else { "deny" };
+    let said = match never {
+        _ if json => json!({ "result": result, "is_superuser": false }),
+        None => return ("text/plain", result.to_owned()),
+        Some(never) => {
+            let rules: Vec<_> = never
+                .iter()
+                .map(|(action, topic)| json!({ "permission": "deny", "action": action, "topic": topic }))
+                .collect();
+            json!({ "result": result, "superuser": false, "acl": rules })
+        }
+    };
+    ("application/json", said.to_string())
+}
+
+/// What the service alone does at a broker.
+const NEVER: [Deed; 6] = [
+    ("subscribe", topic::ALL_REPORTS),
+    ("subscribe", topic::ALL_ENROLS),
+    ("subscribe", topic::SHARED_REPORTS),
+    ("subscribe", topic::SHARED_ENROLS),
+    ("publish", "classpulse/v1/+/ack"),
+    ("publish", "classpulse/v1/+/enrolled"),
+];
 
 /// As much as a log should hold of what a stranger says.
 fn clipped(text: &str) -> String {
@@ -168,7 +212,7 @@ fn own_answer(to: &str) -> bool {
 
 impl Questions {
     /// The question of a broker that shows the secret.
-    fn read(&self, headers: &HeaderMap, body: &[u8]) -> Option<Question> {
+    fn read(&self, headers: &HeaderMap, asked: Asked) -> Option<Question> {
         let shown = headers.get(SECRET_HEADER).and_then(|it| it.to_str().ok());
         if !shown.is_some_and(|shown| same(shown, &self.secret)) {
             let before = STRANGERS.fetch_add(1, Relaxed);
@@ -180,15 +224,23 @@ impl Questions {
             }
             return None;
         }
-        let read = if is_json(headers) {
-            serde_json::from_slice(body).ok()
-        } else {
-            Some(Question::of_form(body))
-        };
+        let read = asked.ok().and_then(|body| {
+            if is_json(headers) {
+                serde_json::from_slice(&body).ok()
+            } else {
+                Some(Question::of_form(&body))
+            }
+        });
         if read.is_none() {
             warn!("an outside broker's question can't be read; see deploy/broker");
         }
         read
+    }
+
+    /// Whether the client says that it is the service.
+    fn is_own(&self, asked: &Question) -> bool {
+        let own = self.own.as_ref();
+        own.is_some_and(|(user, _)| asked.username == *user)
     }
 
     async fn log_in(&self, asked: &Question) -> Result<(), &'static str> {
@@ -220,9 +272,7 @@ impl Questions {
             ("subscribe", "") | ("", "1") => false,
             _ => return false,
         };
-        if let Some((user, _)) = &self.own
-            && asked.username == *user
-        {
+        if self.is_own(asked) {
             return if publish {
                 own_answer(&asked.topic)
             } else {
@@ -243,18 +293,12 @@ impl Questions {
         }
     }
 
-    fn answer(&self, headers: &HeaderMap, allowed: bool) -> Response {
+    fn say(&self, allowed: bool, json: bool, never: Option<&[Deed]>) -> Response {
         if !allowed {
             self.metrics.broker_refusal();
         }
-        let word = if allowed { "allow" } else { "deny" };
-        let (kind, body) = if is_json(headers) {
-            let said = format!("{{\"result\":\"{word}\",\"is_superuser\":false}}");
-            ("application/json", said)
-        } else {
-            ("text/plain", word.to_owned())
-        };
-        ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store")], body).into_response()
+        let (kind, said) = answer(allowed, json, never);
+        ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store")], said).into_response()
     }
 }
 

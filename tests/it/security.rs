@@ -2,9 +2,12 @@
 //! tried for real.
 
 mod attacks;
+mod fields;
 mod hostile;
 mod http_auth;
 mod mosquitto;
+mod rmqtt;
+mod table;
 mod tls;
 
 use std::{path::Path, process::Command};

@@ -409,3 +409,49 @@ async fn a_school_sees_its_own_sheet_of_a_frozen_run() {
     );
     guarded.stop().await;
 }
+
+/// Guesses, among them such as differ from a real token in one letter only.
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_guessed_tokens_open_nothing_and_keep_nobody_out() {
+    const GUESSES: usize = 4_000;
+    let guarded = Guarded::start().await;
+    let channel = channel(&guarded).await;
+    let token = &guarded.one("viewer").token;
+    let before = guarded.log().await.len();
+    let ask = async |token: &str| {
+        let mut registry = RegistryClient::new(channel.clone());
+        let asked = registry.list_counties(with(token, v1::ListCountiesRequest {}));
+        asked.await.map(drop).map_err(|status| status.code())
+    };
+    let guesses = (0..GUESSES).map(|number| {
+        let at = token.len() - 1 - number % 40;
+        let other = if token.as_bytes()[at] == b'A' {
+            "B"
+        } else {
+            "A"
+        };
+        let near = format!("{}{other}{}", &token[..at], &token[at + 1..]);
+        let far = format!("cpt_{number:043}");
+        if number % 2 == 0 { near } else { far }
+    });
+    let guesses: Vec<_> = guesses.collect();
+    let asked = guesses.iter().map(|guess| ask(guess));
+    let asked = futures::StreamExt::buffer_unordered(futures::stream::iter(asked), 100);
+    let asked = futures::StreamExt::collect::<Vec<_>>(asked);
+    let honest = async {
+        let began = tokio::time::Instant::now();
+        let answer = ask(token).await;
+        (answer, began.elapsed())
+    };
+    let (answers, (honest, took)) = futures::future::join(asked, honest).await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| *answer == Err(Code::Unauthenticated)),
+        "a guess got in"
+    );
+    assert_eq!(honest, Ok(()));
+    assert!(took < std::time::Duration::from_secs(10), "{took:?}");
+    assert_eq!(guarded.log().await.len(), before, "the log is not flooded");
+    guarded.stop().await;
+}

@@ -15,7 +15,10 @@ use classpulse_agent::{
 };
 use classpulse_proto::{
     topic::{self, Channel},
-    v1::{EnrolRefusal, EnrolRequest, EnrolResponse, Renewal, enrol_response::Result as Said},
+    v1::{
+        EnrolRefusal, EnrolRequest, EnrolResponse, Enrolled, Renewal,
+        enrol_response::Result as Said,
+    },
 };
 use prost::Message as _;
 use rumqttc::v5::mqttbytes::{
@@ -40,6 +43,26 @@ pub(crate) async fn change(store: &SharedStore, terminal: &str, change: KeyChang
     let (terminal, at) = (terminal.parse().unwrap(), SystemClock.now().as_second());
     let changed = store.change_keys(&[terminal], change, at).await.unwrap();
     assert_eq!(changed, 1, "{change:?}");
+}
+
+/// The key that a terminal fetches once it is asked to, by the road it reports on; and it is told the same one again.
+pub(crate) async fn renewed(
+    broker: std::net::SocketAddr,
+    store: &SharedStore,
+    who: &Enrolled,
+) -> String {
+    change(store, &who.terminal, KeyChange::Renew).await;
+    let mut asking = Renewing::open(broker, &who.terminal, &who.key)
+        .await
+        .unwrap();
+    let mut new = String::new();
+    until("a new key", async || {
+        new = enrolled(asking.ask(&who.terminal, &who.key).await).key;
+        new != who.key
+    })
+    .await;
+    assert_eq!(enrolled(asking.ask(&who.terminal, &new).await).key, new);
+    new
 }
 
 /// Waits for what must come to be.

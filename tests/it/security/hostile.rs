@@ -16,7 +16,7 @@ const NAMES: [&str; 4] = [
 ];
 
 /// What has made databases talk.
-const SQL: [&str; 4] = [
+pub(super) const SQL: [&str; 4] = [
     "'; DROP TABLE school; --",
     "' OR '1'='1",
     "1; DELETE FROM terminal",

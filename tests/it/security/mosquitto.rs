@@ -14,14 +14,14 @@ use classpulse_proto::{
 use prost::Message as _;
 use rumqttc::v5::mqttbytes::{
     QoS,
-    v5::{Packet, PubAckReason},
+    v5::{LastWill, Packet, PubAckReason},
 };
 use tempfile::TempDir;
 
 use crate::{
     enrolment::{
         Plain, ask, code, enrolled,
-        keys::{Renewing, change},
+        keys::{Renewing, change, renewed},
         log_in, until,
     },
     servers::{free_port, mosquitto::Mosquitto, wait_for},
@@ -255,17 +255,7 @@ async fn keys_are_renewed_and_revoked_there_too() {
     let (one, other, store) = (&scene.one, &scene.other, &scene.service.app.store);
     let broker = scene.mosquitto.address();
     // A new key, by the same road, through the terminals' own listener.
-    change(store, &one.terminal, KeyChange::Renew).await;
-    let mut asking = Renewing::open(broker, &one.terminal, &one.key)
-        .await
-        .unwrap();
-    let mut new = String::new();
-    until("a new key", async || {
-        new = enrolled(asking.ask(&one.terminal, &one.key).await).key;
-        new != one.key
-    })
-    .await;
-    assert_eq!(enrolled(asking.ask(&one.terminal, &new).await).key, new);
+    let new = renewed(broker, store, one).await;
     // Until Mosquitto is told, it knows the old one, and a terminal keeps both.
     assert_eq!(log_in(broker, &one.terminal, &one.key).await, Ok(()));
     scene.tell();
@@ -292,6 +282,30 @@ async fn keys_are_renewed_and_revoked_there_too() {
     assert!(lost.starts_with("lost:"), "{lost}");
     assert!(log_in(broker, &other.terminal, &other.key).await.is_err());
     assert!(!scene.heard(other).await, "its report went nowhere");
+    scene.service.stop().await;
+}
+
+/// Who is cut off leaves a word behind: in its own name alone, and a machine without a key none at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_will_speaks_for_nobody_else() {
+    let scene = Scene::start().await;
+    let (one, other) = (&scene.one, &scene.other);
+    let machine = topic::passing(7);
+    let aim = |who: &Enrolled| topic::of(&who.terminal, Channel::Report);
+    let (doors, login) = (scene.county.enrolling(), scene.mosquitto.address());
+    for (at, client, key, will) in [
+        (doors, &machine, "any code", aim(one)),
+        (login, &other.terminal, other.key.as_str(), aim(one)),
+        // By this one it is seen that the others were looked at.
+        (login, &other.terminal, &other.key, aim(other)),
+    ] {
+        let will = LastWill::new(will, scene.good.clone(), QoS::AtLeastOnce, false, None);
+        let mut link = Plain::with(at, client, client, key, Some(will));
+        link.connect().await.unwrap();
+        drop(link);
+    }
+    until("its own word", async || scene.heard(other).await).await;
+    assert!(!scene.heard(one).await, "nothing in its name");
     scene.service.stop().await;
 }
 

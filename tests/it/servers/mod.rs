@@ -5,6 +5,7 @@
 pub(crate) mod mosquitto;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod rmqtt;
 
 use std::{
     net::{TcpListener, TcpStream},
