@@ -23,6 +23,12 @@ pub const SHARED_ENROLS: &str = "$share/classpulse/classpulse/v1/+/enrol";
 /// Subscribes several aggregators to all reports, each report going to one of them.
 pub const SHARED_REPORTS: &str = "$share/classpulse/classpulse/v1/+/report";
 
+/// Every terminal's acknowledgements: the service's to publish.
+pub const ALL_ACKS: &str = "classpulse/v1/+/ack";
+
+/// All answers to requests for enrolment: the service's to publish.
+pub const ALL_ENROLLED: &str = "classpulse/v1/+/enrolled";
+
 /// What a topic is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Channel {
@@ -156,5 +162,7 @@ mod tests {
         assert!(ALL_REPORTS.starts_with(ROOT));
         assert!(SHARED_REPORTS.ends_with(ALL_REPORTS));
         assert!(SHARED_ENROLS.ends_with(ALL_ENROLS) && ALL_ENROLS.starts_with(ROOT));
+        assert_eq!(of("+", Channel::Ack), ALL_ACKS);
+        assert_eq!(of("+", Channel::Enrolled), ALL_ENROLLED);
     }
 }

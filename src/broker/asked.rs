@@ -182,8 +182,8 @@ const NEVER: [Deed; 6] = [
     ("subscribe", topic::ALL_ENROLS),
     ("subscribe", topic::SHARED_REPORTS),
     ("subscribe", topic::SHARED_ENROLS),
-    ("publish", "classpulse/v1/+/ack"),
-    ("publish", "classpulse/v1/+/enrolled"),
+    ("publish", topic::ALL_ACKS),
+    ("publish", topic::ALL_ENROLLED),
 ];
 
 /// As much as a log should hold of what a stranger says.

@@ -3,11 +3,12 @@
 //! The library behind waits for ever for a connection's first word, and its own TLS brings a second library of ciphers. So
 //! it listens on this machine alone, and here connections are held until their first packet, a CONNECT, is whole; then
 //! they are passed on, with their address said in front (the PROXY protocol's line). Who says nothing, says something else,
-//! or takes too long is cut off here, and where too many are on their way the oldest of them makes room.
+//! or takes too long is cut off here. Where too many are on their way, a further one waits in the lobby, until one is
+//! through or the oldest has had its chance and makes room: in a county's storm it is we who are slow.
 //! Not responsible for who may log in (`door`).
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, HashSet, VecDeque},
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -19,6 +20,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
     task::{AbortHandle, JoinSet},
+    time::{Instant, MissedTickBehavior},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -27,11 +29,33 @@ use tracing::debug;
 /// How long a connection may take until its login is whole, TLS included.
 const HANDSHAKE: Duration = Duration::from_secs(15);
 
-/// Connections whose login is not whole, at once; a further one ends the oldest.
-const ON_THEIR_WAY: usize = 8_192;
+/// How many may be on their way, and when one of them makes room.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Connections whose login is not whole, at once.
+    at_once: usize,
+    /// The same of one address: a school's terminals may well stand behind one, a county's behind a few.
+    per_address: usize,
+    /// Who has been on the way for so long has had its chance.
+    chance: Duration,
+}
 
-/// The same of one address: a school's terminals may well stand behind one.
-const PER_ADDRESS: usize = 2_048;
+/// In plain text a login is there with its first bytes. What is too short costs work that was done already, what is too
+/// long lets a flood from one address keep its neighbours behind that address waiting.
+const LIMITS: Limits = Limits {
+    at_once: 8_192,
+    per_address: 2_048,
+    chance: Duration::from_millis(500),
+};
+
+/// The same with TLS: two thousand handshakes at once take two cores a second or two.
+const CHANCE_WITH_TLS: Duration = Duration::from_secs(3);
+
+/// Most that wait in the lobby, and most of one address; a further one is ended, and comes again.
+const LOBBY: (usize, usize) = (16_384, 8_192);
+
+/// How often those in the lobby are looked after, and at most how often all that are on their way are looked through.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Largest CONNECT: names, a key and a Last Will, with much room.
 const MAX_LOGIN: usize = 4 * 1_024;
@@ -57,11 +81,13 @@ pub(super) struct Front {
     tls: Option<TlsAcceptor>,
     /// Where the library listens.
     inside: SocketAddr,
+    limits: Limits,
 }
 
 /// A connection whose login is not whole.
 struct OnItsWay {
     from: IpAddr,
+    since: Instant,
     abort: AbortHandle,
     /// Cancelled once it is passed on.
     through: CancellationToken,
@@ -85,59 +111,179 @@ pub(super) fn bind(
     listener.bind(address)?;
     let listener = listener.listen(BACKLOG)?;
     let address = listener.local_addr()?;
+    let mut limits = LIMITS;
+    if tls.is_some() {
+        limits.chance = CHANCE_WITH_TLS;
+    }
     let front = Front {
         listener,
         tls: tls.map(|config| TlsAcceptor::from(Arc::new(config))),
         inside,
+        limits,
     };
     Ok((address, front))
+}
+
+/// All whose login is not whole, the oldest first.
+struct Road {
+    limits: Limits,
+    all: VecDeque<OnItsWay>,
+    of: HashMap<IpAddr, usize>,
+    /// When those that are through or gone were last forgotten.
+    cleared: Instant,
+}
+
+impl Road {
+    fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            all: VecDeque::new(),
+            of: HashMap::new(),
+            cleared: Instant::now(),
+        }
+    }
+
+    fn set_out(&mut self, one: OnItsWay) {
+        *self.of.entry(one.from).or_default() += 1;
+        self.all.push_back(one);
+    }
+
+    /// Forgets who is through or gone. Looks at each, so not more often than every [`LOOK`].
+    fn clear(&mut self, now: Instant) {
+        if now < self.cleared + LOOK {
+            return;
+        }
+        self.cleared = now;
+        self.of.clear();
+        self.all.retain(|one| {
+            let stays = !one.through.is_cancelled() && !one.abort.is_finished();
+            if stays {
+                *self.of.entry(one.from).or_default() += 1;
+            }
+            stays
+        });
+    }
+
+    fn is_full(&self) -> bool {
+        self.all.len() >= self.limits.at_once
+    }
+
+    fn is_full_of(&self, from: IpAddr) -> bool {
+        let own = self.of.get(&from).copied();
+        own.unwrap_or_default() >= self.limits.per_address
+    }
+
+    /// Whether one more of an address may set out. The oldest of it, or of all, makes room if it has had its chance.
+    fn has_room(&mut self, from: IpAddr, now: Instant) -> bool {
+        self.clear(now);
+        let oldest = if self.is_full_of(from) {
+            self.all.iter().position(|one| one.from == from)
+        } else if self.is_full() {
+            Some(0)
+        } else {
+            return true;
+        };
+        let chance = self.limits.chance;
+        let oldest = oldest.filter(|at| now >= self.all[*at].since + chance);
+        let Some(one) = oldest.and_then(|at| self.all.remove(at)) else {
+            return false;
+        };
+        // Since the last look it may have got through: then it is not on the way, and stays.
+        if !one.through.is_cancelled() {
+            one.abort.abort();
+        }
+        if let Some(own) = self.of.get_mut(&one.from) {
+            *own -= 1;
+        }
+        true
+    }
+}
+
+/// Connections that nobody has looked at yet: there is no room for them on the way.
+#[derive(Default)]
+struct Lobby {
+    all: Vec<(TcpStream, SocketAddr)>,
+    of: HashMap<IpAddr, usize>,
+}
+
+impl Lobby {
+    fn enter(&mut self, stream: TcpStream, from: SocketAddr) {
+        let own = self.of.entry(from.ip()).or_default();
+        if self.all.len() >= LOBBY.0 || *own >= LOBBY.1 {
+            debug!(%from, "the lobby is full; a new connection was ended");
+            return;
+        }
+        *own += 1;
+        self.all.push((stream, from));
+    }
 }
 
 impl Front {
     /// Takes connections until dropped; those that are there end with it.
     pub(super) async fn run(self) {
         let mut connections = JoinSet::new();
-        let mut waiting: VecDeque<OnItsWay> = VecDeque::new();
+        let mut road = Road::new(self.limits);
+        let mut lobby = Lobby::default();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
-                    Ok(_) if connections.len() >= MOST => {
+                    Ok(_) if connections.len() + lobby.all.len() >= MOST => {
                         debug!("there are too many connections; a new one was ended");
                     }
                     Ok((stream, from)) => {
                         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-                        make_room(&mut waiting, from.ip());
-                        let through = CancellationToken::new();
-                        let work = pass(stream, from, self.tls.clone(), self.inside, through.clone());
-                        let abort = connections.spawn(async move {
-                            if let Err(error) = work.await {
-                                debug!(%from, %error, "a connection ended");
-                            }
-                        });
-                        waiting.push_back(OnItsWay { from: from.ip(), abort, through });
+                        if road.has_room(from.ip(), Instant::now()) {
+                            self.set_out(stream, from, &mut road, &mut connections);
+                        } else {
+                            lobby.enter(stream, from);
+                        }
                     }
                     Err(error) => {
                         debug!(%error, "a connection could not be accepted");
                         tokio::time::sleep(PAUSE).await;
                     }
                 },
+                _ = look.tick(), if !lobby.all.is_empty() => {
+                    let now = Instant::now();
+                    road.clear(now);
+                    // An address that has no room now is not asked about again for each that waits.
+                    let mut full = HashSet::new();
+                    for (stream, from) in std::mem::take(&mut lobby).all {
+                        if !full.contains(&from.ip()) && road.has_room(from.ip(), now) {
+                            self.set_out(stream, from, &mut road, &mut connections);
+                        } else {
+                            full.insert(from.ip());
+                            lobby.enter(stream, from);
+                        }
+                    }
+                }
                 Some(_ended) = connections.join_next() => {}
             }
         }
     }
-}
 
-/// Forgets who is through or gone, and ends whoever is on the way longest where there are too many.
-fn make_room(waiting: &mut VecDeque<OnItsWay>, from: IpAddr) {
-    waiting.retain(|one| !one.through.is_cancelled() && !one.abort.is_finished());
-    let own = waiting.iter().filter(|one| one.from == from).count();
-    let oldest = if own >= PER_ADDRESS {
-        waiting.iter().position(|one| one.from == from)
-    } else {
-        (waiting.len() >= ON_THEIR_WAY).then_some(0)
-    };
-    if let Some(one) = oldest.and_then(|at| waiting.remove(at)) {
-        one.abort.abort();
+    fn set_out(
+        &self,
+        stream: TcpStream,
+        from: SocketAddr,
+        road: &mut Road,
+        connections: &mut JoinSet<()>,
+    ) {
+        let through = CancellationToken::new();
+        let work = pass(stream, from, self.tls.clone(), self.inside, through.clone());
+        let abort = connections.spawn(async move {
+            if let Err(error) = work.await {
+                debug!(%from, %error, "a connection ended");
+            }
+        });
+        road.set_out(OnItsWay {
+            from: from.ip(),
+            since: Instant::now(),
+            abort,
+            through,
+        });
     }
 }
 
@@ -149,7 +295,7 @@ async fn pass(
     through: CancellationToken,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let within = tokio::time::Instant::now() + HANDSHAKE;
+    let within = Instant::now() + HANDSHAKE;
     let late = |_elapsed| io::Error::from(io::ErrorKind::TimedOut);
     match tls {
         None => {
@@ -323,10 +469,15 @@ mod tests {
     }
 
     async fn front() -> (SocketAddr, TcpListener) {
+        front_with(LIMITS).await
+    }
+
+    async fn front_with(limits: Limits) -> (SocketAddr, TcpListener) {
         let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
         let bound = bind(any, None, inside.local_addr().unwrap());
-        let (address, front) = bound.unwrap();
+        let (address, mut front) = bound.unwrap();
+        front.limits = limits;
         drop(crate::tasks::start("front", front.run()));
         (address, inside)
     }
@@ -370,5 +521,86 @@ mod tests {
         }
         let nobody = tokio::time::timeout(Duration::from_secs(1), inside.accept()).await;
         assert!(nobody.is_err(), "nothing was passed on");
+    }
+    /// Many more at once than may be on their way, and a library that is slow to take them: all get through, the first time.
+    #[tokio::test]
+    async fn in_a_storm_from_one_address_nobody_is_cut_off() {
+        const ALL: usize = 200;
+        let (address, inside) = front_with(Limits {
+            at_once: 40,
+            per_address: 20,
+            chance: Duration::from_mins(1),
+        })
+        .await;
+        let mut outer = Vec::new();
+        for _ in 0..ALL {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(&LOGIN).await.unwrap();
+            outer.push(stream);
+        }
+        let library = async {
+            let mut taken = Vec::new();
+            while taken.len() < ALL {
+                let (mut inner, _) = inside.accept().await.unwrap();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                inner.write_all(b"yes").await.unwrap();
+                taken.push(inner);
+            }
+            taken
+        };
+        let answers = async {
+            for stream in &mut outer {
+                let mut answer = [0; 3];
+                stream.read_exact(&mut answer).await.unwrap();
+            }
+        };
+        let all = async { tokio::join!(library, answers) };
+        let through = tokio::time::timeout(Duration::from_secs(30), all).await;
+        assert!(through.is_ok(), "all in time");
+    }
+
+    /// Who says nothing makes room once it has had its chance, the oldest first, and its own address's before others'.
+    #[tokio::test(start_paused = true)]
+    async fn the_silent_make_room_in_turn() {
+        let limits = Limits {
+            at_once: 4,
+            per_address: 2,
+            chance: Duration::from_secs(2),
+        };
+        let (one, other): (IpAddr, IpAddr) =
+            ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let mut road = Road::new(limits);
+        let (mut tasks, mut silent) = (JoinSet::new(), Vec::new());
+        for from in [other, one, one] {
+            assert!(road.has_room(from, Instant::now()));
+            let through = CancellationToken::new();
+            let abort = tasks.spawn(std::future::pending::<()>());
+            road.set_out(OnItsWay {
+                from,
+                since: Instant::now(),
+                abort: abort.clone(),
+                through: through.clone(),
+            });
+            silent.push((abort, through));
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        assert!(!road.has_room(one, Instant::now()), "they are young");
+        assert!(road.has_room(other, Instant::now()));
+        tokio::time::advance(limits.chance).await;
+        assert!(road.has_room(one, Instant::now()));
+        tokio::task::yield_now().await;
+        let ended: Vec<_> = silent
+            .iter()
+            .map(|(abort, _)| abort.is_finished())
+            .collect();
+        assert_eq!(ended, [false, true, false], "its own oldest");
+        // Who is through takes no room.
+        for (_, through) in &silent {
+            through.cancel();
+        }
+        tokio::time::advance(LOOK).await;
+        road.clear(Instant::now());
+        assert!(road.all.is_empty() && road.of.is_empty());
+        assert!(!silent[0].0.is_finished(), "nor is it cut off");
     }
 }

@@ -4,7 +4,7 @@
 //! Mosquitto knows no store, so these are written anew whenever keys change (`classpulse broker mosquitto`). Whatever it has
 //! not heard of yet, the service does: reports of a revoked terminal are let go. Not responsible for writing files (`cli`).
 
-use classpulse_proto::topic::{ALL_ENROLS, ALL_REPORTS};
+use classpulse_proto::topic::{ALL_ACKS, ALL_ENROLLED, ALL_ENROLS, ALL_REPORTS};
 
 use crate::{
     enrolment::{is_of, new_entry, password_entry},
@@ -72,8 +72,8 @@ pub fn acl(own: &str) -> String {
          user {own}\n\
          topic read {ALL_REPORTS}\n\
          topic read {ALL_ENROLS}\n\
-         topic write classpulse/v1/+/ack\n\
-         topic write classpulse/v1/+/enrolled\n"
+         topic write {ALL_ACKS}\n\
+         topic write {ALL_ENROLLED}\n"
     )
 }
 
