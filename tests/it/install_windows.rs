@@ -328,15 +328,20 @@ fn folders_that_were_open_are_closed_and_others_are_left_alone() {
     let shared = wine.drive("shared");
     open(&shared);
     fs::write(shared.join("homework.txt"), "mine").unwrap();
-    let words = ["--server", "127.0.0.1:9", "--journal"];
-    let refused = wine.run(
-        &program,
-        &[&["install"], &words[..], &[r"C:\shared\journal"]].concat(),
-    );
+    let server = ["--server", "127.0.0.1:9"];
+    let elsewhere = [
+        "install",
+        server[0],
+        server[1],
+        "--journal",
+        r"C:\shared\journal",
+    ];
+    let refused = wine.run(&program, &elsewhere);
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     assert_eq!(others_may(&shared), 7, "it is as it was");
 
-    let lines = wine.install(&program, &[&words[..], &[r"C:\kept\journal"]].concat());
+    let own = [server[0], server[1], "--journal", r"C:\kept\journal"];
+    let lines = wine.install(&program, &own);
     wine.waits_for("RUNNING");
     for folder in [&data, &kept] {
         assert_eq!(others_may(folder) & 2, 0, "{}: {lines}", folder.display());
@@ -386,7 +391,7 @@ fn a_service_that_was_cut_off_leaves_no_helper_behind() {
         }
         std::thread::sleep(Duration::from_millis(200));
     }
-    assert_eq!(wine.processes("service"), []);
+    assert!(wine.processes("service").is_empty());
     assert_eq!(
         wine.processes("session"),
         helpers,
@@ -405,7 +410,7 @@ fn a_service_that_was_cut_off_leaves_no_helper_behind() {
     // In order, its helper ends with it.
     said(&wine.run("sc", &["stop", SERVICE]));
     wine.waits_for("STOPPED");
-    assert_eq!(wine.processes("session"), []);
+    assert!(wine.processes("session").is_empty());
     stranger.kill().ok();
     stranger.wait().ok();
 }
