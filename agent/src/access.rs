@@ -18,11 +18,12 @@ use rustls::ClientConfig;
 
 use crate::{chain::chain, tls, tls::Dates};
 
-/// The broker hears something at least so often. Reports come each minute and keep routers' tables awake; pings come all
-/// the same, at 160 bytes each, and should be rare. A connection that is dead is noticed by a report that is not answered:
+/// The broker hears something at least so often, and says that a terminal is gone at most half as long again after it was
+/// cut off. Reports come each minute and keep routers' tables awake; pings come all the same, at 256 bytes with their
+/// answer, and should be rare. A connection that is dead is noticed by a report that is not answered:
 /// at least one in five minutes asks, and every one where reports are rarer than that. Where no answer comes, the next one
 /// asks for the broker's receipt, and its absence ends the connection.
-pub const KEEP_ALIVE: Duration = Duration::from_mins(15);
+pub const KEEP_ALIVE: Duration = Duration::from_mins(30);
 /// The longest wait for TCP, TLS and the broker's welcome together, seconds. Village networks are slow.
 const CONNECTING: u64 = 15;
 /// Publishes without the broker's answer. The client reserves room for all it may have: by default 13 MB.

@@ -17,14 +17,17 @@ pub mod wire;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tracing::warn;
 
 use crate::core::Observation;
 
-pub use serve::{Hub, StatusBoard, serve};
+pub use serve::{Accept, Hub, StatusBoard, serve};
 /// This system's carrier: `DEFAULT`, `listen`, `connect` and `ask_status`, the same on every system.
 #[cfg(unix)]
 pub use unix as carrier;
@@ -69,29 +72,73 @@ pub struct Signs {
     pub away: bool,
 }
 
+/// Whose word on people's sessions is heard, and what was heard. Cheap to clone; clones share.
+#[derive(Debug, Clone, Default)]
+pub struct Hearing {
+    /// What was heard.
+    pub feed: Feed,
+    /// Whose word is.
+    pub speakers: Speakers,
+}
+
+/// Whose word on people's sessions is heard.
+#[derive(Debug, Clone, Default)]
+pub enum Speakers {
+    /// Whoever comes to where the agent listens.
+    #[default]
+    Anybody,
+    /// The helpers that the service started, at a place of their own.
+    #[cfg(windows)]
+    Started(windows::Helpers),
+}
+
 /// The latest word of every session's helper. Cheap to clone; clones share.
 #[derive(Debug, Clone, Default)]
 pub struct Feed {
     words: Arc<Mutex<BTreeMap<u64, Word>>>,
     /// What sessions lack and was said in the log.
     told: Arc<Mutex<Vec<&'static str>>>,
+    /// For how long somebody's session has had no helper that speaks, s; 0 where every one has.
+    unseen: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
 struct Word {
+    /// Of which user or session, as the system vouches for it.
+    who: u64,
     at_ms: u64,
     signs: Signs,
 }
 
 impl Feed {
-    /// Takes the word of a helper's connection at a moment, ms since boot. False where too many speak.
-    pub fn hear(&self, connection: u64, at_ms: u64, signs: Signs) -> bool {
+    /// Takes the word of a helper's connection at a moment, ms since boot; `who` is its user or session. False where
+    /// too many speak.
+    pub fn hear(&self, connection: u64, who: u64, at_ms: u64, signs: Signs) -> bool {
         let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         if words.len() >= MOST_SESSIONS && !words.contains_key(&connection) {
             return false;
         }
-        words.insert(connection, Word { at_ms, signs });
+        words.insert(connection, Word { who, at_ms, signs });
         true
+    }
+
+    /// Whether a helper of this user or session speaks now.
+    #[must_use]
+    pub fn speaks(&self, who: u64, mono_ms: u64) -> bool {
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |word: &Word| mono_ms.saturating_sub(word.at_ms) <= FRESH_MS;
+        words.values().any(|word| word.who == who && fresh(word))
+    }
+
+    /// Says for how long somebody's session has had no helper that speaks, s; 0 where every one has.
+    pub fn set_unseen(&self, seconds: u64) {
+        self.unseen.store(seconds, Ordering::Relaxed);
+    }
+
+    /// For how long somebody's session has had no helper that speaks, s; 0 where every one has, or nobody looks.
+    #[must_use]
+    pub fn unseen_seconds(&self) -> u64 {
+        self.unseen.load(Ordering::Relaxed)
     }
 
     /// A helper is gone, and its session with it.
@@ -184,9 +231,10 @@ mod tests {
     fn the_latest_input_of_any_session_counts_while_its_helper_speaks() {
         let feed = Feed::default();
         assert_eq!(feed.seen(50_000), Observation::default());
-        assert!(feed.hear(1, 50_000, input(20_000)));
+        assert!(feed.hear(1, 1_000, 50_000, input(20_000)));
         assert!(feed.hear(
             2,
+            1_001,
             51_000,
             Signs {
                 playing: true,
@@ -198,12 +246,15 @@ mod tests {
             (seen.last_input_mono_ms, seen.playing),
             (Some(30_000), true)
         );
+        assert!(feed.speaks(1_001, 52_000) && !feed.speaks(2, 52_000));
         feed.forget(2);
+        assert!(!feed.speaks(1_001, 52_000) && feed.speaks(1_000, 52_000));
         assert!(!feed.seen(52_000).playing);
         // A helper that hangs says nothing of now.
         assert_eq!(feed.seen(80_001), Observation::default());
+        assert!(!feed.speaks(1_000, 80_001));
         // Input from before the boot.
-        assert!(feed.hear(1, 90_000, input(90_001)));
+        assert!(feed.hear(1, 1_000, 90_000, input(90_001)));
         assert_eq!(feed.seen(90_000).last_input_mono_ms, None);
     }
 
@@ -211,12 +262,12 @@ mod tests {
     fn too_many_sessions_are_not_listened_to() {
         let feed = Feed::default();
         for connection in 0..MOST_SESSIONS as u64 {
-            assert!(feed.hear(connection, 1, input(0)));
+            assert!(feed.hear(connection, 7, 1, input(0)));
         }
         assert_eq!(feed.speakers(1), MOST_SESSIONS);
-        assert!(!feed.hear(u64::MAX, 1, input(0)));
+        assert!(!feed.hear(u64::MAX, 7, 1, input(0)));
         assert!(
-            feed.hear(0, 2, input(0)),
+            feed.hear(0, 7, 2, input(0)),
             "one that speaks already may go on"
         );
     }
@@ -229,7 +280,7 @@ mod tests {
                 missing: vec![lack::INPUT.to_owned(), "anything\n".to_owned()],
                 ..Signs::default()
             };
-            feed.hear(connection, 1_000, signs);
+            feed.hear(connection, 7, 1_000, signs);
         }
         assert_eq!(feed.missing(1_000), [lack::INPUT]);
         assert!(feed.missing(40_000).is_empty());

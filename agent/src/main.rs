@@ -17,6 +17,7 @@ use classpulse_agent::{
     chain::chain,
     config::{Config, ConfigError, LogFormat, Settings},
     install::{InstallOptions, UninstallOptions},
+    local::Hearing,
     publish::SaveNow,
     run,
     watchdog::Watchdog,
@@ -190,7 +191,7 @@ async fn sense_and_report(config: Config) -> ExitCode {
         stop_signal().await;
     };
     let sessions = tokio::select! {
-        sessions = run::run(config, stopped, SaveNow::default()) => sessions,
+        sessions = run::run(config, stopped, SaveNow::default(), Hearing::default()) => sessions,
         () = second_signal => {
             warn!("stopped at once; the journal keeps what was not heard");
             return ExitCode::FAILURE;

@@ -111,6 +111,7 @@ pub async fn run(
                 let now = clock.now();
                 driver.hear_of_sleep(&options.save_now);
                 driver.core.observe(now, sense.observe(now.mono_ms, now.wall_ms));
+                driver.note_unseen(now, sense.unseen_seconds());
             }
             event = events.recv() => if let Some(event) = event {
                 // Before an answer says any time.
@@ -240,6 +241,13 @@ impl Driver<'_> {
     fn hear_of_sleep(&mut self, save_now: &SaveNow) {
         if save_now.has_woken() {
             self.core.woken();
+        }
+    }
+
+    fn note_unseen(&mut self, now: Now, seconds: u64) {
+        if seconds > 0 {
+            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+            self.core.note(now, SignalKind::SessionUnseen, seconds);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     identity::{Beginning, Identity, IdentityFile},
     journal::{FileJournal, JournalStore as _, Loaded},
     link::{Enrolment, Login},
-    local::{Feed, Hub, StatusBoard, carrier, serve},
+    local::{Accept, Hearing, Hub, Speakers, StatusBoard, carrier, serve},
     publish::{self, Options, SaveNow},
     sense::{Sense as _, machine},
     tls::Dates,
@@ -43,7 +43,8 @@ pub enum RunError {
     Name(#[from] ConfigError),
 }
 
-/// Senses and reports until `stop` says true; `save_now` may ask for the journal in between. The answer is every session of this boot, for the log.
+/// Senses and reports until `stop` says true; `save_now` may ask for the journal in between, and `hearing` says who is
+/// heard on people's sessions. The answer is every session of this boot, for the log.
 ///
 /// # Errors
 /// [`RunError`], before anything was sensed.
@@ -51,6 +52,7 @@ pub async fn run(
     config: Config,
     stop: watch::Receiver<bool>,
     save_now: SaveNow,
+    hearing: Hearing,
 ) -> Result<Vec<Seen>, RunError> {
     let boot = machine::boot_id().map_err(RunError::BootId)?;
     let mut clock = SystemClock;
@@ -69,13 +71,12 @@ pub async fn run(
     let known_ms = loaded.state.as_ref().map_or(0, |state| state.known_ms);
     let access = access(&config, known_ms);
     let board = StatusBoard::default();
-    let feed = Feed::default();
     let hub = Hub {
-        feed: feed.clone(),
+        feed: Some(hearing.feed.clone()),
         board: board.clone(),
         now_ms: || SystemClock.now().mono_ms,
     };
-    let sense = machine::open(&config.sources, feed);
+    let sense = machine::open(&config.sources, hearing.feed);
     let missing = sense.missing();
     for source in &missing {
         warn!(
@@ -121,7 +122,7 @@ pub async fn run(
     // Together in one task: local connections end with the driver.
     tokio::select! {
         sessions = publish::run(options, core, sense, clock, journal, stop, progress) => Ok(sessions),
-        never = listen(&config.socket, hub) => match never {},
+        never = hear(&config.socket, hub, hearing.speakers) => match never {},
     }
 }
 
@@ -293,15 +294,43 @@ impl From<&Identity> for Login {
     }
 }
 
-/// Attends to local helpers. Where that can't be, sensing goes on without them, and it is tried again: an agent that
-/// is just being replaced may still listen.
-async fn listen(at: &Path, hub: Hub) -> Infallible {
+/// Attends to local peers. Helpers that the service started come to a place of their own; nobody else is heard on
+/// people's sessions then, and the usual place only tells the agent's state.
+async fn hear(at: &Path, hub: Hub, speakers: Speakers) -> Infallible {
+    let usual = |hub| listen(at, || carrier::listen(at), hub);
+    match speakers {
+        Speakers::Anybody => usual(hub).await,
+        #[cfg(windows)]
+        Speakers::Started(helpers) => {
+            let unheard = Hub {
+                feed: None,
+                ..hub.clone()
+            };
+            tokio::select! {
+                never = usual(unheard) => match never {},
+                never = listen(helpers.place(), || helpers.listen(), hub) => match never {},
+            }
+        }
+    }
+}
+
+/// Attends to those who come to a place. Where that can't be, sensing goes on without them, and it is tried again: an
+/// agent that is just being replaced may still listen, or somebody else holds the place.
+async fn listen<Door: Accept>(
+    at: &Path,
+    open: impl Fn() -> std::io::Result<Door>,
+    hub: Hub,
+) -> Infallible {
     let mut told = false;
     loop {
-        match carrier::listen(at) {
-            Ok(listener) => return serve(listener, hub).await,
+        match open() {
+            Ok(door) => return serve(door, hub).await,
             Err(error) if !told => {
-                warn!(at = %at.display(), %error, "no session helper and no status is heard");
+                let taken = error.kind() == std::io::ErrorKind::AddrInUse;
+                warn!(
+                    at = %at.display(), %error, taken,
+                    "nobody on this machine is heard here, be it that another process has this place"
+                );
                 told = true;
             }
             Err(_) => {}

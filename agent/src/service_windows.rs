@@ -3,7 +3,7 @@
 //! Not responsible for registering the service (`install`) or for what the agent does (`run`).
 //!
 //! # Layout
-//! - [`helpers`]: which session has its helper. `process`: starting one there.
+//! - [`helpers`]: which session has its helper. `process`: starting one there. `stale`: those of a service before.
 
 use std::{
     ffi::OsString,
@@ -28,18 +28,20 @@ use windows_service::{
 
 pub mod helpers;
 mod process;
+mod stale;
 
 use crate::{
     chain::chain,
+    clock::{Clock as _, SystemClock},
     config::{Config, LogFormat, Settings},
     folders::Folders,
+    local::{Hearing, Speakers, windows::Helpers},
     log_file::{LARGEST, LogFile},
     publish::SaveNow,
     run,
     watchdog::Watchdog,
 };
-use helpers::{Helpers, Word};
-pub use process::only_one_in_session;
+use helpers::{Keeper, Word};
 
 /// The service's name.
 pub const NAME: &str = "ClasspulseAgent";
@@ -215,11 +217,20 @@ fn work(
             error!(%error, "the runtime can't start");
             ended::FAILED
         })?;
+    let helpers = Helpers::new();
+    let hearing = Hearing {
+        speakers: Speakers::Started(helpers.clone()),
+        ..Hearing::default()
+    };
+    let now_ms = || SystemClock.now().mono_ms;
+    let mut keeper = Keeper::new(helpers.clone(), hearing.feed.clone(), now_ms);
     // Not awaited: starting a process may hang, and the end of the service must not.
-    thread::spawn(move || Helpers::default().run(&told));
+    thread::spawn(move || keeper.run(&told));
     say(status, ServiceState::Running, 0);
-    let ended = runtime.block_on(until_told(status, config, stopped, save_now));
+    let ended = runtime.block_on(until_told(status, config, stopped, save_now, hearing));
     runtime.shutdown_background();
+    // They are of no use to the next service, which hears its own.
+    helpers.end_all();
     ended
 }
 
@@ -228,6 +239,7 @@ async fn until_told(
     config: Config,
     mut stopped: watch::Receiver<bool>,
     save_now: SaveNow,
+    hearing: Hearing,
 ) -> Result<(), u32> {
     let last_words = {
         let mut stopped = stopped.clone();
@@ -246,7 +258,7 @@ async fn until_told(
             warn!("stopped at once; the journal keeps what was not heard");
             return Ok(());
         }
-        sessions = run::run(config, stopped.clone(), save_now) => sessions,
+        sessions = run::run(config, stopped.clone(), save_now, hearing) => sessions,
     };
     match sessions {
         Err(error) => {

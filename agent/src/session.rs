@@ -67,11 +67,6 @@ impl Screen {
 
 /// Helps until the session is gone.
 pub(crate) fn run(place: &Place) -> ExitCode {
-    // The service before may have left one.
-    #[cfg(windows)]
-    let Some(_only) = classpulse_agent::service_windows::only_one_in_session() else {
-        return ExitCode::SUCCESS;
-    };
     match Desktop::open(&place.screen.place()) {
         Ok(desktop) => {
             helper::run(desktop, &place.socket);

@@ -31,7 +31,7 @@ use windows::{
         Storage::FileSystem::{MOVEFILE_REPLACE_EXISTING, MOVEFILE_WRITE_THROUGH, MoveFileExW},
         System::{
             Com::{CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx},
-            Pipes::GetNamedPipeClientSessionId,
+            Pipes::{GetNamedPipeClientProcessId, GetNamedPipeClientSessionId},
             Power::{CallNtPowerInformation, SystemExecutionState},
             SystemInformation::{GetSystemDirectoryW, GetTickCount64},
             WindowsProgramming::QueryUnbiasedInterruptTime,
@@ -52,7 +52,7 @@ mod others;
 
 use closed::Descriptor;
 pub use closed::{Found, Owner, look, make_folder};
-pub use others::end_others;
+pub use others::{Mark, Process, end_others};
 
 /// Bytes of a structure, as Windows wants to be told them.
 const fn bytes_of<T>() -> u32 {
@@ -242,6 +242,18 @@ pub fn session_of(pipe: &NamedPipeServer) -> io::Result<u32> {
     // SAFETY: the handle is the pipe's own and lives as long; it writes one number.
     unsafe { GetNamedPipeClientSessionId(HANDLE(pipe.as_raw_handle()), &raw mut session)? };
     Ok(session)
+}
+
+/// The number of the process that opened the other end of a pipe.
+///
+/// # Errors
+/// The system's own.
+pub fn process_of(pipe: &NamedPipeServer) -> io::Result<u32> {
+    let mut process = 0;
+    // SAFETY: the handle is the pipe's own and lives as long; it writes one number.
+    unsafe { GetNamedPipeClientProcessId(HANDLE(pipe.as_raw_handle()), &raw mut process) }
+        .map_err(|error| reason(&error))?;
+    Ok(process)
 }
 
 /// A client's end of a pipe, opened for overlapped use.

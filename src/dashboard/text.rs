@@ -191,6 +191,9 @@ pub(super) fn incident_mend(kind: Kind) -> &'static str {
         Kind::JournalLost => "检查磁盘是否已满或只读,还原卡是否保护了数据目录",
         Kind::Unplaced => "校准时钟,更换主板电池",
         Kind::History => "无需处理",
+        Kind::SessionUnseen => {
+            "程序会自动重新启动感知程序;反复出现的,检查是否有软件结束或冻结 classpulse-agent,把它加入白名单"
+        }
         Kind::TwoMachines => "复制过系统盘:在其中一台上重新注册",
         Kind::EnrolledElsewhere => "核对机器现在所在学校,在终端表中登记调拨",
         Kind::MixedHardware => "核对更换过的部件,必要时重新注册",

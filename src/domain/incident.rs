@@ -29,6 +29,8 @@ pub enum Kind {
     Unplaced,
     /// Power-on times from before the installation were read.
     History,
+    /// Somebody was logged on, and nothing was seen in that session; seconds for how long already.
+    SessionUnseen,
     /// Two boots were alive at once under one identity.
     TwoMachines,
     /// A machine that is known enrolled with a code of a school in which the registry does not see it.
@@ -46,7 +48,7 @@ pub struct UnknownKind(String);
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AgentGap,
         Self::AgentStopped,
         Self::ClockSet,
@@ -55,6 +57,7 @@ impl Kind {
         Self::JournalLost,
         Self::Unplaced,
         Self::History,
+        Self::SessionUnseen,
         Self::TwoMachines,
         Self::EnrolledElsewhere,
         Self::MixedHardware,
@@ -73,6 +76,7 @@ impl Kind {
             Self::JournalLost => "journal_lost",
             Self::Unplaced => "unplaced",
             Self::History => "history",
+            Self::SessionUnseen => "session_unseen",
             Self::TwoMachines => "two_machines",
             Self::EnrolledElsewhere => "enrolled_elsewhere",
             Self::MixedHardware => "mixed_hardware",
@@ -93,6 +97,7 @@ impl Kind {
             SignalKind::JournalLost => Self::JournalLost,
             SignalKind::Unplaced => Self::Unplaced,
             SignalKind::History => Self::History,
+            SignalKind::SessionUnseen => Self::SessionUnseen,
         })
     }
 }
@@ -209,6 +214,11 @@ impl Incident {
                 format!("此前一次开机没有可信的时间,{long}的使用无法归入日期({at} 上报)")
             }
             Kind::History => format!("已读入安装前的开机记录,共 {long}"),
+            Kind::SessionUnseen => {
+                format!(
+                    "有人登录期间,桌面感知程序已 {long}没有应答({at} 上报):可能被结束或冻结,其间的使用可能没有记录"
+                )
+            }
             Kind::TwoMachines => {
                 format!("两台机器在用同一个终端编号上报({at} 发现):可能复制了系统盘,请核对")
             }
@@ -284,7 +294,7 @@ mod tests {
             assert_eq!(kind.key().parse(), Ok(kind));
         }
         assert!("".parse::<Kind>().is_err());
-        for number in 1..=8 {
+        for number in 1..=9 {
             let kind = Kind::of_signal(SignalKind::try_from(number).unwrap()).unwrap();
             let name = SignalKind::try_from(number).unwrap().as_str_name();
             assert_eq!(name, format!("SIGNAL_KIND_{}", kind.key().to_uppercase()));
@@ -321,6 +331,11 @@ mod tests {
                 Kind::History,
                 400 * 86_400,
                 "已读入安装前的开机记录,共 400 天",
+            ),
+            (
+                Kind::SessionUnseen,
+                300,
+                "有人登录期间,桌面感知程序已 5 分钟没有应答(2026-09-01 09:31 上报):可能被结束或冻结,其间的使用可能没有记录",
             ),
         ] {
             assert_eq!(said(kind, seconds), expected);

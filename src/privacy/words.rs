@@ -103,7 +103,10 @@ const FIELDS: &[(&str, &str)] = &[
     ("Session.start", "开始时间"),
     ("Session.end", "结束时间"),
     ("Session.open", "是否仍在继续"),
-    ("Signal.kind", "种类:如终端程序中断、时钟被改、服务器被冒充"),
+    (
+        "Signal.kind",
+        "种类:如终端程序中断、桌面感知无应答、时钟被改、服务器被冒充",
+    ),
     ("Signal.number", "本次开机中的序号"),
     ("Signal.at", "发生时间"),
     ("Signal.seconds", "持续或相差的秒数"),

@@ -1,14 +1,15 @@
 //! The Windows program under Wine: installed, run by the service manager, upgraded in place, uninstalled.
 //!
 //! What Wine can't show: it has one session and nobody who logs on; its disk keeps no owners, so that a stranger's folder
-//! is put aside and that ours is closed is not seen here (see the agent's own tests); it keeps no recovery actions, so an
-//! agent that is killed is not started again; it never says `Preshutdown`, nor that the machine sleeps; it lets anybody be
-//! an administrator.
+//! is put aside is not seen here (see the agent's own tests), and of who may open a folder only whether everybody may; it
+//! keeps no recovery actions, so an agent that is killed is not started again; it never says `Preshutdown`, nor that the
+//! machine sleeps; it lets anybody be an administrator.
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Command, Output},
     time::Duration,
 };
 
@@ -96,6 +97,27 @@ impl Wine {
         panic!("{text}\n{}", self.log());
     }
 
+    /// Processes of the installed program that were started with this word, by this machine's numbers.
+    fn processes(&self, word: &str) -> Vec<u32> {
+        let prefix = format!("WINEPREFIX={}", self.folder().join("wine").display());
+        let ours = |number: &u32| {
+            let said = |what| fs::read(format!("/proc/{number}/{what}")).unwrap_or_default();
+            let words = said("cmdline");
+            let mut words = words.split(|byte| *byte == 0);
+            let program = words.next().unwrap_or_default();
+            let installed = br"C:\Program Files\Classpulse\classpulse-agent.exe";
+            let environment = said("environ");
+            program == installed
+                && words.next() == Some(word.as_bytes())
+                && environment
+                    .split(|byte| *byte == 0)
+                    .any(|one| one == prefix.as_bytes())
+        };
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter(ours).collect()
+    }
+
     fn starts_at_logon(&self) -> bool {
         let output = self.run("reg", &["query", RUN_KEY, "/v", SERVICE]);
         output.status.success()
@@ -104,6 +126,19 @@ impl Wine {
     fn log(&self) -> String {
         fs::read_to_string(self.drive("ProgramData/Classpulse/agent.log")).unwrap_or_default()
     }
+}
+
+/// What others than its owner and group may do with a folder, in the bits that Wine makes of who is let in: 4 look into
+/// it, 2 write, 1 open what is in it. Wine adds what the folder above says to a folder that was there before, whatever
+/// it is told: there only writing tells.
+fn others_may(folder: &Path) -> u32 {
+    fs::metadata(folder).unwrap().permissions().mode() & 0o007
+}
+
+/// Lets everybody in, as a pupil would have made it.
+fn open(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
 }
 
 fn said(output: &Output) -> String {
@@ -232,7 +267,13 @@ fn an_installed_program_uninstalls_itself() {
         &["--server", "127.0.0.1:9", "--journal", r"C:\kept\journal"],
     );
     wine.waits_for("RUNNING");
-    assert!(wine.drive("kept").is_dir());
+    for folder in ["kept", "ProgramData/Classpulse"] {
+        assert_eq!(
+            others_may(&wine.drive(folder)),
+            0,
+            "{folder}: closed from its first moment"
+        );
+    }
     let installed = r"C:\Program Files\Classpulse\classpulse-agent.exe";
     said(&wine.run(installed, &["uninstall", "--purge"]));
     assert_eq!(wine.state(), None);
@@ -269,4 +310,107 @@ fn an_image_in_a_folder_is_made_ready_without_a_service() {
     said(&wine.run(&program, &["uninstall", "--purge", "--root", r"C:\image"]));
     assert!(!image("Program Files/Classpulse").exists());
     assert!(!image("ProgramData/Classpulse").exists());
+}
+
+#[test]
+fn folders_that_were_open_are_closed_and_others_are_left_alone() {
+    let program = made("target/dist/classpulse-agent.exe");
+    let wine = Wine::new();
+    let data = wine.drive("ProgramData/Classpulse");
+    let kept = wine.drive("kept");
+    let configuration = data.join("agent.toml");
+    // Made beforehand, open to all, the journal's with something in it that is the agent's.
+    open(&data);
+    fs::write(&configuration, "idle_seconds = 600\n").unwrap();
+    open(&kept);
+    fs::write(kept.join("journal"), "of an earlier installation").unwrap();
+    // One that holds other things is nobody's to close.
+    let shared = wine.drive("shared");
+    open(&shared);
+    fs::write(shared.join("homework.txt"), "mine").unwrap();
+    let server = ["--server", "127.0.0.1:9"];
+    let elsewhere = [
+        "install",
+        server[0],
+        server[1],
+        "--journal",
+        r"C:\shared\journal",
+    ];
+    let refused = wine.run(&program, &elsewhere);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert_eq!(others_may(&shared), 7, "it is as it was");
+
+    let own = [server[0], server[1], "--journal", r"C:\kept\journal"];
+    let lines = wine.install(&program, &own);
+    wine.waits_for("RUNNING");
+    for folder in [&data, &kept] {
+        assert_eq!(others_may(folder) & 2, 0, "{}: {lines}", folder.display());
+    }
+    // This disk keeps no owners, so what lay there is taken over, and not put aside.
+    let said_now = fs::read_to_string(&configuration).unwrap();
+    assert!(said_now.contains("idle_seconds = 600"), "{said_now}");
+    // Somebody opens it again: the next installation closes it, though nothing else is to be done.
+    open(&data);
+    open(&kept);
+    let lines = wine.install(&program, &[]);
+    assert!(lines.contains("一直在运行"), "{lines}");
+    for folder in [&data, &kept] {
+        assert_eq!(others_may(folder) & 2, 0, "{}: {lines}", folder.display());
+    }
+
+    // Away: also where the folder was opened meanwhile, what stays is closed.
+    open(&data);
+    said(&wine.run(&program, &["uninstall"]));
+    assert!(configuration.exists());
+    assert_eq!(others_may(&data) & 2, 0);
+    said(&wine.run(&program, &["uninstall", "--purge"]));
+    assert!(!data.exists() && shared.join("homework.txt").exists());
+}
+
+#[test]
+fn a_service_that_was_cut_off_leaves_no_helper_behind() {
+    let program = made("target/dist/classpulse-agent.exe");
+    let wine = Wine::new();
+    wine.install(&program, &["--server", "127.0.0.1:9"]);
+    wine.waits_for("RUNNING");
+    wine.is_helped(&program);
+    let (services, helpers) = (wine.processes("service"), wine.processes("session"));
+    assert_eq!((services.len(), helpers.len()), (1, 1));
+    // A word from somebody else is not heard: not at the place that everybody knows.
+    let stranger = wine.0.command("wine").arg(&program).arg("session").spawn();
+    let mut stranger = stranger.unwrap();
+
+    let kill = Command::new("kill")
+        .args(["-KILL", &services[0].to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    // The service manager here learns of it only when it is asked to start it again.
+    for _ in 0..50 {
+        if wine.processes("service").is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(wine.processes("service").is_empty());
+    assert_eq!(
+        wine.processes("session"),
+        helpers,
+        "it outlives its service"
+    );
+    said(&wine.run("sc", &["start", SERVICE]));
+    wine.waits_for("RUNNING");
+    // One is heard, and it is a new one: the stranger, which has tried meanwhile, is not counted.
+    wine.is_helped(&program);
+    let now = wine.processes("session");
+    assert!(
+        now.len() == 1 && now != helpers,
+        "{now:?}, before {helpers:?}\n{}",
+        wine.log()
+    );
+    // In order, its helper ends with it.
+    said(&wine.run("sc", &["stop", SERVICE]));
+    wine.waits_for("STOPPED");
+    assert!(wine.processes("session").is_empty());
+    stranger.kill().ok();
+    stranger.wait().ok();
 }

@@ -741,6 +741,7 @@ async fn clocks_history_and_signals_are_told_apart() {
         gap(1, SignalKind::AgentGap),
         gap(2, SignalKind::Unspecified),
         gap(1, SignalKind::ServerRefused),
+        gap(3, SignalKind::SessionUnseen),
     ];
     let again = Report {
         sequence: 5,
@@ -787,7 +788,12 @@ async fn clocks_history_and_signals_are_told_apart() {
         .map(|one| (one.kind.key(), one.number, one.seconds))
         .collect();
     kinds.sort_unstable();
-    assert_eq!(kinds, [("agent_gap", 1, 300), ("server_refused", 1, 300)]);
+    let expected = [
+        ("agent_gap", 1, 300),
+        ("server_refused", 1, 300),
+        ("session_unseen", 3, 300),
+    ];
+    assert_eq!(kinds, expected);
     // Nothing can mend what is unplaced by trying it again.
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
     let now = SystemClock.now().as_second();

@@ -161,6 +161,7 @@ laws! {
         a_school_may_be_renamed_and_keeps_its_codes;
     incidents:
         an_incident_is_told_once_and_a_flood_is_bounded,
+        incidents_of_every_kind_are_kept,
         boots_that_take_turns_are_two_machines;
     retention:
         a_term_stays_until_its_evaluation_is_frozen,

@@ -26,7 +26,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Most requests of a connection in a window; more is no helper of ours.
 const LOUD: (u32, Duration) = (20, Duration::from_secs(10));
 /// Between two accepted connections: somebody who connects for sport must not keep the machine busy.
-const BREATH: Duration = Duration::from_millis(20);
+pub(super) const BREATH: Duration = Duration::from_millis(20);
 /// After a failed accept, which may be out of file handles.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -84,8 +84,8 @@ impl StatusBoard {
 /// What connections have to do with.
 #[derive(Debug, Clone)]
 pub struct Hub {
-    /// Where helpers' words go.
-    pub feed: Feed,
+    /// Where helpers' words go; `None` where none is heard.
+    pub feed: Option<Feed>,
     /// What `status` is told.
     pub board: StatusBoard,
     /// Tells ms since boot.
@@ -121,7 +121,7 @@ pub async fn serve(mut listener: impl Accept, hub: Hub) -> Infallible {
             number += 1;
             let (number, hub) = (number, hub.clone());
             guests.spawn(async move {
-                if let Err(error) = attend(stream, number, &hub).await {
+                if let Err(error) = attend(stream, number, who, &hub).await {
                     debug!(%error, who, "a local connection was dropped");
                 }
                 who
@@ -142,16 +142,17 @@ fn leave(counts: &mut BTreeMap<u64, usize>, who: Option<u64>) {
     }
 }
 
-/// Attends to one peer until it ends; what it said is forgotten with it.
+/// Attends to one peer until it ends; what it said is forgotten with it. `who` is its user or session.
 ///
 /// # Errors
 /// Why it was dropped.
 async fn attend(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     number: u64,
+    who: u64,
     hub: &Hub,
 ) -> io::Result<()> {
-    let _forget = Forget(&hub.feed, number);
+    let _forget = Forget(hub.feed.as_ref(), number);
     let (mut window, mut said) = (Instant::now(), 0);
     loop {
         let request = timeout(SILENCE, wire::read::<Request>(&mut stream, MOST_REQUEST));
@@ -167,8 +168,11 @@ async fn attend(
         }
         match request.ask {
             Some(Ask::Signs(signs)) => {
-                let heard = hub.feed.hear(number, (hub.now_ms)(), signs);
-                if !heard {
+                let Some(feed) = &hub.feed else {
+                    let words = "no word on a session is heard here";
+                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, words));
+                };
+                if !feed.hear(number, who, (hub.now_ms)(), signs) {
                     return Err(io::Error::other("too many sessions"));
                 }
             }
@@ -184,11 +188,13 @@ async fn attend(
 }
 
 /// Forgets a helper's word however its connection ends.
-struct Forget<'a>(&'a Feed, u64);
+struct Forget<'a>(Option<&'a Feed>, u64);
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.0.forget(self.1);
+        if let Some(feed) = self.0 {
+            feed.forget(self.1);
+        }
     }
 }
 
@@ -218,10 +224,14 @@ mod tests {
 
     fn hub() -> Hub {
         Hub {
-            feed: Feed::default(),
+            feed: Some(Feed::default()),
             board: StatusBoard::default(),
             now_ms: || 100_000,
         }
+    }
+
+    fn heard(hub: &Hub) -> bool {
+        hub.feed.as_ref().unwrap().seen(100_000).playing
     }
 
     fn playing() -> Request {
@@ -251,13 +261,35 @@ mod tests {
                 hub.board.set(serde_json::json!({"terminal": "t-1"}));
                 let answer: StatusAnswer = wire::read(&mut ours, 1_024).await.unwrap().unwrap();
                 assert_eq!(answer.json, "{\"terminal\":\"t-1\"}");
-                assert!(hub.feed.seen(100_000).playing);
+                assert!(heard(&hub));
                 drop(ours);
             },
-            attend(theirs, 1, &hub)
+            attend(theirs, 1, 7, &hub)
         );
         ended.unwrap();
-        assert!(!hub.feed.seen(100_000).playing);
+        assert!(!heard(&hub));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_no_helper_is_heard_the_state_is_told_and_who_speaks_is_dropped() {
+        let hub = Hub {
+            feed: None,
+            ..hub()
+        };
+        let (mut ours, theirs) = duplex(1_024);
+        let ((), ended) = tokio::join!(
+            async {
+                let question = Request::from(wire::StatusQuestion {});
+                wire::write(&mut ours, &question).await.unwrap();
+                hub.board.wanted().await;
+                hub.board.set(serde_json::json!(1));
+                let answer: StatusAnswer = wire::read(&mut ours, 1_024).await.unwrap().unwrap();
+                assert_eq!(answer.json, "1");
+                wire::write(&mut ours, &playing()).await.unwrap();
+            },
+            attend(theirs, 1, 7, &hub)
+        );
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[tokio::test(start_paused = true)]
@@ -266,32 +298,32 @@ mod tests {
         let began = Instant::now();
         let (mut ours, theirs) = duplex(64 * 1_024);
         ours.write_all(&[5, 1]).await.unwrap();
-        assert!(attend(theirs, 1, &hub).await.is_err());
+        assert!(attend(theirs, 1, 7, &hub).await.is_err());
         assert_eq!(began.elapsed(), SILENCE, "half a request is none");
 
         let (mut ours, theirs) = duplex(64 * 1_024);
         for _ in 0..=LOUD.0 {
             wire::write(&mut ours, &playing()).await.unwrap();
         }
-        let error = attend(theirs, 2, &hub).await.unwrap_err();
+        let error = attend(theirs, 2, 7, &hub).await.unwrap_err();
         assert_eq!(error.to_string(), "too many requests");
 
         let (mut ours, theirs) = duplex(64 * 1_024);
         ours.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-        assert!(attend(theirs, 3, &hub).await.is_err());
+        assert!(attend(theirs, 3, 7, &hub).await.is_err());
 
         // One who asks and does not listen.
         let (mut ours, theirs) = duplex(8);
         let question = Request::from(wire::StatusQuestion {});
         wire::write(&mut ours, &question).await.unwrap();
         let began = Instant::now();
-        let (ended, ()) = tokio::join!(attend(theirs, 4, &hub), async {
+        let (ended, ()) = tokio::join!(attend(theirs, 4, 7, &hub), async {
             hub.board.wanted().await;
             hub.board.set(serde_json::json!("a long, long state"));
         });
         assert!(ended.is_err());
         assert_eq!(began.elapsed(), ANSWER);
-        assert!(!hub.feed.seen(100_000).playing, "all are forgotten");
+        assert!(!heard(&hub), "all are forgotten");
     }
 
     #[tokio::test(start_paused = true)]
@@ -331,7 +363,7 @@ mod tests {
                 }
                 drop(ours);
             },
-            attend(theirs, 1, &hub)
+            attend(theirs, 1, 7, &hub)
         );
         ended.unwrap();
     }

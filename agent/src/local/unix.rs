@@ -101,7 +101,7 @@ mod tests {
 
     fn hub() -> Hub {
         Hub {
-            feed: Feed::default(),
+            feed: Some(Feed::default()),
             board: StatusBoard::default(),
             now_ms: || 60_000,
         }
@@ -124,7 +124,7 @@ mod tests {
             }
         };
         let peer = {
-            let (at, feed) = (at.clone(), hub.feed.clone());
+            let (at, feed) = (at.clone(), hub.feed.clone().unwrap());
             tokio::task::spawn_blocking(move || {
                 let mut stream = connect(&at).unwrap();
                 let signs = Signs {

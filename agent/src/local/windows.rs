@@ -1,6 +1,9 @@
 //! The local carrier on Windows: a named pipe that people's sessions on this machine may speak to.
 //!
 //! Not responsible for what is said (`wire`) or for how much of it is listened to (`serve`).
+//!
+//! # Layout
+//! - [`Helpers`]: the processes whose word on a session is heard where the service starts them, and their own pipe.
 
 use std::{
     fs::OpenOptions,
@@ -24,8 +27,12 @@ use windows::Win32::{
     },
 };
 
+mod helpers;
+
 use super::{serve::Accept, wire};
 use crate::win32;
+
+pub use helpers::{Door, Helpers};
 
 /// Where the agent listens.
 pub const DEFAULT: &str = r"\\.\pipe\classpulse-agent";
@@ -172,7 +179,7 @@ mod tests {
         let at = place("speak");
         let listener = listen(&at).unwrap();
         let hub = Hub {
-            feed: Feed::default(),
+            feed: Some(Feed::default()),
             board: StatusBoard::default(),
             now_ms: || 60_000,
         };
@@ -186,7 +193,7 @@ mod tests {
             }
         };
         let peer = {
-            let (at, feed) = (at.clone(), hub.feed.clone());
+            let (at, feed) = (at.clone(), hub.feed.clone().unwrap());
             tokio::task::spawn_blocking(move || {
                 let mut stream = connect(&at).unwrap();
                 let signs = Signs {

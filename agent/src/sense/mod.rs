@@ -30,6 +30,12 @@ pub trait Sense: Send {
     /// Sources that were asked for and are not on this machine.
     fn missing(&self) -> Vec<String>;
 
+    /// For how long somebody has been at the machine whose session nobody looks at, s; 0 where there is no such thing. It
+    /// may have been used, and nobody would know.
+    fn unseen_seconds(&self) -> u64 {
+        0
+    }
+
     /// What each source saw at the last look, for those who ask why a minute counts. None where there are no sources.
     fn sights(&self) -> Vec<Sight> {
         Vec::new()

@@ -122,6 +122,14 @@ impl Sense for WindowsSense {
     fn sights(&self) -> Vec<Sight> {
         self.sights.clone()
     }
+
+    fn unseen_seconds(&self) -> u64 {
+        if self.sources.contains(&Source::Session) {
+            self.feed.unseen_seconds()
+        } else {
+            0
+        }
+    }
 }
 
 /// The program's own key, kept on the disk.
@@ -140,12 +148,24 @@ pub fn boot_id() -> std::io::Result<BootId> {
     boot_id_in(LOCAL_MACHINE, OWN_KEY).or_else(|_| boot_id_in(CURRENT_USER, OWN_KEY))
 }
 
-fn boot_id_in(root: &Key, own: &str) -> std::io::Result<BootId> {
+/// The program's own key that goes with the boot; only an administrator may write in it, as the service may.
+///
+/// # Errors
+/// Where the registry can't be written.
+pub(crate) fn boot_key() -> std::io::Result<Key> {
+    boot_key_in(LOCAL_MACHINE, OWN_KEY)
+}
+
+fn boot_key_in(root: &Key, own: &str) -> std::io::Result<Key> {
     // First, and by itself: made on the way to the volatile key it would be volatile too, and nothing that is to stay
     // could ever be put in it.
     let own = root.create(own)?;
     let mut options = own.options();
-    let key = options.read().write().create().volatile().open(BOOT_KEY)?;
+    Ok(options.read().write().create().volatile().open(BOOT_KEY)?)
+}
+
+fn boot_id_in(root: &Key, own: &str) -> std::io::Result<BootId> {
+    let key = boot_key_in(root, own)?;
     if let Ok(kept) = key.get_value(BOOT_VALUE)
         && let Ok(id) = BootId::try_from(&*kept)
     {
@@ -200,7 +220,7 @@ mod tests {
             playing: true,
             ..Signs::default()
         };
-        feed.hear(1, 45_000, signs);
+        feed.hear(1, 1, 45_000, signs);
         let seen = sense.observe(46_000, 0);
         assert_eq!(seen.last_input_mono_ms, Some(44_500));
         assert!(seen.playing && seen.presenting);
@@ -213,9 +233,9 @@ mod tests {
             away: true,
             ..Signs::default()
         };
-        feed.hear(1, 46_000, away);
+        feed.hear(1, 1, 46_000, away);
         assert!(!sense.observe(46_500, 0).presenting);
-        feed.hear(2, 46_000, Signs::default());
+        feed.hear(2, 2, 46_000, Signs::default());
         assert!(sense.observe(46_500, 0).presenting);
         feed.forget(2);
         // The session ends; what was typed in it was typed.
@@ -235,12 +255,15 @@ mod tests {
             missing: vec![lack::SOUND.to_owned()],
             ..Signs::default()
         };
-        feed.hear(1, 1_000, signs);
+        feed.hear(1, 1, 1_000, signs);
         assert_eq!(sense.observe(1_000, 0), Observation::default());
         assert_eq!(words(&sense, 1_000), ["nothing (1)", "missing"]);
         assert_eq!(feed.told(), [lack::SOUND]);
-        let unwanted = open(&[], Feed::default());
+        feed.set_unseen(300);
+        assert_eq!(sense.unseen_seconds(), 300);
+        let unwanted = open(&[], feed);
         assert!(unwanted.missing().is_empty() && unwanted.sources.is_empty());
+        assert_eq!(unwanted.unseen_seconds(), 0, "nobody wants to see it");
     }
 
     #[test]

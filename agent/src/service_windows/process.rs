@@ -18,7 +18,7 @@ use std::{
 
 use windows::{
     Win32::{
-        Foundation::{ERROR_ALREADY_EXISTS, ERROR_NO_TOKEN, GetLastError, HANDLE, WAIT_OBJECT_0},
+        Foundation::{ERROR_NO_TOKEN, HANDLE},
         System::{
             Environment::{CreateEnvironmentBlock, DestroyEnvironmentBlock},
             RemoteDesktop::{
@@ -26,36 +26,15 @@ use windows::{
                 WTSGetActiveConsoleSessionId, WTSQueryUserToken,
             },
             Threading::{
-                CREATE_NO_WINDOW, CREATE_UNICODE_ENVIRONMENT, CreateMutexW, CreateProcessAsUserW,
-                GetExitCodeProcess, PROCESS_INFORMATION, STARTUPINFOW, WaitForSingleObject,
+                CREATE_NO_WINDOW, CREATE_UNICODE_ENVIRONMENT, CreateProcessAsUserW,
+                PROCESS_INFORMATION, STARTUPINFOW,
             },
         },
     },
-    core::{PCWSTR, PWSTR, w},
+    core::{PCWSTR, PWSTR},
 };
 
-/// A helper that runs, or ran. Outlives the service, whose next start finds it by its being the only one.
-#[derive(Debug)]
-pub(super) struct Process(OwnedHandle);
-
-impl Process {
-    fn handle(&self) -> HANDLE {
-        HANDLE(self.0.as_raw_handle())
-    }
-
-    /// Its exit code, once it has ended.
-    pub(super) fn ended(&self) -> Option<u32> {
-        let mut code = 0;
-        // SAFETY: the handle is open as long as `self`; one number is written.
-        let told = unsafe {
-            if WaitForSingleObject(self.handle(), 0) != WAIT_OBJECT_0 {
-                return None;
-            }
-            GetExitCodeProcess(self.handle(), &raw mut code)
-        };
-        Some(if told.is_ok() { code } else { 0 })
-    }
-}
+use crate::win32::Process;
 
 /// Numbers of the sessions in which somebody may be looking at the screen.
 pub(super) fn sessions() -> Vec<u32> {
@@ -89,15 +68,20 @@ fn console() -> Vec<u32> {
     people.collect()
 }
 
-/// Starts this program's `session` in a session, as the person who is logged on there.
+/// Starts this program's `session` in a session, as the person who is logged on there, to speak at a place.
 ///
 /// # Errors
 /// `NotFound` where nobody is logged on; the system's own.
-pub(super) fn start(session: u32) -> io::Result<Process> {
+pub(super) fn start(session: u32, at: &Path) -> io::Result<Process> {
     let program = std::env::current_exe()?;
     let token = token(session)?;
     let environment = Environment::of(&token)?;
-    create(&program, &token, &environment)
+    let command = format!(
+        "\"{}\" session --socket \"{}\"",
+        program.display(),
+        at.display()
+    );
+    create(&program, &command, &token, &environment)
 }
 
 fn token(session: u32) -> io::Result<OwnedHandle> {
@@ -134,10 +118,15 @@ impl Drop for Environment {
     }
 }
 
-fn create(program: &Path, token: &OwnedHandle, environment: &Environment) -> io::Result<Process> {
+fn create(
+    program: &Path,
+    command: &str,
+    token: &OwnedHandle,
+    environment: &Environment,
+) -> io::Result<Process> {
     let wide = |text: &Path| -> Vec<u16> { text.as_os_str().encode_wide().chain([0]).collect() };
     let application = wide(program);
-    let mut command = wide(Path::new(&format!("\"{}\" session", program.display())));
+    let mut command = wide(Path::new(command));
     let mut desktop: Vec<u16> = wide(Path::new(r"winsta0\default"));
     let startup = STARTUPINFOW {
         cb: u32::try_from(size_of::<STARTUPINFOW>()).unwrap_or_default(),
@@ -165,23 +154,6 @@ fn create(program: &Path, token: &OwnedHandle, environment: &Environment) -> io:
     // SAFETY: both are open, and ours; the thread's is closed at once.
     unsafe {
         drop(OwnedHandle::from_raw_handle(made.hThread.0));
-        Ok(Process(OwnedHandle::from_raw_handle(made.hProcess.0)))
-    }
-}
-
-/// Held by the one helper of a session, for as long as it lives.
-#[derive(Debug)]
-pub struct Only(#[expect(dead_code, reason = "held, not used")] OwnedHandle);
-
-/// Whether this is the first helper in its session: one may outlive the service that started it, and the next service
-/// starts another. `None` where there is one already.
-#[must_use]
-pub fn only_one_in_session() -> Option<Only> {
-    // SAFETY: the name is a constant. The system's last word is asked for right after it was said.
-    unsafe {
-        let mutex = CreateMutexW(None, false, w!(r"Local\classpulse-agent-session")).ok()?;
-        let another = GetLastError() == ERROR_ALREADY_EXISTS;
-        let mutex = OwnedHandle::from_raw_handle(mutex.0);
-        (!another).then_some(Only(mutex))
+        Ok(Process::new(OwnedHandle::from_raw_handle(made.hProcess.0)))
     }
 }

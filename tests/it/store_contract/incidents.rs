@@ -133,6 +133,22 @@ pub(super) async fn an_incident_is_told_once_and_a_flood_is_bounded(database: &D
     store.close().await;
 }
 
+pub(super) async fn incidents_of_every_kind_are_kept(database: &Database) {
+    let store = database.open().await;
+    let told: Vec<_> = Kind::ALL
+        .into_iter()
+        .zip(1..)
+        .map(|(kind, number)| Incident {
+            kind,
+            ..signal(number, NOW + i64::from(number))
+        })
+        .collect();
+    store.commit(telling(told.clone())).await.unwrap();
+    let kept: Vec<_> = incidents(&*store).await.into_iter().rev().collect();
+    assert_eq!(kept, told);
+    store.close().await;
+}
+
 /// What the store says of a terminal's boots, and whether it told of two machines.
 async fn boots(store: &dyn Store, terminal: &TerminalId) -> (Option<Boots>, bool) {
     let mut kept = None;

@@ -305,7 +305,7 @@ mod tests {
             presenting: true,
             ..Signs::default()
         };
-        feed.hear(1, 45_000, signs);
+        feed.hear(1, 1_000, 45_000, signs);
         let seen = sense.observe(46_000, 1_788_220_806_000);
         assert_eq!(
             (seen.last_input_mono_ms, seen.playing),
