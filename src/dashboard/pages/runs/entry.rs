@@ -167,7 +167,7 @@ async fn tried(at: &Context, run: &Run, entries: Vec<Entry>) -> Result<Markup, F
         evidence: entries,
         ..Changes::default()
     };
-    let mut found = evaluation::what_if_of(loaded, changes).await?;
+    let mut found = evaluation::what_if_of(at.store(), loaded, changes).await?;
     found.schools.retain(|one| one.before != one.after);
     let table = differences("what-if", "试算前后", &found.schools);
     Ok(html! {
