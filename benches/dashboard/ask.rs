@@ -11,7 +11,7 @@ use flate2::read::GzDecoder;
 use crate::spread::{now, seconds};
 
 /// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An answer.
 pub(crate) struct Answer {

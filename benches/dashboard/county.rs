@@ -13,7 +13,6 @@ use classpulse::{
         ids::Stage,
         incident::{Incident, Kind},
         minutes::{DayMinutes, MinuteSet},
-        rubric,
         usage::Period,
     },
     evaluation::{self, NewEvaluation, enter, freeze},
@@ -241,8 +240,6 @@ async fn register(store: &SqliteStore, cli: &Cli, from: Date) {
     changed.expect("a registry");
     let set = store.set_calendar(&county(), CALENDAR, NOW).await;
     set.expect("a calendar");
-    let kept = store.put_rubric(rubric::DEFAULT, NOW).await;
-    kept.expect("a rubric");
 }
 
 /// Every terminal on every weekday outside the holidays, but for each school's last one, which is never used.
@@ -257,7 +254,7 @@ async fn report(store: &SqliteStore, cli: &Cli, first: Date) {
             for one in 0..cli.terminals - 1 {
                 let mut used = used(&mut random);
                 if day == TODAY {
-                    used &= MinuteSet::of(SO_FAR.0, SO_FAR.1);
+                    used = used & MinuteSet::of(SO_FAR.0, SO_FAR.1);
                 }
                 let mut powered = used;
                 powered.insert(470, if day == TODAY { SO_FAR.1 } else { 900 });

@@ -99,12 +99,11 @@ pub(super) async fn texts(store: &dyn Store, run: &Run) -> Result<Texts, Evaluat
 /// A draft's inputs as the store has them now.
 pub(super) async fn draft(store: &dyn Store, run: &Run) -> Result<Inputs, EvaluationError> {
     let inputs = without_minutes(store, run).await?;
-    let (schools, minutes) = match run.minutes_from {
-        Some(from) => frozen_minutes(store, run, from, inputs.schools).await?,
-        None => {
-            let minutes = kept_minutes(store, run, &inputs).await?;
-            (inputs.schools, minutes)
-        }
+    let (schools, minutes) = if let Some(from) = run.minutes_from {
+        frozen_minutes(store, run, from, inputs.schools).await?
+    } else {
+        let minutes = kept_minutes(store, run, &inputs).await?;
+        (inputs.schools, minutes)
     };
     Ok(Inputs {
         schools,

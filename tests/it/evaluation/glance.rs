@@ -53,7 +53,7 @@ async fn a_glance_is_what_every_minute_says() {
     for seed in 0..12_u64 {
         println!("seed {seed}");
         let store: &dyn Store = &county::any(seed).await.store;
-        let mut random = ChaCha8Rng::seed_from_u64(seed ^ 99);
+        let mut random = ChaCha8Rng::seed_from_u64(seed + 99);
         let run = draft(store, "k").await;
         for _ in 0..random.random_range(0..3) {
             store.add_exclusion(run, some(&mut random)).await.unwrap();
@@ -99,11 +99,14 @@ async fn a_glance_is_what_every_minute_says() {
         assert_eq!(quick, compare(store, run, other).await.unwrap());
         let frozen = what_if_of(store, first.into(), changes.clone()).await;
         let slow = what_if(store, run, changes).await;
-        assert_eq!(frozen.map_err(said), slow.map_err(said));
+        assert_eq!(
+            frozen.map_err(|error| said(&error)),
+            slow.map_err(|error| said(&error))
+        );
     }
 }
 
-fn said(error: EvaluationError) -> String {
+fn said(error: &EvaluationError) -> String {
     error.to_string()
 }
 
