@@ -109,10 +109,10 @@ pub(in crate::dashboard) async fn page(
             @if !sheets.is_empty() {
                 section.card aria-labelledby="sheets" {
                     h2 #sheets { "考核评分表" }
-                    ul {
+                    dl.facts {
                         @for run in &sheets {
-                            li { a href={ "/runs/" (run.id) "/schools/" (code) } { (run.name) }
-                                " " span.note { (run.period.first) " 至 " (run.period.last) " · " (runs::state(run)) } }
+                            dt { a href={ "/runs/" (run.id) "/schools/" (code) } { (run.name) } }
+                            dd { (run.period.first) " 至 " (run.period.last) " · " (runs::state(run)) }
                         }
                     }
                 }
