@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use classpulse::{
-    dashboard::PAGES,
     domain::rubric::{self, Rubric},
+    web::PAGES,
 };
 
 use crate::{
