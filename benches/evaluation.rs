@@ -9,8 +9,12 @@
     reason = "a bench that can't go on says where; figures are for people"
 )]
 
+#[path = "common/names.rs"]
+mod names;
 #[path = "common/repeat.rs"]
 mod repeat;
+#[path = "common/runs.rs"]
+mod runs;
 #[path = "common/spread.rs"]
 mod spread;
 
@@ -19,12 +23,12 @@ use std::{collections::BTreeMap, ffi::OsString, sync::Arc};
 use clap::Parser;
 use classpulse::{
     domain::{
-        ids::{CountyCode, SchoolCode, Stage, TerminalId},
-        minutes::{DayMinutes, MinuteSet},
-        rubric::{self, FieldKind, ItemEvidence, Rubric, Value},
+        ids::{SchoolCode, Stage},
+        minutes::DayMinutes,
+        rubric,
         usage::Period,
     },
-    evaluation::{Changes, Entry, Excluded, Freezing, enter, freeze, load, verify, what_if},
+    evaluation::{Changes, Excluded, enter, freeze, load, verify, what_if},
     store::{
         Batch, County, EvaluationStore as _, NewRun, Placement, Record, RegistryChange, School,
         Store, sqlite::SqliteStore,
@@ -34,12 +38,14 @@ use jiff::{
     ToSpan as _,
     civil::{Date, date},
 };
-use rand::{RngExt as _, SeedableRng as _};
+use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use tokio::{runtime::Runtime, sync::mpsc};
 
 use crate::{
+    names::{county, school, terminal},
     repeat::time,
+    runs::{answers, freezing, used},
     spread::{now, seconds},
 };
 
@@ -66,20 +72,6 @@ struct Cli {
     /// A quick run with little data: shows that it works, measures nothing.
     #[arg(long)]
     test: bool,
-}
-
-fn county() -> CountyCode {
-    "231123".parse().expect("a code")
-}
-
-fn school(index: u32) -> SchoolCode {
-    format!("{}", 2_123_000_000_u32 + index)
-        .parse()
-        .expect("a code")
-}
-
-fn terminal(school: u32, index: u32) -> TerminalId {
-    format!("s{school:04}-{index:03}").parse().expect("an id")
 }
 
 struct Bench {
@@ -151,7 +143,7 @@ impl Bench {
         });
     }
 
-    /// Two to six stretches of 10 to 45 minutes a teaching day.
+    /// Every teaching day of every terminal.
     fn report(&mut self) {
         let mut random = ChaCha8Rng::seed_from_u64(7);
         let mut day = self.period.first;
@@ -160,11 +152,7 @@ impl Bench {
             if day.weekday().to_monday_zero_offset() < 5 {
                 for index in 0..self.cli.schools {
                     for one in 0..self.cli.terminals {
-                        let mut used = MinuteSet::EMPTY;
-                        for _ in 0..random.random_range(2..=6) {
-                            let start = random.random_range(480..900_u16);
-                            used.insert(start, start + random.random_range(10..=45));
-                        }
+                        let used = used(&mut random);
                         *self.counted.entry(school(index)).or_default() += u64::from(used.count());
                         let minutes = DayMinutes {
                             powered: used,
@@ -184,16 +172,6 @@ impl Bench {
 
     /// A draft with evidence for every item of every school.
     fn draft(&self, key: &str) -> i64 {
-        let rubric = Rubric::parse(rubric::DEFAULT).expect("a rubric");
-        let schools = 0..self.cli.schools;
-        let entries = schools.flat_map(|index| {
-            rubric.items().map(move |item| Entry {
-                school: school(index),
-                item: item.id.clone(),
-                evidence: Some(answered(item)),
-            })
-        });
-        let entries: Vec<Entry> = entries.collect();
         self.runtime.block_on(async {
             let put = self.store.put_rubric(rubric::DEFAULT, 0).await;
             let new = NewRun {
@@ -210,6 +188,7 @@ impl Bench {
                 exclusions: Vec::new(),
             };
             let run = self.store.create_run(new).await.expect("a run").id;
+            let entries = answers((0..self.cli.schools).map(school));
             let entered = enter(&*self.store, run, None, entries).await;
             entered.expect("evidence");
             run
@@ -252,40 +231,6 @@ impl Bench {
     }
 }
 
-/// Full marks as far as one answer a question can give them.
-fn answered(item: &rubric::Item) -> ItemEvidence {
-    let mut values = BTreeMap::new();
-    for field in item.fields() {
-        let value = match field.kind {
-            FieldKind::YesNo => Value::YesNo(true),
-            FieldKind::Count => Value::Count(4),
-            FieldKind::Number => Value::Number(6.into()),
-            FieldKind::Choice(names) => Value::Choice(names[0].clone()),
-            _ => continue,
-        };
-        values.insert(field.key, value);
-    }
-    ItemEvidence {
-        values,
-        source: "见材料第一册第 12 页".to_owned(),
-        attachments: vec!["A-12.pdf".to_owned()],
-        by: "张三".to_owned(),
-        at: 1_790_000_000,
-    }
-}
-
-fn freezing() -> Freezing {
-    Freezing {
-        revision: None,
-        figures: String::new(),
-        by: "王五".to_owned(),
-        at: 1_800_000_000,
-        today: date(2027, 1, 20),
-        note: String::new(),
-        accept_missing: true,
-    }
-}
-
 fn main() {
     let bench = OsString::from("--bench");
     let mut cli = Cli::parse_from(std::env::args_os().filter(|argument| *argument != bench));
@@ -315,7 +260,7 @@ fn main() {
         let run = drafts.pop().expect("a draft a measurement");
         let done = bench
             .runtime
-            .block_on(freeze(&*bench.store, run, freezing()));
+            .block_on(freeze(&*bench.store, run, freezing(date(2027, 1, 20))));
         done.expect("a frozen run")
     });
     println!("  frozen                              {frozen:.0} ms");

@@ -9,6 +9,8 @@
     reason = "a bench that can't go on says where; figures are for people"
 )]
 
+#[path = "common/names.rs"]
+mod names;
 #[path = "common/repeat.rs"]
 mod repeat;
 #[path = "common/spread.rs"]
@@ -19,7 +21,7 @@ use std::{ffi::OsString, fs, path::PathBuf};
 use clap::Parser;
 use classpulse::{
     domain::{
-        ids::{CountyCode, SchoolCode, Stage, TerminalId},
+        ids::Stage,
         minutes::{DayMinutes, MinuteSet},
         usage::Period,
     },
@@ -33,6 +35,7 @@ use jiff::{
 use tokio::runtime::Runtime;
 
 use crate::{
+    names::{county, school, terminal},
     repeat::time,
     spread::{Spread, now, seconds},
 };
@@ -67,20 +70,6 @@ struct Cli {
     /// A quick run with little data: shows that it works, measures nothing.
     #[arg(long)]
     test: bool,
-}
-
-fn county() -> CountyCode {
-    "231123".parse().expect("a code")
-}
-
-fn school(index: u32) -> SchoolCode {
-    format!("{}", 2_123_000_000_u32 + index)
-        .parse()
-        .expect("a code")
-}
-
-fn terminal(school: u32, index: u32) -> TerminalId {
-    format!("s{school:04}-{index:03}").parse().expect("an id")
 }
 
 /// Minutes from 08:00 on that a terminal of a school is used each day: 1 to 240, all of them teaching time.

@@ -63,34 +63,13 @@ pub fn csv(entries: &[Recorded], zone: &TimeZone) -> Result<Vec<u8>, csv::Error>
         .from_writer(b"\xef\xbb\xbf".to_vec());
     file.write_record(HEADINGS)?;
     for one in entries {
-        let entry = &one.entry;
-        let at = Timestamp::from_second(entry.at).map_or_else(
-            |_| entry.at.to_string(),
-            |at| {
-                zone.to_datetime(at)
-                    .strftime("%Y-%m-%d %H:%M:%S")
-                    .to_string()
-            },
-        );
-        let (number, hash) = (one.number.to_string(), one.hash.to_string());
-        let cells = [
-            &number,
-            &at,
-            &entry.who,
-            &entry.origin,
-            &entry.action,
-            &entry.target,
-            &entry.before,
-            &entry.after,
-            &hash,
-        ];
-        file.write_record(cells.map(|cell| harmless(cell)))?;
+        file.write_record(cells(one, zone).iter().map(|cell| harmless(cell)))?;
     }
     file.into_inner().map_err(|error| error.into_error().into())
 }
 
-/// Columns of the file.
-const HEADINGS: [&str; 9] = [
+/// Columns of an entry in files.
+pub const HEADINGS: [&str; 9] = [
     "编号",
     "时间",
     "谁",
@@ -101,3 +80,28 @@ const HEADINGS: [&str; 9] = [
     "之后",
     "校验值",
 ];
+
+/// An entry under [`HEADINGS`], its time in a zone.
+#[must_use]
+pub fn cells(one: &Recorded, zone: &TimeZone) -> [String; 9] {
+    let entry = &one.entry;
+    let at = Timestamp::from_second(entry.at).map_or_else(
+        |_| entry.at.to_string(),
+        |at| {
+            zone.to_datetime(at)
+                .strftime("%Y-%m-%d %H:%M:%S")
+                .to_string()
+        },
+    );
+    [
+        one.number.to_string(),
+        at,
+        entry.who.clone(),
+        entry.origin.clone(),
+        entry.action.clone(),
+        entry.target.clone(),
+        entry.before.clone(),
+        entry.after.clone(),
+        one.hash.to_string(),
+    ]
+}

@@ -10,7 +10,7 @@
 //! Not responsible for what a role may do (`domain::access`), nor for pages, headers and status codes (fronts).
 
 mod accounts;
-mod audit;
+pub mod audit;
 mod guarded;
 mod login;
 mod passwords;
@@ -25,7 +25,7 @@ use serde_json::Value;
 
 pub use self::{
     accounts::{AccountChange, AccountState, MAX_TOKEN_DAYS, SetUp},
-    audit::{Verified, csv, verify},
+    audit::{Verified, verify},
     guarded::guarded,
     login::{LoggedIn, Refused, SESSION_IDLE, SESSION_LONGEST},
     who::{Reach, Who, acting, acting_widely, current, may},

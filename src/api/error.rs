@@ -93,7 +93,7 @@ impl From<EvaluationError> for Status {
                 tracing::error!(said, "what is kept of a run can't be read");
                 Self::data_loss(said)
             }
-            EvaluationError::CutOff(_) => Self::unavailable(said),
+            EvaluationError::CutOff(_) | EvaluationError::Unread(_) => Self::unavailable(said),
         }
     }
 }

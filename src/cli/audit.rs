@@ -117,7 +117,7 @@ async fn list(at: &Opened, which: &AuditArgs) -> Result<(), Failure> {
 
 async fn export(at: &Opened, which: &AuditArgs, out: &Path) -> Result<(), Failure> {
     let found = found(at, which).await?;
-    let content = access::csv(&found, &at.config.zone);
+    let content = access::audit::csv(&found, &at.config.zone);
     let content = content.map_err(|error| Failure::failed(&error))?;
     output::file(at, out, &content).await
 }

@@ -1,11 +1,14 @@
-//! Runs that were just looked at: reading a county's year of minutes for every click would make pages slow.
+//! Runs that were just looked at: a county's points are not reckoned anew for every click.
 //!
 //! A frozen run never changes. A draft is shown again as long as nothing that it follows from has changed: its revision,
 //! the registry, the calendar, and minutes as far as the rollup of this process tells of them; what another process rolls
 //! up is seen after some minutes. Whoever freezes confirms figures by their digest, which is computed afresh.
 //! Not responsible for reading runs (`evaluation`).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tokio::sync::broadcast::{self, error::TryRecvError};
 
@@ -13,12 +16,13 @@ use super::{Context, failure::Failure};
 use crate::{
     access,
     domain::ids::SchoolCode,
-    evaluation::{self, Loaded},
+    evaluation::{self, Loaded, SchoolFacts},
     store::{Run, SchoolDay},
 };
 
-/// Runs kept in memory: two can be compared. A hundred schools' year takes some hundred megabytes.
-const KEPT: usize = 2;
+/// Runs kept in memory. Points of a hundred schools take a few megabytes; minutes, which a comparison with a draft reads
+/// whole, take a hundred more for a year.
+const KEPT: usize = 4;
 
 /// How old a draft may be whose minutes change, seconds: in the midst of a term they always do.
 const CHANGING: i64 = 60;
@@ -130,10 +134,25 @@ impl Runs {
 
     fn keep(&self, seen: Seen) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was told before this was read is in it.
+        kept.hear();
         let id = seen.loaded.run.id;
         kept.seen.retain(|one| one.loaded.run.id != id);
         kept.seen.insert(0, seen);
         kept.seen.truncate(KEPT);
+    }
+}
+
+impl Runs {
+    /// Keeps a run with more minutes for as long as the same was to be kept without them.
+    fn put_in_place(&self, before: &Arc<Loaded>, more: Loaded) -> Arc<Loaded> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = Arc::new(more);
+        let mut seen = kept.seen.iter_mut();
+        if let Some(one) = seen.find(|one| Arc::ptr_eq(&one.loaded, before)) {
+            one.loaded = more.clone();
+        }
+        more
     }
 }
 
@@ -173,6 +192,35 @@ impl Context {
         access::acting_widely(self.loaded(run)).await
     }
 
+    /// The same, with this school's minutes.
+    pub(super) async fn looked_into(
+        &self,
+        run: Run,
+        school: &SchoolCode,
+    ) -> Result<Arc<Loaded>, Failure> {
+        let loaded = self.loaded_for(run, school).await?;
+        if loaded.inputs.minutes_of(school).is_ok() {
+            return Ok(loaded);
+        }
+        let schools = BTreeSet::from([school.clone()]);
+        let more = evaluation::with_minutes(self.store(), &loaded, &schools);
+        let more = access::acting_widely(more).await?;
+        Ok(self.runs.put_in_place(&loaded, more))
+    }
+
+    /// A run with the minutes of every school.
+    pub(super) async fn whole(&self, run: Run) -> Result<Arc<Loaded>, Failure> {
+        let loaded = self.loaded(run).await?;
+        let inputs = &loaded.inputs;
+        let read = |school: &SchoolFacts| inputs.minutes_of(&school.code).is_ok();
+        if inputs.schools.iter().all(read) {
+            return Ok(loaded);
+        }
+        let _reading = self.runs.reading.lock().await;
+        let whole = evaluation::load(self.store(), loaded.run.id).await?;
+        Ok(self.runs.put_in_place(&loaded, whole))
+    }
+
     /// A run as it is now.
     pub(super) async fn fresh(&self, run: Run) -> Result<Arc<Loaded>, Failure> {
         let _reading = self.runs.reading.lock().await;
@@ -185,7 +233,8 @@ impl Context {
             versions: self.versions(&run).await?,
             stale: false,
         };
-        let loaded = evaluation::load(self.store(), run.id).await?;
+        self.freshen().await?;
+        let loaded = evaluation::glance(self.store(), run.id).await?;
         Ok(self.kept(loaded, age))
     }
 

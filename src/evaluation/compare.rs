@@ -1,18 +1,19 @@
 //! Two runs beside each other: which points differ, school by school and item by item, and which inputs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
 use super::{
     EvaluationError, Inputs, Loaded, Results, SchoolMinutes, SchoolResult, TerminalMinutes, load,
+    parts::minutes_key,
 };
 use crate::{
     domain::{
         ids::{SchoolCode, TerminalId},
         rubric::{Points, SchoolEvidence, ScoreSheet, sheet::ItemScore},
     },
-    store::{Exclusion, Store},
+    store::{ContentDigest, Exclusion, Store},
 };
 
 /// What differs between two runs.
@@ -92,19 +93,92 @@ pub async fn compare(
     second: i64,
 ) -> Result<Comparison, EvaluationError> {
     let (first, second) = (load(store, first).await?, load(store, second).await?);
-    Ok(Comparison::of(&first, &second))
+    let minutes = differing(&first.inputs, &second.inputs);
+    Ok(Comparison::of(&first, &second, minutes))
+}
+
+/// The same of runs that were read before. Minutes of two frozen runs are compared by their parts, so that these need not
+/// be read whole.
+///
+/// # Errors
+/// As [`load`]; `Unread` for a draft, or its counterpart, that was not read whole.
+pub async fn compare_of(
+    store: &dyn Store,
+    first: &Loaded,
+    second: &Loaded,
+) -> Result<Comparison, EvaluationError> {
+    if first.run.frozen().is_none() || second.run.frozen().is_none() {
+        for inputs in [&first.inputs, &second.inputs] {
+            for school in &inputs.schools {
+                inputs.minutes_of(&school.code)?;
+            }
+        }
+        let minutes = differing(&first.inputs, &second.inputs);
+        return Ok(Comparison::of(first, second, minutes));
+    }
+    let (before, after) = (
+        parts_of(store, first).await?,
+        parts_of(store, second).await?,
+    );
+    let mut minutes = Vec::new();
+    for code in changed(&before.iter().collect(), &after.iter().collect()) {
+        let key = minutes_key(&code);
+        let both = before.contains_key(&code) && after.contains_key(&code);
+        let same = both && {
+            let first = store.run_part(first.run.id, &key).await?;
+            let second = store.run_part(second.run.id, &key).await?;
+            without_rooms(&first).eq(without_rooms(&second))
+        };
+        if !same {
+            minutes.push(code);
+        }
+    }
+    Ok(Comparison::of(first, second, minutes))
+}
+
+/// The digest of each school's minutes.
+async fn parts_of(
+    store: &dyn Store,
+    loaded: &Loaded,
+) -> Result<BTreeMap<SchoolCode, ContentDigest>, EvaluationError> {
+    let mut parts: HashMap<String, ContentDigest> = HashMap::new();
+    for part in store.run_parts(loaded.run.id).await? {
+        parts.insert(part.key, part.digest);
+    }
+    let codes = loaded.inputs.schools.iter().map(|school| &school.code);
+    let digest = |code: &SchoolCode| Some((code.clone(), *parts.get(&minutes_key(code))?));
+    Ok(codes.filter_map(digest).collect())
+}
+
+/// The text of a school's minutes without the names of rooms, in pieces: a room's new name counts nothing. Texts of the
+/// same minutes are the same, for they are canonical, and no text within them holds a bare quotation mark.
+fn without_rooms(text: &str) -> impl Iterator<Item = &str> {
+    text.split("\"room\":\"").enumerate().map(|(at, piece)| {
+        // What follows a room's heading begins with its name.
+        if at == 0 { piece } else { after_name(piece) }
+    })
+}
+
+/// What follows the end of a JSON text.
+fn after_name(piece: &str) -> &str {
+    let mut escaped = false;
+    let end = piece.bytes().position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or("", |end| &piece[end..])
 }
 
 impl Comparison {
-    /// What differs between two runs.
-    #[must_use]
-    pub fn of(first: &Loaded, second: &Loaded) -> Self {
+    /// What differs between two runs, of which these schools' minutes do.
+    fn of(first: &Loaded, second: &Loaded, minutes: Vec<SchoolCode>) -> Self {
         let schools = differences(&first.results, &second.results).into_iter();
         Self {
             schools: schools
                 .filter(|one| !one.items.is_empty() || one.before.is_none() || one.after.is_none())
                 .collect(),
-            inputs: InputDifference::of(&first.inputs, &second.inputs),
+            inputs: InputDifference::of(&first.inputs, &second.inputs, minutes),
         }
     }
 }
@@ -178,7 +252,7 @@ impl InputDifference {
         format!("不同的依据:{}", differ.join("、"))
     }
 
-    fn of(first: &Inputs, second: &Inputs) -> Self {
+    fn of(first: &Inputs, second: &Inputs, minutes: Vec<SchoolCode>) -> Self {
         Self {
             period: first.facts.period() != second.facts.period(),
             rubric: first.rubric.text != second.rubric.text,
@@ -188,7 +262,7 @@ impl InputDifference {
                 &second.schools.iter().map(|one| (&one.code, one)).collect(),
             ),
             evidence: evidence(first, second),
-            minutes: minutes(first, second),
+            minutes,
             exclusions_before: only_in(first, second),
             exclusions_after: only_in(second, first),
         }
@@ -207,7 +281,8 @@ fn changed<T: PartialEq>(
     differ.cloned().collect()
 }
 
-fn minutes(first: &Inputs, second: &Inputs) -> Vec<SchoolCode> {
+/// Schools whose minutes differ, of runs that were read whole.
+fn differing(first: &Inputs, second: &Inputs) -> Vec<SchoolCode> {
     // A room's new name counts nothing.
     let plain = |minutes: &SchoolMinutes| -> BTreeMap<TerminalId, TerminalMinutes> {
         let terminals = minutes.terminals.iter();
@@ -272,4 +347,46 @@ fn only_in(here: &Inputs, there: &Inputs) -> Vec<Exclusion> {
     })
     .cloned()
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn minutes(rooms: &[String], used: u16) -> SchoolMinutes {
+        let terminals = rooms.iter().enumerate().map(|(number, room)| {
+            let mut one = TerminalMinutes {
+                room: room.clone(),
+                service: vec![(
+                    jiff::civil::date(2026, 9, 1),
+                    jiff::civil::date(2026, 9, 30),
+                )],
+                ..TerminalMinutes::default()
+            };
+            let runs = crate::domain::minutes::MinuteSet::of(used, used + 40);
+            let day = jiff::civil::date(2026, 9, 7);
+            one.used.insert(day, crate::evaluation::minutes::Runs(runs));
+            (format!("T-{number}").parse().unwrap(), one)
+        });
+        SchoolMinutes {
+            terminals: terminals.collect(),
+        }
+    }
+
+    proptest! {
+        /// Whatever rooms are called, also as the text itself: equal but for them is equal.
+        #[test]
+        fn texts_without_rooms_tell_minutes_apart(
+            before in prop::collection::vec(r#"[a-z"\\:{},\n一]{0,9}|","room":"|\\"#, 1..4),
+            after in prop::collection::vec(r#"[a-z"\\:{},\n一]{0,9}|","room":"|\\"#, 1..4),
+            same in any::<bool>(),
+        ) {
+            let (first, second) = (minutes(&before, 480), minutes(&after, if same { 480 } else { 481 }));
+            let texts = [&first, &second].map(|one| serde_json::to_string(one).unwrap());
+            let equal = without_rooms(&texts[0]).eq(without_rooms(&texts[1]));
+            prop_assert_eq!(equal, same && before.len() == after.len());
+        }
+    }
 }

@@ -139,6 +139,9 @@ pub enum EvaluationError {
         /// Its id as asked.
         id: String,
     },
+    /// Minutes of a school are needed that were not read.
+    #[error("the minutes of school {0} were not read")]
+    Unread(SchoolCode),
     /// The work was cut off.
     #[error("the computation was cut off")]
     CutOff(#[from] CutOff),

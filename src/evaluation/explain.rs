@@ -4,8 +4,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
-    EvaluationError, Inputs, Loaded, MonitoringResult, SchoolFacts, SchoolMinutes, TerminalMinutes,
-    load,
+    EvaluationError, Inputs, Loaded, MonitoringResult, SchoolFacts, TerminalMinutes, load,
     minutes::{Excluded, Runs, terminal_day},
 };
 use crate::{
@@ -101,7 +100,7 @@ impl Explanation {
     /// Explains an item of a school.
     ///
     /// # Errors
-    /// `Unknown`.
+    /// `Unknown`; `Unread` for 后台监测 of a school whose minutes were not read.
     pub fn of(loaded: &Loaded, code: &SchoolCode, id: &str) -> Result<Self, EvaluationError> {
         let unknown = |what, id: &str| EvaluationError::Unknown {
             what,
@@ -118,6 +117,11 @@ impl Explanation {
         let score = result.sheet.item(id).ok_or_else(|| unknown("item", id))?;
         let readings = item.readings.iter().filter_map(|id| rubric.reading(id));
         let measured = matches!(item.rule, Rule::CountyRatio { .. });
+        let terminals = if measured {
+            terminals(inputs, school)?
+        } else {
+            Vec::new()
+        };
         Ok(Self {
             school: school.clone(),
             text: item.text.clone(),
@@ -134,18 +138,20 @@ impl Explanation {
                 sums: result.monitoring.clone(),
                 highest: display(results.highest),
                 highest_schools: results.highest_schools.clone(),
-                terminals: terminals(inputs, school),
+                terminals,
             }),
         })
     }
 }
 
-fn terminals(inputs: &Inputs, school: &SchoolFacts) -> Vec<TerminalExplanation> {
-    let nothing = SchoolMinutes::default();
-    let minutes = inputs.minutes.get(&school.code).unwrap_or(&nothing);
+fn terminals(
+    inputs: &Inputs,
+    school: &SchoolFacts,
+) -> Result<Vec<TerminalExplanation>, EvaluationError> {
+    let minutes = inputs.minutes_of(&school.code)?;
     let excluded = Excluded::new(&inputs.exclusions);
     let terminals = minutes.terminals.iter();
-    terminals
+    Ok(terminals
         .map(|(id, terminal)| {
             let days = days(inputs, school, id, terminal, &excluded);
             let count = |wanted: fn(&TerminalDayExplanation) -> bool| {
@@ -160,7 +166,7 @@ fn terminals(inputs: &Inputs, school: &SchoolFacts) -> Vec<TerminalExplanation> 
                 days,
             }
         })
-        .collect()
+        .collect())
 }
 
 fn days(

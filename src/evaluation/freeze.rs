@@ -63,7 +63,7 @@ pub async fn freeze(
     let accepted = freezing.accept_missing;
     let seen = freezing.figures;
     let (kept, digest) = blocking(move || {
-        let results = Results::of(&inputs);
+        let results = Results::of(&inputs)?;
         let figures = results.figures().to_string();
         if !figures.starts_with(&seen) {
             return Err(EvaluationError::Changed {

@@ -33,8 +33,9 @@ pub struct Inputs {
     pub evidence: BTreeMap<SchoolCode, SchoolEvidence>,
     /// Days that don't count, in the order in which they were excluded.
     pub exclusions: Vec<KeptExclusion>,
-    /// By school; a school without terminals has an empty entry. By far the most of it, so what is computed from the same
-    /// minutes shares them.
+    /// By school; a school without terminals has an empty entry. Of every school where the run was read whole, else of those
+    /// that were looked into ([`super::glance`]). By far the most of it, so what is computed from the same minutes shares
+    /// them.
     pub minutes: Arc<BTreeMap<SchoolCode, SchoolMinutes>>,
 }
 
@@ -49,6 +50,15 @@ impl Inputs {
             what: "school",
             id: code.to_string(),
         })
+    }
+
+    /// A school's minutes.
+    ///
+    /// # Errors
+    /// `Unread` where they were not read.
+    pub fn minutes_of(&self, code: &SchoolCode) -> Result<&SchoolMinutes, EvaluationError> {
+        let found = self.minutes.get(code);
+        found.ok_or_else(|| EvaluationError::Unread(code.clone()))
     }
 }
 

@@ -21,7 +21,9 @@ use crate::{
         rubric::{ItemEvidence, SchoolEvidence},
         usage::Period,
     },
-    store::{IncidentFilter, Run, School, Store, StoreError, StoredCalendar, TerminalFilter},
+    store::{
+        IncidentFilter, Run, School, Store, StoreError, StoredCalendar, Terminal, TerminalFilter,
+    },
     tasks::blocking,
 };
 
@@ -48,7 +50,7 @@ pub async fn load(store: &dyn Store, run: i64) -> Result<Loaded, EvaluationError
     if run.frozen().is_none() {
         let inputs = draft(store, &run).await?;
         return blocking(move || {
-            let results = Results::of(&inputs);
+            let results = Results::of(&inputs)?;
             Ok(Loaded {
                 run,
                 inputs,
@@ -63,38 +65,6 @@ pub async fn load(store: &dyn Store, run: i64) -> Result<Loaded, EvaluationError
             run,
             inputs: parts::inputs(&texts)?,
             results: parts::results(&texts)?,
-        })
-    })
-    .await
-}
-
-/// Reads a draft once more, with the calendar, schools and minutes that were read before: for whoever knows that only
-/// evidence and exclusions changed since. A run that was frozen meanwhile is read as it was frozen.
-///
-/// # Errors
-/// As [`inputs_of`].
-pub async fn load_again(store: &dyn Store, before: &Loaded) -> Result<Loaded, EvaluationError> {
-    let run = store.run(before.run.id).await?;
-    if run.frozen().is_some() {
-        return load(store, run.id).await;
-    }
-    let inputs = Inputs {
-        facts: facts(store, &run).await?,
-        evidence: known_evidence(store, run.id).await?,
-        exclusions: store.exclusions(run.id).await?,
-        ..before.inputs.clone()
-    };
-    let (was, is) = (&before.inputs.exclusions, &inputs.exclusions);
-    let changed = was.iter().filter(|one| !is.contains(one));
-    let changed = changed.chain(is.iter().filter(|one| !was.contains(one)));
-    let excluded = changed.map(|one| one.exclusion.terminal.clone()).collect();
-    let before = before.results.clone();
-    blocking(move || {
-        let results = Results::again(&inputs, &before, &excluded);
-        Ok(Loaded {
-            run,
-            inputs,
-            results,
         })
     })
     .await
@@ -128,25 +98,38 @@ pub(super) async fn texts(store: &dyn Store, run: &Run) -> Result<Texts, Evaluat
 
 /// A draft's inputs as the store has them now.
 pub(super) async fn draft(store: &dyn Store, run: &Run) -> Result<Inputs, EvaluationError> {
+    let inputs = without_minutes(store, run).await?;
+    let (schools, minutes) = if let Some(from) = run.minutes_from {
+        frozen_minutes(store, run, from, inputs.schools).await?
+    } else {
+        let minutes = kept_minutes(store, run, &inputs).await?;
+        (inputs.schools, minutes)
+    };
+    Ok(Inputs {
+        schools,
+        minutes: Arc::new(minutes),
+        ..inputs
+    })
+}
+
+/// A draft's inputs as the store has them now, without any school's minutes.
+pub(super) async fn without_minutes(
+    store: &dyn Store,
+    run: &Run,
+) -> Result<Inputs, EvaluationError> {
     let rubric = store.rubric(run.rubric).await?;
     let rubric = rubric.ok_or(EvaluationError::NoRubric(run.rubric))?;
     let calendar = store.calendar(&run.county).await?;
     let calendar = calendar.ok_or_else(|| EvaluationError::NoCalendar(run.county.clone()))?;
     let registered = store.schools(&run.county).await?;
-    let (schools, minutes) = match run.minutes_from {
-        Some(from) => frozen_minutes(store, run, from, &registered).await?,
-        None => kept_minutes(store, run, &calendar.calendar, registered).await?,
-    };
-    let evidence = known_evidence(store, run.id).await?;
-    let exclusions = store.exclusions(run.id).await?;
     Ok(Inputs {
         facts: facts(store, run).await?,
         rubric: RubricText::parse(rubric.text)?,
         calendar: calendar_text(&calendar),
-        schools,
-        evidence,
-        exclusions,
-        minutes: Arc::new(minutes),
+        schools: registered.into_iter().map(school_facts).collect(),
+        evidence: known_evidence(store, run.id).await?,
+        exclusions: store.exclusions(run.id).await?,
+        minutes: Arc::default(),
     })
 }
 
@@ -158,7 +141,7 @@ fn calendar_text(stored: &StoredCalendar) -> CalendarText {
     }
 }
 
-async fn facts(store: &dyn Store, run: &Run) -> Result<RunFacts, EvaluationError> {
+pub(super) async fn facts(store: &dyn Store, run: &Run) -> Result<RunFacts, EvaluationError> {
     let freeze = run.frozen();
     Ok(RunFacts {
         key: run.key.clone(),
@@ -232,7 +215,7 @@ async fn frozen_minutes(
     store: &dyn Store,
     run: &Run,
     from: i64,
-    registered: &[School],
+    registered: Vec<SchoolFacts>,
 ) -> Result<SchoolsAndMinutes, EvaluationError> {
     let source = store.run(from).await?;
     let covers = source.period.first <= run.period.first && run.period.last <= source.period.last;
@@ -263,11 +246,12 @@ async fn frozen_minutes(
 
 /// The county's schools of today, and those that were there when the minutes were frozen: one that has left still has
 /// its minutes, and may have set the maximum. Evidence is only asked of today's.
-fn with_former(registered: &[School], former: Vec<SchoolFacts>) -> Vec<SchoolFacts> {
-    let today = registered.iter().cloned().map(school_facts);
-    let mut schools: Vec<SchoolFacts> = today.collect();
-    let here = |school: &SchoolFacts| registered.iter().any(|known| known.code == school.code);
-    schools.extend(former.into_iter().filter(|school| !here(school)));
+fn with_former(registered: Vec<SchoolFacts>, former: Vec<SchoolFacts>) -> Vec<SchoolFacts> {
+    let gone = former.into_iter();
+    let gone = gone.filter(|school| registered.iter().all(|known| known.code != school.code));
+    let gone: Vec<SchoolFacts> = gone.collect();
+    let mut schools = registered;
+    schools.extend(gone);
     schools.sort_by(|a, b| a.code.cmp(&b.code));
     schools
 }
@@ -276,24 +260,23 @@ fn with_former(registered: &[School], former: Vec<SchoolFacts>) -> Vec<SchoolFac
 async fn kept_minutes(
     store: &dyn Store,
     run: &Run,
-    calendar: &Calendar,
-    registered: Vec<School>,
-) -> Result<SchoolsAndMinutes, EvaluationError> {
-    let two_machines = two_machines(store, run.period).await?;
+    inputs: &Inputs,
+) -> Result<BTreeMap<SchoolCode, SchoolMinutes>, EvaluationError> {
+    let reading = Reading::new(store, run.period).await?;
     let mut minutes = BTreeMap::new();
-    for school in &registered {
-        let mut found = school_minutes(store, &school.code, run.period).await?;
-        for (id, terminal) in &mut found.terminals {
-            let told = two_machines.get(id).into_iter().flatten();
-            let here: BTreeSet<Date> = told
-                .copied()
-                .filter(|day| terminal.in_service(*day))
-                .collect();
-            terminal.two_machines = here;
-        }
-        minutes.insert(school.code.clone(), found);
+    for school in &inputs.schools {
+        minutes.insert(school.code.clone(), reading.school(&school.code).await?);
     }
-    // Asked last: what was kept until now has been read.
+    still_kept(store, run, &inputs.calendar.calendar).await?;
+    Ok(minutes)
+}
+
+/// Refuses a run whose minutes the store has let go. Asked last: what was kept until now has been read.
+pub(super) async fn still_kept(
+    store: &dyn Store,
+    run: &Run,
+    calendar: &Calendar,
+) -> Result<(), EvaluationError> {
     if let Some(kept_from) = store.kept_from().await?
         && taught_before(calendar, run.period.first, kept_from)
     {
@@ -303,8 +286,7 @@ async fn kept_minutes(
             frozen: having(store, run).await?,
         });
     }
-    let schools = registered.into_iter().map(school_facts).collect();
-    Ok((schools, minutes))
+    Ok(())
 }
 
 /// Whether anybody teaches from `first` to the day before `kept_from`.
@@ -326,39 +308,72 @@ async fn having(store: &dyn Store, run: &Run) -> Result<Vec<i64>, EvaluationErro
     Ok(runs.iter().filter(has).map(|one| one.id).collect())
 }
 
-async fn school_minutes(
-    store: &dyn Store,
+/// Where a terminal stood in a school within a period, without its minutes; `None` where it did not.
+pub(super) fn stood(
+    terminal: &Terminal,
     school: &SchoolCode,
     period: Period,
-) -> Result<SchoolMinutes, EvaluationError> {
-    let filter = TerminalFilter {
-        school: Some(school.clone()),
-        ..TerminalFilter::default()
-    };
-    let mut terminals: BTreeMap<TerminalId, TerminalMinutes> = BTreeMap::new();
-    for terminal in store.terminals(&filter).await? {
-        for placement in &terminal.placements {
-            let stay = period.overlap(Period {
-                first: placement.from,
-                last: placement.to.unwrap_or(Date::MAX),
-            });
-            if placement.school == *school && stay.first <= stay.last {
-                let found = terminals.entry(terminal.id.clone()).or_default();
-                found.room.clone_from(&placement.room);
-                found.service.push((stay.first, stay.last));
+) -> Option<TerminalMinutes> {
+    let mut found: Option<TerminalMinutes> = None;
+    for placement in &terminal.placements {
+        let stay = period.overlap(Period {
+            first: placement.from,
+            last: placement.to.unwrap_or(Date::MAX),
+        });
+        if placement.school == *school && stay.first <= stay.last {
+            let here = found.get_or_insert_default();
+            here.room.clone_from(&placement.room);
+            here.service.push((stay.first, stay.last));
+        }
+    }
+    found
+}
+
+/// Reads the minutes that the store has, school by school.
+pub(super) struct Reading<'s> {
+    store: &'s dyn Store,
+    period: Period,
+    two_machines: BTreeMap<TerminalId, BTreeSet<Date>>,
+}
+
+impl<'s> Reading<'s> {
+    pub(super) async fn new(store: &'s dyn Store, period: Period) -> Result<Self, EvaluationError> {
+        Ok(Self {
+            store,
+            period,
+            two_machines: two_machines(store, period).await?,
+        })
+    }
+
+    /// One school's minutes.
+    pub(super) async fn school(
+        &self,
+        school: &SchoolCode,
+    ) -> Result<SchoolMinutes, EvaluationError> {
+        let filter = TerminalFilter {
+            school: Some(school.clone()),
+            ..TerminalFilter::default()
+        };
+        let all = self.store.terminals(&filter).await?;
+        let here = all.iter();
+        let here = here.filter_map(|one| Some((one.id.clone(), stood(one, school, self.period)?)));
+        let mut terminals: BTreeMap<TerminalId, TerminalMinutes> = here.collect();
+        for (id, day, minutes) in self.store.school_terminal_days(school, self.period).await? {
+            // Who was moved between the two questions is asked again by the next reader, and a freeze is of what was read.
+            if let Some(terminal) = terminals.get_mut(&id)
+                && terminal.in_service(day)
+                && !minutes.used.is_empty()
+            {
+                terminal.used.insert(day, Runs(minutes.used));
             }
         }
-    }
-    for (id, day, minutes) in store.school_terminal_days(school, period).await? {
-        // Who was moved between the two questions is asked again by the next reader, and a freeze is of what was read.
-        if let Some(terminal) = terminals.get_mut(&id)
-            && terminal.in_service(day)
-            && !minutes.used.is_empty()
-        {
-            terminal.used.insert(day, Runs(minutes.used));
+        for (id, terminal) in &mut terminals {
+            let told = self.two_machines.get(id).into_iter().flatten().copied();
+            let here = told.filter(|day| terminal.in_service(*day));
+            terminal.two_machines = here.collect();
         }
+        Ok(SchoolMinutes { terminals })
     }
-    Ok(SchoolMinutes { terminals })
 }
 
 /// Days on which two machines were found under a terminal's identity.

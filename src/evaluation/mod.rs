@@ -3,7 +3,8 @@
 //!
 //! # Layout
 //! - [`Inputs`]: all that a run's points follow from. A draft's are read from the store as it is, a frozen run's from its
-//!   parts (`load`); both are scored by the same [`Results::of`], so freezing changes no figure.
+//!   parts (`load`); both are scored by the same [`Results::of`], so freezing changes no figure. [`glance`] reads no more
+//!   than what pages show.
 //! - `minutes`: a school's terminals, what counts of them and what is due; `parts`: inputs and results ↔ texts.
 //! - [`freeze`], [`verify`], [`compare`], [`what_if`], [`explain`]: what can be done with a run; [`watch`]: who sets the
 //!   county's maximum, and what looks doubtful there.
@@ -20,6 +21,7 @@ mod exclude;
 mod explain;
 mod form;
 mod freeze;
+mod glance;
 mod inputs;
 mod lists;
 mod load;
@@ -32,6 +34,7 @@ mod what_if;
 
 pub use compare::{
     Comparison, EvidenceDifference, InputDifference, ItemDifference, SchoolDifference, compare,
+    compare_of,
 };
 pub use create::{Created, NewEvaluation, create};
 pub use error::EvaluationError;
@@ -42,9 +45,10 @@ pub use explain::{
 };
 pub use form::{Form, form};
 pub use freeze::{Freezing, freeze};
+pub use glance::{glance, load_again, with_minutes};
 pub use inputs::{CalendarText, CountyName, Inputs, RubricText, RunFacts, SchoolFacts};
 pub use lists::{Known, list_evidence, list_exclusions};
-pub use load::{Loaded, inputs_of, load, load_again};
+pub use load::{Loaded, inputs_of, load};
 pub use minutes::{SchoolMinutes, TerminalMinutes};
 pub use parts::digest_of;
 pub use results::{MonitoringResult, Results, SchoolResult};

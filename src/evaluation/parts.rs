@@ -172,21 +172,34 @@ pub(super) fn results(texts: &Texts) -> Result<Results, EvaluationError> {
 
 /// Inputs, from the parts alone.
 pub(super) fn inputs(texts: &Texts) -> Result<Inputs, EvaluationError> {
-    let facts = facts(texts)?;
-    let calendar: KeptCalendar = read(texts, CALENDAR)?;
-    let schools = schools(texts)?;
+    let inputs = without_minutes(texts)?;
     let mut all_minutes = BTreeMap::new();
-    for school in &schools {
+    for school in &inputs.schools {
         all_minutes.insert(school.code.clone(), minutes(texts, &school.code)?);
     }
+    Ok(Inputs {
+        minutes: Arc::new(all_minutes),
+        ..inputs
+    })
+}
+
+/// The parts of [`without_minutes`] and [`results`].
+pub(super) const SMALL: [&str; 8] = [
+    RUN, RUBRIC, CALENDAR, SCHOOLS, EVIDENCE, EXCLUSIONS, RESULTS, WATCH,
+];
+
+/// Inputs without any school's minutes.
+pub(super) fn without_minutes(texts: &Texts) -> Result<Inputs, EvaluationError> {
+    let facts = facts(texts)?;
+    let calendar: KeptCalendar = read(texts, CALENDAR)?;
     Ok(Inputs {
         facts,
         rubric: RubricText::parse(text(texts, RUBRIC)?.to_owned())?,
         calendar: CalendarText::parse(calendar.version, calendar.text)?,
-        schools,
+        schools: schools(texts)?,
         evidence: evidence(texts)?,
         exclusions: exclusions(texts)?,
-        minutes: Arc::new(all_minutes),
+        minutes: Arc::default(),
     })
 }
 

@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Inputs, SchoolFacts, Watch,
-    minutes::{Counted, Excluded, SchoolMinutes, count},
+    EvaluationError, Inputs, SchoolFacts, Watch,
+    minutes::{Counted, Excluded, count},
     watch::watch,
 };
 use crate::{
@@ -87,22 +87,38 @@ mod exact {
 
 impl Results {
     /// Scores every school of a run.
-    #[must_use]
-    pub fn of(inputs: &Inputs) -> Self {
-        Self::from_counted(inputs, &counted(inputs))
+    ///
+    /// # Errors
+    /// `Unread` where the run was not read whole.
+    pub fn of(inputs: &Inputs) -> Result<Self, EvaluationError> {
+        Self::from_counted(inputs, &counted(inputs)?)
     }
 
     /// Scores every school once more where evidence, the rubric, or exclusions of these terminals alone are others than in
-    /// `before`: what schools' terminals come to is taken from there, which is by far the most of the work.
-    #[must_use]
-    pub(super) fn again(inputs: &Inputs, before: &Self, excluded: &BTreeSet<TerminalId>) -> Self {
-        let counted = counted_again(inputs, before, excluded);
+    /// `before`: what schools' terminals come to is taken from there, which is by far the most of the work. The minutes of
+    /// these terminals' schools were read.
+    ///
+    /// # Errors
+    /// `Unread`, for a school that would set the maximum.
+    pub(super) fn again(
+        inputs: &Inputs,
+        before: &Self,
+        excluded: &BTreeSet<TerminalId>,
+    ) -> Result<Self, EvaluationError> {
+        let counted = counted_again(inputs, before, excluded)?;
         Self::from_counted(inputs, &counted)
     }
 
-    fn from_counted(inputs: &Inputs, counted: &[Counted]) -> Self {
+    /// Scores what every school's terminals come to, in the order of the schools.
+    ///
+    /// # Errors
+    /// `Unread`, for a school that sets the maximum: what looks doubtful there is a result.
+    pub(super) fn from_counted(
+        inputs: &Inputs,
+        counted: &[Counted],
+    ) -> Result<Self, EvaluationError> {
         let scores = county(inputs, counted);
-        let watch = watch(inputs, &scores);
+        let watch = watch(inputs, &scores)?;
         let by_school: HashMap<&SchoolCode, &monitoring::Score> = scores
             .schools
             .iter()
@@ -132,12 +148,12 @@ impl Results {
             let key = |one: &SchoolResult| one.sheet.total.value();
             usage::ranking((key(a), &a.school.code), (key(b), &b.school.code))
         });
-        Self {
+        Ok(Self {
             highest: scores.highest,
             highest_schools: scores.highest_schools,
             schools,
             watch,
-        }
+        })
     }
 
     /// A digest of every point of every school: what a person has looked at before freezing.
@@ -180,12 +196,12 @@ impl Results {
 }
 
 /// What each school's terminals come to, in the order of the schools.
-fn counted(inputs: &Inputs) -> Vec<Counted> {
+fn counted(inputs: &Inputs) -> Result<Vec<Counted>, EvaluationError> {
     let excluded = Excluded::new(&inputs.exclusions);
-    let nothing = SchoolMinutes::default();
+    let calendar = &inputs.calendar.calendar;
     let of = |school: &SchoolFacts| {
-        let minutes = inputs.minutes.get(&school.code).unwrap_or(&nothing);
-        count(&inputs.calendar.calendar, school.stage, minutes, &excluded)
+        let minutes = inputs.minutes_of(&school.code)?;
+        Ok(count(calendar, school.stage, minutes, &excluded))
     };
     inputs.schools.iter().map(of).collect()
 }
@@ -194,20 +210,23 @@ fn counted_again(
     inputs: &Inputs,
     before: &Results,
     excluded: &BTreeSet<TerminalId>,
-) -> Vec<Counted> {
+) -> Result<Vec<Counted>, EvaluationError> {
     let every = Excluded::new(&inputs.exclusions);
-    let nothing = SchoolMinutes::default();
+    let calendar = &inputs.calendar.calendar;
     let known: HashMap<&SchoolCode, &MonitoringResult> = before
         .schools
         .iter()
         .map(|one| (&one.school.code, &one.monitoring))
         .collect();
     let of = |school: &SchoolFacts| {
-        let minutes = inputs.minutes.get(&school.code).unwrap_or(&nothing);
-        let touched = excluded.iter().any(|id| minutes.terminals.contains_key(id));
+        let minutes = inputs.minutes.get(&school.code);
+        let here = |id| minutes.is_some_and(|minutes| minutes.terminals.contains_key(id));
         match known.get(&school.code) {
-            Some(known) if !touched => Counted::from(*known),
-            _ => count(&inputs.calendar.calendar, school.stage, minutes, &every),
+            Some(known) if !excluded.iter().any(here) => Ok(Counted::from(*known)),
+            _ => {
+                let minutes = inputs.minutes_of(&school.code)?;
+                Ok(count(calendar, school.stage, minutes, &every))
+            }
         }
     };
     inputs.schools.iter().map(of).collect()

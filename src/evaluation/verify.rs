@@ -219,7 +219,7 @@ fn is_of(facts: &RunFacts, rows: &Rows) -> bool {
 /// The results once more, from the parts; how many reasons are worded otherwise.
 fn recompute(inputs: &Inputs, texts: &Texts) -> Result<usize, PartFault> {
     let kept = parts::results(texts).map_err(unreadable)?;
-    let again = Results::of(inputs);
+    let again = Results::of(inputs).map_err(unreadable)?;
     let reasons = |results: &Results| -> Vec<String> {
         let items = results.schools.iter().flat_map(|one| one.sheet.items());
         items.map(|item| item.reason.clone()).collect()

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{Inputs, SchoolFacts, TerminalMinutes, minutes::Excluded};
+use super::{EvaluationError, Inputs, SchoolFacts, TerminalMinutes, minutes::Excluded};
 use crate::domain::{
     doubt::{self, Doubt, Observed},
     ids::{SchoolCode, TerminalId},
@@ -38,34 +38,42 @@ pub struct SchoolDoubts {
 }
 
 /// Looks at the schools that set a county's maximum.
-pub(super) fn watch(inputs: &Inputs, scores: &CountyScores) -> Watch {
+///
+/// # Errors
+/// `Unread`.
+pub(super) fn watch(inputs: &Inputs, scores: &CountyScores) -> Result<Watch, EvaluationError> {
     let excluded = Excluded::new(&inputs.exclusions);
     let holders = inputs
         .schools
         .iter()
         .filter(|school| scores.highest_schools.contains(&school.code));
-    let doubts: Vec<SchoolDoubts> = holders
-        .map(|school| SchoolDoubts {
-            school: school.code.clone(),
-            doubts: school_doubts(inputs, school, &excluded),
+    let doubts: Result<Vec<SchoolDoubts>, EvaluationError> = holders
+        .map(|school| {
+            Ok(SchoolDoubts {
+                school: school.code.clone(),
+                doubts: school_doubts(inputs, school, &excluded)?,
+            })
         })
         .collect();
+    let doubts = doubts?;
     let next = scores
         .schools
         .iter()
         .find(|score| score.average < scores.highest);
-    Watch {
+    Ok(Watch {
         sentences: sentences(inputs, scores, &doubts),
         next: next.map(|score| score.school.clone()),
         doubts,
-    }
+    })
 }
 
 /// What looks doubtful of one school in a run. Excluded days are not looked at: somebody has decided about them.
-fn school_doubts(inputs: &Inputs, school: &SchoolFacts, excluded: &Excluded<'_>) -> Vec<Doubt> {
-    let Some(minutes) = inputs.minutes.get(&school.code) else {
-        return Vec::new();
-    };
+fn school_doubts(
+    inputs: &Inputs,
+    school: &SchoolFacts,
+    excluded: &Excluded<'_>,
+) -> Result<Vec<Doubt>, EvaluationError> {
+    let minutes = inputs.minutes_of(&school.code)?;
     let calendar = &inputs.calendar.calendar;
     let undecided = |id: &TerminalId, terminal: &TerminalMinutes| -> BTreeSet<Date> {
         let told = terminal.two_machines.iter().copied();
@@ -91,7 +99,7 @@ fn school_doubts(inputs: &Inputs, school: &SchoolFacts, excluded: &Excluded<'_>)
             }
         })
         .collect();
-    doubt::doubts(calendar, school.stage, &observed)
+    Ok(doubt::doubts(calendar, school.stage, &observed))
 }
 
 fn sentences(inputs: &Inputs, scores: &CountyScores, doubts: &[SchoolDoubts]) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! What every school's points would be if some days were excluded, a reading or an answer were another. Nothing is saved.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -9,6 +9,7 @@ use super::{
     Entry, EvaluationError, Inputs, Results, RubricText, SchoolDifference, Watch,
     compare::differences,
     evidence::{Stages, faults},
+    glance::{reading_more, with_schools_of},
     load::{Loaded, load},
 };
 use crate::{
@@ -17,7 +18,6 @@ use crate::{
         usage::{Fraction, display},
     },
     store::{Exclusion, KeptExclusion, MAX_EXCLUSIONS, Store},
-    tasks::blocking,
 };
 
 /// What is to be different.
@@ -69,20 +69,25 @@ pub async fn what_if(
     run: i64,
     changes: Changes,
 ) -> Result<WhatIf, EvaluationError> {
-    what_if_of(Arc::new(load(store, run).await?), changes).await
+    what_if_of(store, Arc::new(load(store, run).await?), changes).await
 }
 
-/// The same of a run that was read before.
+/// The same of a run that was read before, whole or not.
 ///
 /// # Errors
-/// As [`what_if`], but for reading.
-pub async fn what_if_of(loaded: Arc<Loaded>, changes: Changes) -> Result<WhatIf, EvaluationError> {
-    blocking(move || {
+/// As [`what_if`].
+pub async fn what_if_of(
+    store: &dyn Store,
+    loaded: Arc<Loaded>,
+    changes: Changes,
+) -> Result<WhatIf, EvaluationError> {
+    let excluded = changes.exclude.iter();
+    let excluded: BTreeSet<_> = excluded.map(|one| one.terminal.clone()).collect();
+    let loaded = with_schools_of(store, loaded, &excluded).await?;
+    reading_more(store, loaded, move |loaded| {
         let mut inputs = loaded.inputs.clone();
-        let excluded = changes.exclude.iter();
-        let excluded = excluded.map(|one| one.terminal.clone()).collect();
-        apply(&mut inputs, changes)?;
-        let after = Results::again(&inputs, &loaded.results, &excluded);
+        apply(&mut inputs, changes.clone())?;
+        let after = Results::again(&inputs, &loaded.results, &excluded)?;
         let shown = |highest: Fraction| display(highest);
         Ok(WhatIf {
             schools: differences(&loaded.results, &after),

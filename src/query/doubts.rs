@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use futures::future::try_join_all;
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 
 use super::{QueryError, calendar, school};
@@ -19,6 +20,9 @@ use crate::{
     },
     store::{IncidentFilter, School, Store},
 };
+
+/// Days of a county that are asked for at once.
+const AT_ONCE: usize = 4;
 
 /// Use of one school's terminals by day.
 type Use = BTreeMap<TerminalId, Vec<(Date, MinuteSet)>>;
@@ -62,13 +66,16 @@ pub async fn county_doubts(
     let calendar = calendar(store, county).await?.calendar;
     let mut used: HashMap<SchoolCode, Use> = HashMap::new();
     let days = period.first.series(1.day());
-    for day in days.take_while(|day| *day <= period.last) {
-        for (school, terminal, minutes) in store.county_day(county, day).await? {
-            let school = used.entry(school).or_default();
-            school
-                .entry(terminal)
-                .or_default()
-                .push((day, minutes.used));
+    let days = days.take_while(|day| *day <= period.last);
+    let days: Vec<Date> = days.collect();
+    for some in days.chunks(AT_ONCE) {
+        let asked = some.iter().map(|day| store.county_day(county, *day));
+        for (day, rows) in some.iter().zip(try_join_all(asked).await?) {
+            for (school, terminal, minutes) in rows {
+                let of_school = used.entry(school).or_default();
+                let of_terminal = of_school.entry(terminal).or_default();
+                of_terminal.push((*day, minutes.used));
+            }
         }
     }
     let told = two_machines(store, None, period, zone).await?;

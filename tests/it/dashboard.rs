@@ -3,9 +3,11 @@
 //! Chromium comes from Debian (`deploy/test`). Nothing here waits for the clock: it stands still on a Tuesday morning.
 
 mod access;
+mod awards;
 pub(crate) mod browser;
 mod changes;
 pub(crate) mod county;
+mod exports;
 mod figures;
 mod runs;
 

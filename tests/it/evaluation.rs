@@ -4,6 +4,7 @@ mod bounds;
 mod county;
 mod format;
 mod front;
+mod glance;
 
 use std::io::Write as _;
 
@@ -22,13 +23,12 @@ use classpulse::{
     query,
     retention::expire,
     store::{
-        Batch, ContentDigest, EvaluationStore, Exclusion, MAX_EXCLUSIONS, NewRun, Placement,
-        Record, Store, StoreError,
+        Batch, ContentDigest, EvaluationStore, Exclusion, MAX_EXCLUSIONS, NewRun, Record, Store,
+        StoreError,
     },
 };
 use flate2::{Compression, write::ZlibEncoder};
-use jiff::{ToSpan as _, civil::date};
-use rand::{RngExt as _, SeedableRng as _};
+use jiff::civil::date;
 
 use self::county::{
     CALENDAR, Kept, MONDAY, NOW, PERIOD, county, day, draft, entry, everything, filled, freezing,
@@ -390,42 +390,11 @@ async fn a_part_that_is_cut_or_gone_is_found() {
     );
 }
 
-/// Terminals that come, go and move; used at any time; a cap and a holiday.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn monitoring_figures_are_those_of_the_dashboards() {
     for seed in 0..6_u64 {
         println!("seed {seed}");
-        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-        let kept = county::empty();
-        let store = &kept.store;
-        let mut change = registry();
-        for (_, placements) in &mut change.placements {
-            placements.clear();
-            let mut from = day(random.random_range(-10..10));
-            for _ in 0..random.random_range(1..4) {
-                let to = from + i64::from(random.random_range(0..8_u8)).days();
-                placements.push(Placement {
-                    to: Some(to),
-                    ..since(random.random_range(1..4), from)
-                });
-                from = to + i64::from(random.random_range(1..3_u8)).days();
-            }
-            if random.random_bool(0.5) {
-                placements.last_mut().unwrap().to = None;
-            }
-        }
-        store.change_registry(change).await.unwrap();
-        let cap = random.random_range(60..250);
-        let calendar = format!(
-            "{CALENDAR}\n[policy]\ndaily_cap_minutes = {cap}\n\
-             [[holiday]]\nname = \"假\"\nfirst = \"2026-09-10\"\nlast = \"2026-09-11\"\n"
-        );
-        store.set_calendar(&county(), &calendar, 0).await.unwrap();
-        for _ in 0..80 {
-            let (start, length) = (random.random_range(0..1_400), random.random_range(1..400));
-            let on = day(random.random_range(-12..20));
-            report(store, random.random_range(1..6), on, start, start + length).await;
-        }
+        let store = &county::any(seed).await.store;
         query::freshen(store, |_| {}).await.unwrap();
         let expected = query::monitoring_scores(store, &county(), PERIOD)
             .await

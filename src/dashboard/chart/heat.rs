@@ -45,7 +45,7 @@ pub(in crate::dashboard) fn lessons(grid: &LessonGrid) -> Markup {
 }
 
 /// A share in whole per cent, rounded half up.
-fn whole(taught: u64, due: u64) -> String {
+pub(in crate::dashboard) fn whole(taught: u64, due: u64) -> String {
     if due == 0 {
         return text::NONE.to_owned();
     }

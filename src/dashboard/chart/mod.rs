@@ -6,7 +6,7 @@ mod lines;
 mod timeline;
 
 pub(super) use days::calendar;
-pub(super) use heat::lessons;
+pub(super) use heat::{lessons, whole};
 pub(super) use lines::{Line, trend};
 pub(super) use timeline::{Span, hours, timeline};
 

@@ -2,7 +2,6 @@
 
 use axum::{
     extract::{Query, State},
-    http::header,
     response::{IntoResponse as _, Response},
 };
 use jiff::{ToSpan as _, civil::Date};
@@ -10,14 +9,15 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::{
-    access,
+    access::audit,
     dashboard::{
         Context,
         failure::Failure,
         layout::Page,
-        table::{Cell, Column, Table},
+        table::{Cell, Column, Table, attachment},
         text,
     },
+    sheets::table as sheet,
     store::{AuditFilter, Head, MAX_ENTRIES, Recorded},
 };
 
@@ -110,7 +110,7 @@ pub(in crate::dashboard) async fn page(
         Ok::<_, Failure>(midnight.timestamp().as_second())
     };
     let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-    let exports = asked.format == "csv";
+    let exports = matches!(asked.format.as_str(), "csv" | "xlsx");
     let filter = AuditFilter {
         since: midnight(first)?,
         until: midnight(last.saturating_add(1.day()))?,
@@ -120,14 +120,7 @@ pub(in crate::dashboard) async fn page(
     };
     let found = at.store().audit(&filter).await?;
     if exports {
-        let content = access::csv(&found, &at.parts.zone);
-        let content = content.map_err(|_error| Failure::field("导出", "无法生成文件"))?;
-        let name = format!("attachment; filename=\"audit_{first}_{last}.csv\"");
-        let headers = [
-            (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-            (header::CONTENT_DISPOSITION, name),
-        ];
-        return Ok((headers, content).into_response());
+        return file(&asked, (first, last), &found, &at);
     }
     let head = at.store().audit_head().await?;
     let page = Page {
@@ -140,6 +133,35 @@ pub(in crate::dashboard) async fn page(
     Ok(page.html(&content).into_response())
 }
 
+/// The entries with all that is known of them.
+fn file(
+    asked: &Asked,
+    (first, last): (Date, Date),
+    found: &[Recorded],
+    at: &Context,
+) -> Result<Response, Failure> {
+    let zone = &at.parts.zone;
+    let caption = "操作记录";
+    let unwritten = || Failure::field("导出", "无法生成文件");
+    let content = if asked.format == "csv" {
+        audit::csv(found, zone).map_err(|_error| unwritten())?
+    } else {
+        let columns = audit::HEADINGS.map(|heading| sheet::Column {
+            heading,
+            figures: false,
+        });
+        let rows: Vec<_> = found.iter().map(|one| audit::cells(one, zone)).collect();
+        let rows: Vec<Vec<&str>> = rows
+            .iter()
+            .map(|row| row.iter().map(String::as_str).collect())
+            .collect();
+        let about = format!("{first} 至 {last}");
+        sheet::xlsx(caption, &about, &columns, &rows).map_err(|_error| unwritten())?
+    };
+    let name = format!("{caption}_{first}_{last}.{}", asked.format);
+    Ok(attachment(&format!("audit_{first}_{last}"), &name, content))
+}
+
 fn content(
     asked: &Asked,
     (first, last): (Date, Date),
@@ -147,13 +169,16 @@ fn content(
     head: Head,
     at: &Context,
 ) -> Markup {
-    let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("from", &first.to_string())
-        .append_pair("to", &last.to_string())
-        .append_pair("who", &asked.who)
-        .append_pair("action", &asked.action)
-        .append_pair("format", "csv")
-        .finish();
+    let query = |format| {
+        form_urlencoded::Serializer::new(String::new())
+            .append_pair("from", &first.to_string())
+            .append_pair("to", &last.to_string())
+            .append_pair("who", &asked.who)
+            .append_pair("action", &asked.action)
+            .append_pair("format", format)
+            .append_pair("table", "audit")
+            .finish()
+    };
     html! {
         section.card aria-labelledby="audit" {
             form.filters method="get" action="/audit" aria-label="筛选" {
@@ -168,11 +193,17 @@ fn content(
             }
             div.table-head {
                 h2 #audit { "操作记录" }
-                @if !found.is_empty() { a.export href={ "/audit?" (query) } download="" { "下载 CSV" } }
+                @if !found.is_empty() {
+                    span.exports {
+                        @for (format, name) in [("csv", "CSV"), ("xlsx", "XLSX")] {
+                            a.export href={ "?" (query(format)) } download="" { "下载 " (name) span.unseen { ":操作记录" } }
+                        }
+                    }
+                }
             }
             (table(found, at).bare())
             @if found.len() as u64 >= u64::from(SHOWN) {
-                p.note { "只列出最近 " (SHOWN) " 条,更早的请缩小日期范围,或下载 CSV(最多 " (MAX_ENTRIES) " 条;下载本身也会记录)。" }
+                p.note { "只列出最近 " (SHOWN) " 条,更早的请缩小日期范围,或下载文件(最多 " (MAX_ENTRIES) " 条;下载本身也会记录)。" }
             }
             p.note { "末端:第 " (head.number) " 条,校验值 " code.hash { (head.hash) } "。请定期抄存于别处。" }
         }

@@ -12,6 +12,7 @@ pub(super) mod wall;
 use maud::{Markup, html};
 
 use super::filters::{Filters, Scope};
+use crate::store::County;
 
 /// A figure with its name and what stands under it.
 fn figure(name: &str, value: &str, unit: &str, note: &Markup) -> Markup {
@@ -38,5 +39,22 @@ fn days_fields(filters: &Filters, scope: &Scope) -> Markup {
         }
         label { "从" input type="date" name="from" value=(filters.from); }
         label { "到" input type="date" name="to" value=(filters.to); }
+    }
+}
+
+/// The form that chooses the county of a page; nothing where there is only one.
+fn county_form(page: &str, counties: &[County], here: Option<&County>) -> Markup {
+    if counties.len() < 2 {
+        return html! {};
+    }
+    html! {
+        form.filters.above method="get" action=(page) aria-label="选择区县" {
+            label { "区县" select name="county" {
+                @for county in counties {
+                    option value=(county.code) selected[here == Some(county)] { (county.name) }
+                }
+            } }
+            button type="submit" { "切换" }
+        }
     }
 }

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 
 use axum::{
     extract::{Path, Query, State},
+    http::Method,
     response::Response,
 };
 use maud::{Markup, html};
 
-use super::{days_fields, figure};
+use super::{days_fields, figure, runs};
 use crate::{
     dashboard::{
         Context,
         chart::{self, Line, Span},
         failure::Failure,
         filters::{Filters, Scope, address},
+        guard,
         layout::Page,
         table::{Cell, Column, Table, answer},
         text,
@@ -25,8 +27,10 @@ use crate::{
         usage::{Period, display},
     },
     query::{
-        self, SchoolFilter, SchoolNow, SchoolPoints, SchoolUsage, State as Doing, TerminalUsage,
+        self, LessonCell, LessonGrid, SchoolFilter, SchoolNow, SchoolPoints, SchoolUsage,
+        State as Doing, TerminalUsage,
     },
+    store::{Run, School},
 };
 
 /// The page.
@@ -55,7 +59,10 @@ pub(in crate::dashboard) async fn page(
     let weeks = weeks_table(&lines);
     let standing = standing(&at, &code, &scope).await?;
     let grid = period.lessons();
-    answer(&filters, &[&terminals, &weeks], &scope.days(), || {
+    let sheets = sheets(&at, &school).await?;
+    let lessons = lessons_table(&grid);
+    let tables = [&terminals, &weeks, &lessons];
+    answer(&filters, &tables, &scope.days(), || {
         let page = Page {
             title: school.name.clone(),
             lead: format!(
@@ -89,15 +96,37 @@ pub(in crate::dashboard) async fn page(
                 }
                 section.card aria-labelledby="lessons" {
                     h2 #lessons { "课时使用率" }
-                    @if grid.is_empty() { p.empty { "这段时间没有课时安排。" } } @else { (chart::lessons(&grid)) }
+                    @if grid.is_empty() { p.empty { "这段时间没有课时安排。" } } @else {
+                        (chart::lessons(&grid))
+                        details { summary { "数据表" } (lessons.html(&filters.query())) }
+                    }
                 }
             }
             section.card aria-labelledby="terminals" {
                 (terminals.html(&filters.query()))
                 (strip_legend())
             }
+            @if !sheets.is_empty() {
+                section.card aria-labelledby="sheets" {
+                    h2 #sheets { "考核评分表" }
+                    dl.facts {
+                        @for run in &sheets {
+                            dt { a href={ "/runs/" (run.id) "/schools/" (code) } { (run.name) } }
+                            dd { (run.period.first) " 至 " (run.period.last) " · " (runs::state(run)) }
+                        }
+                    }
+                }
+            }
         })
     })
+}
+
+/// The runs that show whoever acts a sheet of this school; none to who may not see scores.
+async fn sheets(at: &Context, school: &School) -> Result<Vec<Run>, Failure> {
+    if !guard::opens(&Method::GET, "/runs/{run}/schools/{code}") {
+        return Ok(Vec::new());
+    }
+    Ok(at.store().runs(&school.county).await?)
 }
 
 /// What the colours of a strip mean.
@@ -196,6 +225,32 @@ async fn lines(at: &Context, code: &SchoolCode, scope: &Scope) -> Result<Vec<Lin
         });
     }
     Ok(lines)
+}
+
+/// Every weekday and lesson with the figures of the heat map.
+fn lessons_table(grid: &LessonGrid) -> Table {
+    let row = |((day, number), cell): (&(i8, usize), &LessonCell)| {
+        vec![
+            Cell::from(format!("周{}", text::weekday(*day))),
+            format!("第{}节", number + 1).into(),
+            Cell::count(cell.taught),
+            Cell::count(cell.due),
+            chart::whole(cell.taught, cell.due).into(),
+        ]
+    };
+    Table {
+        key: "rates",
+        caption: "各节课时使用率".to_owned(),
+        columns: vec![
+            Column::Head("星期"),
+            Column::Text("节次"),
+            Column::Number("用了的课时"),
+            Column::Number("应上的课时"),
+            Column::Number("课时使用率"),
+        ],
+        rows: grid.iter().map(row).collect(),
+        empty: "这段时间没有课时安排。",
+    }
 }
 
 fn weeks_table(lines: &[Line]) -> Table {

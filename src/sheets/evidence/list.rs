@@ -1,4 +1,5 @@
-//! 名单: awards and reports, one a row, for all schools and items together.
+//! 名单: awards and reports, one a row, for all schools and items together. The dashboard's form has the same columns, and
+//! what is wrong in a row is said here for both.
 //!
 //! Not responsible for counting them (`domain::rubric::list`).
 
@@ -14,35 +15,35 @@ use crate::domain::rubric::{
 pub(super) const SHEET: &str = "名单";
 
 /// Headings beside the school's code: item, title, level, prize, person, proof.
-pub(super) const HEADINGS: [&str; 6] =
-    ["条目", "名称", "级别", "奖次", "获奖人序号", "证书号或日期"];
+pub const HEADINGS: [&str; 6] = ["条目", "名称", "级别", "奖次", "获奖人序号", "证书号或日期"];
 
-/// The places of each in [`HEADINGS`].
-pub(super) const ITEM: usize = 0;
-pub(super) const TITLE: usize = 1;
-pub(super) const LEVEL: usize = 2;
-pub(super) const PRIZE: usize = 3;
-pub(super) const PERSON: usize = 4;
-pub(super) const PROOF: usize = 5;
+/// The item's place in [`HEADINGS`].
+pub const ITEM: usize = 0;
+/// The place of what was won or written.
+pub const TITLE: usize = 1;
+/// The level's.
+pub const LEVEL: usize = 2;
+/// The prize's.
+pub const PRIZE: usize = 3;
+/// The place of the winner's running number.
+pub const PERSON: usize = 4;
+/// The place of the certificate's number or date.
+pub const PROOF: usize = 5;
 
 /// An item that may be given as a list.
 #[derive(Debug, Clone)]
-pub(super) struct Listed<'a> {
-    pub(super) item: &'a Item,
-    pub(super) kind: ListKind,
-    pub(super) cells: Vec<Cell>,
+pub struct Listed<'a> {
+    /// The item.
+    pub item: &'a Item,
+    /// How rows are counted.
+    pub kind: ListKind,
+    /// What rows can be.
+    pub cells: Vec<Cell>,
 }
 
 /// The items that may be given as a list, in the rubric's order.
 pub(super) fn listed(rubric: &Rubric) -> Vec<Listed<'_>> {
-    let of = |item| {
-        let find = |field: Field| match field.kind {
-            FieldKind::List { kind, cells } => Some(Listed { item, kind, cells }),
-            _ => None,
-        };
-        Item::fields(item).into_iter().find_map(find)
-    };
-    rubric.items().filter_map(of).collect()
+    rubric.items().filter_map(Listed::of).collect()
 }
 
 /// Different words of cells in their order, without the empty one.
@@ -58,7 +59,8 @@ pub(super) fn words<'a>(listed: &'a [Listed<'_>], of: fn(&Cell) -> &String) -> V
 }
 
 /// The rows that are kept.
-pub(super) fn rows(evidence: Option<&ItemEvidence>) -> &[ListRow] {
+#[must_use]
+pub fn rows(evidence: Option<&ItemEvidence>) -> &[ListRow] {
     match evidence.and_then(|evidence| evidence.values.get(LIST)) {
         Some(Value::List(rows)) => rows,
         _ => &[],
@@ -66,7 +68,8 @@ pub(super) fn rows(evidence: Option<&ItemEvidence>) -> &[ListRow] {
 }
 
 /// A row's texts under [`HEADINGS`], as they are written and read back.
-pub(super) fn texts(item: &str, row: &ListRow) -> [String; 6] {
+#[must_use]
+pub fn texts(item: &str, row: &ListRow) -> [String; 6] {
     let person = row.person.map_or_else(String::new, |it| it.to_string());
     let all = [
         item, &row.title, &row.level, &row.prize, &person, &row.proof,
@@ -74,9 +77,22 @@ pub(super) fn texts(item: &str, row: &ListRow) -> [String; 6] {
     all.map(|text| text.trim().to_owned())
 }
 
-impl Listed<'_> {
-    /// Reads a row; each mistake with the column it stands in.
-    pub(super) fn row(&self, texts: &[String; 6]) -> Result<ListRow, Vec<(usize, String)>> {
+impl<'a> Listed<'a> {
+    /// An item's list; `None` where it is not given as one.
+    #[must_use]
+    pub fn of(item: &'a Item) -> Option<Self> {
+        let find = |field: Field| match field.kind {
+            FieldKind::List { kind, cells } => Some(Self { item, kind, cells }),
+            _ => None,
+        };
+        item.fields().into_iter().find_map(find)
+    }
+
+    /// Reads a row under [`HEADINGS`].
+    ///
+    /// # Errors
+    /// Each mistake with the place of its column and a Chinese sentence.
+    pub fn row(&self, texts: &[String; 6]) -> Result<ListRow, Vec<(usize, String)>> {
         let mut wrong = Vec::new();
         let row = ListRow {
             title: texts[TITLE].clone(),

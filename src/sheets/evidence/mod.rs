@@ -12,7 +12,7 @@
 
 mod checks;
 mod guide;
-mod list;
+pub mod list;
 mod origin;
 mod read;
 mod write;

@@ -22,9 +22,12 @@ pub(super) fn status(error: &EvaluationError) -> StatusCode {
         | E::Missing(_)
         | E::NotFrozen(_) => StatusCode::CONFLICT,
         // Those of the store are told as the store's.
-        E::Calendar(_) | E::Evidence { .. } | E::Part { .. } | E::Store(_) | E::CutOff(_) => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        E::Calendar(_)
+        | E::Evidence { .. }
+        | E::Part { .. }
+        | E::Store(_)
+        | E::Unread(_)
+        | E::CutOff(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -79,7 +82,7 @@ pub(super) fn sentence(error: &EvaluationError) -> String {
             };
             format!("这次考核中没有{what}“{id}”")
         }
-        E::CutOff(_) => "计算中断了,请重试".to_owned(),
+        E::CutOff(_) | E::Unread(_) => "计算中断了,请重试".to_owned(),
         E::Calendar(_) | E::Evidence { .. } | E::Part { .. } | E::Store(_) => {
             "这次考核保存的内容无法读取,详情见服务日志".to_owned()
         }

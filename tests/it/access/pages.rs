@@ -158,6 +158,122 @@ async fn a_part_of_a_county_sees_itself_and_the_ranking() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_school_sees_its_own_sheet_of_a_frozen_run_on_its_pages() {
+    let guarded = Guarded::start().await;
+    let frozen = grpc::run(&guarded, "frozen", true).await;
+    let draft = grpc::run(&guarded, "draft", false).await;
+    let get = async |name: &str, path: &str| guarded.get(path, &cookie(guarded.one(name))).await;
+    let sheet = |run: i64, school: &str| format!("/runs/{run}/schools/{school}");
+    for (name, own, others) in [
+        ("school", &[PRIMARY][..], &[JUNIOR, FAR][..]),
+        ("township", &[PRIMARY, JUNIOR], &[FAR]),
+    ] {
+        for school in own {
+            for part in ["", "?format=csv", "/items/4.3.1", "/items/1.1.1"] {
+                let path = format!("{}{part}", sheet(frozen, school));
+                assert_eq!(get(name, &path).await.status, 200, "{name} {path}");
+            }
+            // It is found from the school's own page, and the draft is not.
+            let page = get(name, &format!("/schools/{school}")).await.body;
+            let leads = |run| page.contains(&format!("href=\"{}\"", sheet(run, school)));
+            assert!(leads(frozen) && !leads(draft), "{name} {school}");
+            // Nothing on it leads where this person is refused, and no other school's figures stand there.
+            let body = get(name, &sheet(frozen, school)).await.body;
+            let inside = body.split("<main").nth(1).unwrap();
+            assert!(inside.contains("4.3.1") && inside.contains("总分"));
+            for link in inside.split("href=\"/").skip(1) {
+                let path = format!("/{}", link.split('"').next().unwrap());
+                assert_eq!(get(name, &path).await.status, 200, "{name} {path}");
+            }
+            for other in others {
+                assert!(!inside.contains(other), "{name} {school}");
+            }
+            for run in [draft, 99] {
+                let answer = get(name, &sheet(run, school)).await;
+                assert!([403, 404].contains(&answer.status), "{name} run {run}");
+            }
+        }
+        for school in others {
+            for part in ["", "?format=csv", "/items/4.3.1", "/evidence"] {
+                let path = format!("{}{part}", sheet(frozen, school));
+                let answer = get(name, &path).await;
+                assert!([403, 404].contains(&answer.status), "{name} {path}");
+            }
+        }
+        for path in [
+            format!("/runs/{frozen}"),
+            format!("/runs/{frozen}/files/summary.csv"),
+            format!("/runs/{frozen}/files/school.xlsx?school={}", others[0]),
+            format!("/runs/compare?before={frozen}&after={frozen}"),
+            format!("/api/v1/runs/{frozen}"),
+        ] {
+            assert_eq!(get(name, &path).await.status, 403, "{name} {path}");
+        }
+        let runs = get(name, "/runs").await.body;
+        assert!(runs.contains("试评"), "{name}");
+        assert!(!runs.contains(&format!("/runs/{draft}")), "{name}");
+    }
+    // A whole county finds drafts there too.
+    let page = get("county", &format!("/schools/{PRIMARY}")).await.body;
+    for run in [frozen, draft] {
+        let link = format!("href=\"{}\"", sheet(run, PRIMARY));
+        assert!(page.contains(&link), "{link}");
+    }
+    let none = get("registrar", &format!("/schools/{PRIMARY}")).await.body;
+    assert!(
+        !none.contains("/runs/"),
+        "who may not see scores is led to none"
+    );
+    guarded.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_that_is_offered_can_be_had() {
+    let guarded = Guarded::start().await;
+    let administrator = cookie(guarded.one("administrator"));
+    let offered = async |name: &str| -> Vec<String> {
+        let page = guarded.get("/settings/users", &administrator).await.body;
+        let forms = page.split("action=\"/settings/users/change\"").skip(1);
+        let own = format!("name=\"login\" value=\"{name}\"");
+        let form = forms
+            .map(|rest| rest.split("</form>").next().unwrap())
+            .find(|form| form.contains(&own));
+        let roles = form.into_iter().flat_map(|form| {
+            let role = form.split("name=\"role\"").nth(1).unwrap();
+            let options = role.split("</select>").next().unwrap();
+            options.split("value=\"").skip(1)
+        });
+        roles
+            .map(|rest| rest.split('"').next().unwrap().to_owned())
+            .collect()
+    };
+    let everything = [
+        "viewer",
+        "evaluator",
+        "registrar",
+        "auditor",
+        "administrator",
+    ];
+    for name in ["viewer", "evaluator", "registrar"] {
+        assert_eq!(offered(name).await, everything, "{name}");
+    }
+    // Who administers never audits, nor becomes anything else.
+    for name in ["administrator", "auditor"] {
+        assert_eq!(offered(name).await, [""; 0], "{name}");
+    }
+    for (name, last) in [("viewer", "auditor"), ("evaluator", "administrator")] {
+        for role in ["evaluator", "registrar", "viewer", last] {
+            let form = format!("login={name}&role={role}&scope=all");
+            let path = "/settings/users/change";
+            let answer = guarded.post(path, &administrator, &form).await;
+            assert_eq!(answer.status, 303, "{form}: {answer:?}");
+        }
+        assert_eq!(offered(name).await, [""; 0], "{name} is {last} now");
+    }
+    guarded.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_offer_what_the_role_may_do() {
     let guarded = Guarded::start().await;
     let page =

@@ -19,14 +19,18 @@ use crate::support::{JUNIOR, PRIMARY, county, school};
 const FIRST: &str = "已成立信息化工作领导小组,职责明确";
 
 /// Puts a text into a field of a form.
-async fn fill(browser: &Browser, css: &str, text: &str) {
+pub(super) async fn fill(browser: &Browser, css: &str, text: &str) {
     browser.find(css).await;
     let script = "const one = document.querySelector(arguments[0]); one.value = arguments[1];\
                   one.dispatchEvent(new Event('change', { bubbles: true }))";
     browser.run(script, vec![json!(css), json!(text)]).await;
 }
 
-async fn answers(store: &dyn Store, run: i64, code: &SchoolCode) -> Vec<(String, String, Value)> {
+pub(super) async fn answers(
+    store: &dyn Store,
+    run: i64,
+    code: &SchoolCode,
+) -> Vec<(String, String, Value)> {
     let known = evaluation::list_evidence(store, run, Some(code))
         .await
         .unwrap();

@@ -19,6 +19,7 @@ use jiff::{
     ToSpan as _,
     civil::{Date, date},
 };
+use rand::{RngExt as _, SeedableRng as _};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -156,6 +157,42 @@ pub(super) async fn filled() -> Kept {
                 .await;
             }
         }
+    }
+    kept
+}
+
+/// Terminals that come, go and move; used at any time; a cap and a holiday.
+pub(super) async fn any(seed: u64) -> Kept {
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    let kept = empty();
+    let store = &kept.store;
+    let mut change = registry();
+    for (_, placements) in &mut change.placements {
+        placements.clear();
+        let mut from = day(random.random_range(-10..10));
+        for _ in 0..random.random_range(1..4) {
+            let to = from + i64::from(random.random_range(0..8_u8)).days();
+            placements.push(Placement {
+                to: Some(to),
+                ..since(random.random_range(1..4), from)
+            });
+            from = to + i64::from(random.random_range(1..3_u8)).days();
+        }
+        if random.random_bool(0.5) {
+            placements.last_mut().unwrap().to = None;
+        }
+    }
+    store.change_registry(change).await.unwrap();
+    let cap = random.random_range(60..250);
+    let calendar = format!(
+        "{CALENDAR}\n[policy]\ndaily_cap_minutes = {cap}\n\
+         [[holiday]]\nname = \"假\"\nfirst = \"2026-09-10\"\nlast = \"2026-09-11\"\n"
+    );
+    store.set_calendar(&county(), &calendar, 0).await.unwrap();
+    for _ in 0..80 {
+        let (start, length) = (random.random_range(0..1_400), random.random_range(1..400));
+        let on = day(random.random_range(-12..20));
+        report(store, random.random_range(1..6), on, start, start + length).await;
     }
     kept
 }

@@ -12,7 +12,7 @@ use axum::{
 use jiff::ToSpan as _;
 use maud::{Markup, html};
 
-use super::{runs, school::badge};
+use super::{county_form, runs, school::badge};
 use crate::{
     dashboard::{
         Context,
@@ -55,7 +55,7 @@ pub(in crate::dashboard) async fn page(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let may = guard::may(&at, &headers, Permission::Replay);
-    let (_, county) = filters.county(&at).await?;
+    let (counties, county) = filters.county(&at).await?;
     let now = query::county_now(at.store(), &county.code, &at.moment()).await?;
     let schools = at.store().schools(&county.code).await?;
     let terminals = at.store().terminals(&TerminalFilter::default()).await?;
@@ -80,6 +80,7 @@ pub(in crate::dashboard) async fn page(
         };
         page.markup(&html! {
             @if let Some(message) = message(&filters) { p.notice.card role="status" { (message) } }
+            (county_form("/quality", &counties, Some(&county)))
             nav.jump aria-label="本页各项" {
                 @for table in &tables {
                     a href={ "#" (table.key) } { (table.caption) " " strong { (table.rows.len()) } }

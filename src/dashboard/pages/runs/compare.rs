@@ -16,7 +16,7 @@ use crate::{
         layout::Page,
         table::{Cell, Column, Table, answer},
     },
-    evaluation::{Comparison, EvidenceDifference, InputDifference, Loaded},
+    evaluation::{self, EvidenceDifference, InputDifference, Loaded},
     store::{Exclusion, Run},
 };
 
@@ -46,13 +46,21 @@ pub(in crate::dashboard) async fn page(
     let both = match (&*asked.before, &after) {
         ("", _) | (_, None) => None,
         (before, Some(after)) => {
-            let before = at.loaded(opened(&at, before).await?).await?;
-            Some((before, at.loaded(after.clone()).await?))
+            let (before, after) = (opened(&at, before).await?, after.clone());
+            Some(if before.frozen().is_some() && after.frozen().is_some() {
+                (at.loaded(before).await?, at.loaded(after).await?)
+            } else {
+                (at.whole(before).await?, at.whole(after).await?)
+            })
         }
     };
-    let compared = both
-        .as_ref()
-        .map(|(before, after)| (Comparison::of(before, after), before, after));
+    let compared = match &both {
+        None => None,
+        Some((before, after)) => {
+            let found = evaluation::compare_of(at.store(), before, after).await?;
+            Some((found, before, after))
+        }
+    };
     let tables = compared.as_ref().map(|(found, before, after)| {
         [
             differences("schools", "各校变化", &found.schools),

@@ -1,7 +1,7 @@
 //! One school's evidence as a form: typed fields from the rubric's questions, every mistake beside its field, and nothing
 //! kept before all of it is sound.
 //!
-//! Lists of awards come by workbook; the form leaves them as they are. Not responsible for what fits (`evaluation`).
+//! Lists of awards are rows of their own (`awards`). Not responsible for what fits (`evaluation`).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,23 +13,30 @@ use axum::{
 };
 use maud::{Markup, html};
 
-use super::{Tab, differences, draft, opened, rubric::most, school_code, school_page, tabs};
+use super::{
+    Tab,
+    awards::{self, Rows},
+    differences, draft, opened,
+    rubric::most,
+    school_code, school_page, tabs,
+};
 use crate::{
     dashboard::{Context, failure::Failure, filters::Filters, form as forms, guard, text},
     domain::{
         access::Permission,
         ids::SchoolCode,
         rubric::{
-            Field, FieldKind, Item, ItemEvidence, SchoolEvidence, Value,
+            Field, FieldKind, Item, ItemEvidence, SchoolEvidence,
             evidence::{EvidenceFault, MAX_TEXT, NOT_APPLICABLE, attachments, check, expected},
         },
     },
     evaluation::{self, Changes, Entry, EvaluationError, Form as Known},
+    sheets::evidence::list::Listed,
     store::{ContentDigest, Run, School},
 };
 
 /// What a browser sent: the name of a field → its text.
-type Typed = HashMap<String, String>;
+pub(super) type Typed = HashMap<String, String>;
 
 /// A form and what is to stand in it.
 struct Sheet<'a> {
@@ -94,9 +101,10 @@ pub(in crate::dashboard) async fn save(
     let run = opened(&at, &run).await?;
     draft(&run)?;
     let trying = typed.get("do").is_some_and(|button| button == "try");
+    let more = awards::asked_for_more(typed.get("do")).is_some();
     let by = match typed.get("by").map(String::as_str) {
         // Nobody's word is kept of it.
-        _ if trying => "试算".to_owned(),
+        _ if trying || more => "试算".to_owned(),
         by => forms::who(by.unwrap_or_default())?,
     };
     let form = evaluation::form(at.store(), run.id).await?;
@@ -119,6 +127,9 @@ pub(in crate::dashboard) async fn save(
             }
         };
         return Ok(sheet.refused(&told, StatusCode::CONFLICT));
+    }
+    if more {
+        return Ok(sheet.refused(&html! {}, StatusCode::OK));
     }
     let entries = sheet.entries(&by);
     if sheet.faults.is_empty() && trying {
@@ -167,7 +178,7 @@ async fn tried(at: &Context, run: &Run, entries: Vec<Entry>) -> Result<Markup, F
         evidence: entries,
         ..Changes::default()
     };
-    let mut found = evaluation::what_if_of(loaded, changes).await?;
+    let mut found = evaluation::what_if_of(at.store(), loaded, changes).await?;
     found.schools.retain(|one| one.before != one.after);
     let table = differences("what-if", "试算前后", &found.schools);
     Ok(html! {
@@ -236,6 +247,9 @@ impl Sheet<'_> {
     ) -> (ItemEvidence, Vec<EvidenceFault>) {
         let mut new = known.cloned().unwrap_or_default();
         let mut faults = Vec::new();
+        if let Some(listed) = Listed::of(item) {
+            faults = Rows::new(at, listed, known, self.typed).put_over(&mut new);
+        }
         for (number, field) in item.fields().iter().enumerate() {
             let Some(text) = self.sent(&answer_name(at, number)) else {
                 continue;
@@ -283,6 +297,8 @@ impl Sheet<'_> {
             (told)
             @if self.may {
                 form.entry method="post" action={ "/runs/" (run.id) "/schools/" (code) "/evidence" } {
+                    // What the Enter key presses: the first button of a form.
+                    button.unseen type="submit" name="do" value="try" formnovalidate tabindex="-1" aria-hidden="true" { "试算" }
                     input type="hidden" name="seen" value=(seen(self.known));
                     (self.groups())
                     div.save {
@@ -317,12 +333,9 @@ impl Sheet<'_> {
         let nothing = Vec::new();
         let faults = self.faults.get(&item.id).unwrap_or(&nothing);
         let fields = item.fields();
-        // Mistakes of the item as a whole, and of questions that have no field here.
-        let whole = faults.iter().filter(|fault| {
-            !fields.iter().any(|field| {
-                field.key == fault.key && !matches!(field.kind, FieldKind::List { .. })
-            })
-        });
+        let whole = faults
+            .iter()
+            .filter(|fault| !fields.iter().any(|field| field.key == fault.key));
         let known = self.known.get(&item.id);
         let source = self.sent(&format!("s{at}"));
         let source = source.or(known.map(|known| known.source.as_str()));
@@ -334,8 +347,13 @@ impl Sheet<'_> {
                 @for fault in whole { p.fault { (fault.problem) } }
                 div.answers {
                     @for (number, field) in fields.iter().enumerate() {
-                        (self.field(&answer_name(at, number), field, known, faults))
+                        @if !matches!(field.kind, FieldKind::List { .. }) {
+                            (self.field(&answer_name(at, number), field, known, faults))
+                        }
                     }
+                }
+                @if let Some(listed) = Listed::of(item) {
+                    (Rows::new(at, listed, known, self.typed).markup(faults, self.may))
                 }
                 details open[known.is_some() || !faults.is_empty()] {
                     summary { "材料依据与附件" }
@@ -363,9 +381,6 @@ impl Sheet<'_> {
         faults: &[EvidenceFault],
     ) -> Markup {
         let kept = known.and_then(|known| known.values.get(&field.key));
-        if let FieldKind::List { .. } = field.kind {
-            return listed(kept);
-        }
         let kept = kept.map(ToString::to_string);
         let value = self.sent(name).map(ToOwned::to_owned);
         let other = value.is_some() && kept.is_some() && value != kept;
@@ -419,17 +434,6 @@ fn choice(
             option value="" { "未填" }
             @for one in names.iter().chain(&not_applicable) {
                 option value=(one) selected[one == value] { (one) }
-            }
-        }
-    }
-}
-
-fn listed(kept: Option<&Value>) -> Markup {
-    html! {
-        p.note {
-            @match kept {
-                Some(list) => { "已用" (list) "填写,数量由名单得出;修改请用材料表导入。" },
-                None => { "也可以在材料表的“名单”中一行填一个奖项或一篇报道。" },
             }
         }
     }

@@ -39,8 +39,14 @@ pub(in crate::dashboard) async fn page(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Failure> {
     let code = school_code(&code)?;
-    let loaded = at.loaded_for(opened(&at, &run).await?, &code).await?;
-    let found = Explanation::of(&loaded, &code, &item)?;
+    let mut loaded = at.loaded_for(opened(&at, &run).await?, &code).await?;
+    let found = match Explanation::of(&loaded, &code, &item) {
+        Err(EvaluationError::Unread(_)) => {
+            loaded = at.looked_into(loaded.run.clone(), &code).await?;
+            Explanation::of(&loaded, &code, &item)
+        }
+        found => found,
+    }?;
     let here = format!("/runs/{}/schools/{code}/items/{item}", loaded.run.id);
     let answers = found.evidence.as_ref().map(answers_table);
     let listed = found.evidence.as_ref().and_then(list_table);

@@ -19,6 +19,7 @@ use crate::{
         filters::Filters,
         form, guard,
         layout::Page,
+        pages::county_form,
         table::{Cell, Column, Table, answer},
         text,
     },
@@ -68,7 +69,7 @@ pub(in crate::dashboard) async fn page(
         };
         page.markup(&html! {
             @if filters.done == "discarded" { p.good role="status" { "草稿已删除。" } }
-            @if counties.len() > 1 { (county_form(&counties, &county)) }
+            (county_form("/runs", &counties, Some(&county)))
             section.card aria-labelledby="runs" { (table.html(&filters.query())) }
             @if may {
                 section.card aria-labelledby="create" { (form) }
@@ -78,19 +79,6 @@ pub(in crate::dashboard) async fn page(
             p.note { "评分依据:" a href="/rubric" { "考核评估细则" } "。" }
         })
     })
-}
-
-fn county_form(counties: &[County], here: &County) -> Markup {
-    html! {
-        form.filters.above method="get" action="/runs" {
-            label { "区县" select name="county" {
-                @for county in counties {
-                    option value=(county.code) selected[county == here] { (county.name) }
-                }
-            } }
-            button type="submit" { "切换" }
-        }
-    }
 }
 
 /// A run's name, which leads to all of it, or to what a school's own people see.

@@ -2,11 +2,13 @@
 //!
 //! # Layout
 //! `list` makes runs; `summary`, `school` and `item` show what they came to, from the county down to a terminal's
-//! minutes; `evidence`, `entry` and `workbook` take what schools have done; `exclusions`, `what_if` and `freeze` lead to
-//! the frozen run; `compare`, `verify` and `files` are for afterwards. `rubric` shows what is scored by.
+//! minutes; `evidence`, `entry` (with the rows of `awards`) and `workbook` take what schools have done; `exclusions`,
+//! `what_if` and `freeze` lead to the frozen run; `compare`, `verify` and `files` are for afterwards. `rubric` shows what
+//! is scored by.
 //!
 //! Not responsible for anything that points follow from (`evaluation`).
 
+mod awards;
 pub(in crate::dashboard) mod compare;
 pub(in crate::dashboard) mod entry;
 pub(in crate::dashboard) mod evidence;
@@ -136,7 +138,8 @@ fn draft(run: &Run) -> Result<(), Failure> {
     }
 }
 
-fn state(run: &Run) -> &'static str {
+/// Whether it is frozen, in a word.
+pub(in crate::dashboard) fn state(run: &Run) -> &'static str {
     match run.frozen() {
         None => "草稿",
         Some(_) => "已冻结",

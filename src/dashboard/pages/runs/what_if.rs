@@ -41,7 +41,7 @@ pub(in crate::dashboard) async fn page(
     let found = if changes == Changes::default() {
         None
     } else {
-        Some(evaluation::what_if_of(loaded.clone(), changes).await?)
+        Some(evaluation::what_if_of(at.store(), loaded.clone(), changes).await?)
     };
     let table = found
         .as_ref()

@@ -5,6 +5,8 @@ pub(in crate::dashboard) mod days;
 pub(in crate::dashboard) mod moves;
 pub(in crate::dashboard) mod users;
 
+use std::collections::{HashMap, HashSet};
+
 use axum::{
     Form,
     extract::{Multipart, Query, State},
@@ -23,16 +25,17 @@ use crate::{
         filters::Filters,
         form, guard,
         layout::Page,
+        pages::county_form,
         table::{Cell, Column, Table, answer},
         translate,
     },
     domain::{
         access::Permission,
         calendar::{Calendar, CalendarError},
-        ids::{CountyCode, Stage},
+        ids::{CountyCode, SchoolCode, Stage},
     },
     registry::{self, ImportError, ImportReport},
-    store::{County, School, StoredCalendar},
+    store::{County, School, StoredCalendar, TerminalFilter},
 };
 
 /// What a form before came to, shown in its part of the page.
@@ -51,6 +54,10 @@ pub(in crate::dashboard) async fn page(
     Query(filters): Query<Filters>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
+    if !filters.format.is_empty() && filters.table == TERMINALS {
+        let table = terminals_table(&at, &filters).await?;
+        return answer(&filters, &[&table], &at.today().to_string(), || html! {});
+    }
     let may = guard::may(&at, &headers, Permission::ManageRegistry);
     let known = Known::read(&at, &filters).await?;
     let tables = [known.schools_table(), codes::table(&known, &at, may)];
@@ -68,7 +75,7 @@ struct Known {
     schools: Vec<School>,
     calendar: Option<StoredCalendar>,
     codes: Vec<crate::store::EnrolmentCode>,
-    terminals: std::collections::HashMap<crate::domain::ids::SchoolCode, u64>,
+    terminals: HashMap<SchoolCode, u64>,
     today: Date,
     /// What is said where nothing can be changed.
     only_looks: String,
@@ -87,7 +94,7 @@ impl Known {
             } else {
                 Vec::new()
             },
-            terminals: std::collections::HashMap::new(),
+            terminals: HashMap::new(),
             today,
             only_looks: guard::only_looks(at),
         };
@@ -140,21 +147,20 @@ impl Known {
         let [schools, codes] = tables;
         page.markup(&html! {
             @if !may { p.notice.card role="status" { (self.only_looks) "。" } }
-            @if self.counties.len() > 1 {
-                form.filters method="get" action="/settings" {
-                    label { "区县" select name="county" {
-                        @for county in &self.counties {
-                            option value=(county.code) selected[self.county.as_ref() == Some(county)] { (county.name) }
-                        }
-                    } }
-                    button type="submit" { "切换" }
-                }
-            }
+            (county_form("/settings", &self.counties, self.county.as_ref()))
             section.card aria-labelledby="import" {
                 h2 #import { "导入学校表与终端表" }
                 (import_part(may))
                 @if let Some(told) = &told.import { (told) }
                 details { summary { "已登记学校 " (self.schools.len()) " 所" } (schools.html(&filters.query())) }
+                @if !self.schools.is_empty() {
+                    p.note {
+                        "已登记终端(格式同终端表,可改后再导入):"
+                        @for (format, name) in [("csv", "CSV"), ("xlsx", "XLSX")] {
+                            " " a.export href={ "?" (filters.query()) "&format=" (format) "&table=" (TERMINALS) } download="" { "下载 " (name) span.unseen { ":已登记终端" } }
+                        }
+                    }
+                }
             }
             @if may && self.county.is_some() {
                 section.card aria-labelledby="moves" {
@@ -218,6 +224,49 @@ impl Known {
             }
         }
     }
+}
+
+/// What `?table=` asks for where the terminals are wanted: too many for the page.
+const TERMINALS: &str = "terminals";
+
+/// Where the county's terminals stand and stood, as the table that is imported has it.
+async fn terminals_table(at: &Context, filters: &Filters) -> Result<Table, Failure> {
+    let (_, county) = filters.county(at).await?;
+    let schools = at.store().schools(&county.code).await?;
+    let codes: HashSet<&SchoolCode> = schools.iter().map(|school| &school.code).collect();
+    let mut rows = Vec::new();
+    for terminal in at.store().terminals(&TerminalFilter::default()).await? {
+        let mut places = terminal.placements.iter();
+        if !places.any(|place| codes.contains(&place.school)) {
+            continue;
+        }
+        // All of its rows: together they are its history, also where an import takes them.
+        for place in &terminal.placements {
+            rows.push(vec![
+                Cell::from(terminal.id.to_string()),
+                place.school.to_string().into(),
+                place.room.clone().into(),
+                place.from.to_string().into(),
+                place
+                    .to
+                    .map_or_else(String::new, |to| to.to_string())
+                    .into(),
+            ]);
+        }
+    }
+    Ok(Table {
+        key: TERMINALS,
+        caption: "已登记终端".to_owned(),
+        columns: vec![
+            Column::Head("终端编号"),
+            Column::Text("学校标识码"),
+            Column::Text("教室"),
+            Column::Text("启用日期"),
+            Column::Text("停用日期"),
+        ],
+        rows,
+        empty: "还没有登记终端。",
+    })
 }
 
 /// Where a bureau begins that has no calendar yet.

@@ -81,10 +81,21 @@ impl Places {
     }
 }
 
-fn roles(chosen: Option<Role>) -> Markup {
+/// Whether these roles leave anything to choose: who administers or audits stays that, and sees everything.
+fn is_choice(roles: &[Role]) -> bool {
+    !matches!(roles, [Role::Administrator | Role::Auditor])
+}
+
+/// The roles that an account of this one may have from now on.
+fn next_roles(role: Role) -> Vec<Role> {
+    let next = Role::ALL.into_iter();
+    next.filter(|to| role.change_fault(*to).is_none()).collect()
+}
+
+fn options_of(roles: &[Role], chosen: Option<Role>) -> Markup {
     html! {
-        @for role in Role::ALL {
-            option value=(role) selected[chosen == Some(role)] { (role.name()) }
+        @for role in roles {
+            option value=(role) selected[chosen == Some(*role)] { (role.name()) }
         }
     }
 }
@@ -140,11 +151,11 @@ impl Known {
                         label { "登录名" input type="text" name="login" required minlength="2" maxlength="32"
                             pattern="[a-z][a-z0-9._\\-]+" title="小写字母开头,可用小写字母、数字和 . _ -"
                             autocapitalize="none" spellcheck="false" autocomplete="off"; }
-                        label { "角色" select name="role" { (roles(None)) } }
+                        label { "角色" select name="role" { (options_of(&Role::ALL, None)) } }
                         label { "范围" select name="scope" { (self.places.options(None)) } }
                         button.primary type="submit" { "新建并生成设置链接" }
                     }
-                    p.note { "登录名不要用真实姓名、身份证号或电话。乡镇或学校范围的账号只能是查看员。" }
+                    p.note { "登录名不要用真实姓名、身份证号或电话。乡镇或学校范围的账号只能是查看员,管理员和审计员的范围只能是“全部”。" }
                 }
                 section.card aria-labelledby="roles" {
                     h2 #roles { "各角色的权限" }
@@ -217,6 +228,7 @@ fn forms(one: &Account, places: &Places, now: i64) -> Markup {
     } else {
         ("false", "启用")
     };
+    let roles = next_roles(one.role);
     html! {
         div.row-forms {
             form.inline method="post" action="/settings/users/lock" {
@@ -228,13 +240,17 @@ fn forms(one: &Account, places: &Places, now: i64) -> Markup {
                 input type="hidden" name="login" value=(one.login);
                 button type="submit" aria-label={ "重置 " (one.login) } { "重置密码" }
             }
-            details { summary { "更改" }
-                form.filters method="post" action="/settings/users/change" {
-                    input type="hidden" name="login" value=(one.login);
-                    label { "角色" select name="role" { (roles(Some(one.role))) } }
-                    label { "范围" select name="scope" { (places.options(Some(&one.scope))) } }
-                    button type="submit" { "保存" }
+            @if is_choice(&roles) {
+                details { summary { "更改" }
+                    form.filters method="post" action="/settings/users/change" {
+                        input type="hidden" name="login" value=(one.login);
+                        label { "角色" select name="role" { (options_of(&roles, Some(one.role))) } }
+                        label { "范围" select name="scope" { (places.options(Some(&one.scope))) } }
+                        button type="submit" { "保存" }
+                    }
                 }
+            } @else {
+                span.note { "角色和范围不能更改" }
             }
         }
     }
