@@ -135,7 +135,7 @@ impl Targets<'_> {
             "/api/v1/openapi.json",
             "",
             "/api/v1/openapi.json",
-            &[("\"openapi\"", 1)],
+            &[("\"openapi\":\"3", 1)],
         );
         self.add("/api/v1/now", "", "/api/v1/now", &every);
         self.add("/api/v1/schools", "", "/api/v1/schools", &every);

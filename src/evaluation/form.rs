@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{EvaluationError, RubricText, load::inputs_of, load::known_evidence};
+use super::{EvaluationError, Loaded, RubricText, glance, load::known_evidence};
 use crate::{
     domain::{
         ids::{CountyCode, SchoolCode},
@@ -38,11 +38,11 @@ pub struct Form {
 /// Reads what a form of a run is made of; no minutes are read for it.
 ///
 /// # Errors
-/// As [`inputs_of`].
+/// As [`glance`].
 pub async fn form(store: &dyn Store, run: i64) -> Result<Form, EvaluationError> {
     let found = store.run(run).await?;
     if found.frozen().is_some() {
-        let (run, inputs) = inputs_of(store, run).await?;
+        let Loaded { run, inputs, .. } = glance(store, run).await?;
         let county = inputs.facts.county.code;
         let schools = inputs.schools.into_iter().map(|school| School {
             code: school.code,
