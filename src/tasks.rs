@@ -103,7 +103,7 @@ impl Reloads {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

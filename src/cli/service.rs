@@ -54,10 +54,13 @@ async fn until_stopped(app: &App, reloads: &mut Reloads) {
     loop {
         tokio::select! {
             () = &mut stop => return,
-            () = reloads.next() => match &app.certificate {
-                Some(certificate) => certificate.renew_and_tell().await,
-                None => info!("SIGHUP: there is no certificate to read again"),
-            },
+            () = reloads.next() => {
+                if let Some(certificate) = &app.certificate {
+                    certificate.renew_and_tell().await;
+                } else {
+                    info!("SIGHUP: there is no certificate to read again");
+                }
+            }
         }
     }
 }

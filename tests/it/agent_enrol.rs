@@ -14,6 +14,7 @@ use classpulse_agent::{
     config::{Config, Settings},
     identity::IdentityFile,
     journal::FileJournal,
+    local::Hearing,
     publish::SaveNow,
     run,
 };
@@ -191,7 +192,10 @@ async fn while_running(config: Config, done: impl AsyncFn() -> bool) {
         stop.send_replace(true);
         tokio::time::Instant::now()
     };
-    let (ran, told) = tokio::join!(run::run(config, stopped, SaveNow::default()), waits);
+    let (ran, told) = tokio::join!(
+        run::run(config, stopped, SaveNow::default(), Hearing::default()),
+        waits
+    );
     ran.unwrap();
     assert!(
         told.elapsed() <= Duration::from_secs(2),

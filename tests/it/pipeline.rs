@@ -694,6 +694,21 @@ async fn what_was_acknowledged_survives_a_restart_without_rollup() {
     service.stop().await;
 }
 
+/// What was signalled: kind, number, seconds.
+async fn incidents(store: &SharedStore) -> Vec<(&'static str, u32, i64)> {
+    let all = IncidentFilter {
+        limit: 100,
+        ..IncidentFilter::default()
+    };
+    let told = store.incidents(&all).await.unwrap();
+    let mut kinds: Vec<_> = told
+        .iter()
+        .map(|one| (one.kind.key(), one.number, one.seconds))
+        .collect();
+    kinds.sort_unstable();
+    kinds
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_history_and_signals_are_told_apart() {
     let service = Service::start().await;
@@ -778,16 +793,7 @@ async fn clocks_history_and_signals_are_told_apart() {
     let days = store.terminal_days(&terminal("q-1"), august).await.unwrap();
     let minutes = days[0].1;
     assert_eq!((minutes.powered.count(), minutes.used.count()), (10, 0));
-    let all = IncidentFilter {
-        limit: 100,
-        ..IncidentFilter::default()
-    };
-    let told = store.incidents(&all).await.unwrap();
-    let mut kinds: Vec<_> = told
-        .iter()
-        .map(|one| (one.kind.key(), one.number, one.seconds))
-        .collect();
-    kinds.sort_unstable();
+    let kinds = incidents(&store).await;
     let expected = [
         ("agent_gap", 1, 300),
         ("server_refused", 1, 300),

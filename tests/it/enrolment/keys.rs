@@ -10,6 +10,7 @@ use classpulse::{
 use classpulse_agent::{
     config::{Config, Settings},
     identity::{Identity, IdentityFile},
+    local::Hearing,
     publish::SaveNow,
     run,
 };
@@ -254,7 +255,10 @@ async fn while_running(config: Config, done: impl Future<Output = ()>) {
         done.await;
         stop.send_replace(true);
     };
-    let (ran, ()) = tokio::join!(run::run(config, stopped, SaveNow::default()), waits);
+    let (ran, ()) = tokio::join!(
+        run::run(config, stopped, SaveNow::default(), Hearing::default()),
+        waits
+    );
     ran.unwrap();
 }
 

@@ -9,6 +9,7 @@ use classpulse::tls::{TlsOptions, client};
 use classpulse_agent::{
     config::{Config, Settings},
     identity::IdentityFile,
+    local::Hearing,
     publish::SaveNow,
     run,
 };
@@ -342,7 +343,10 @@ async fn an_agent_enrols_and_reports_over_tls_and_a_plain_client_does_not_get_in
         .await;
         stop.send_replace(true);
     };
-    let (ran, ()) = tokio::join!(run::run(config, stopped, SaveNow::default()), scene);
+    let (ran, ()) = tokio::join!(
+        run::run(config, stopped, SaveNow::default(), Hearing::default()),
+        scene
+    );
     ran.unwrap();
     let kept = IdentityFile::new(path("identity").into())
         .look()
