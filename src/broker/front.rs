@@ -522,6 +522,7 @@ mod tests {
         let nobody = tokio::time::timeout(Duration::from_secs(1), inside.accept()).await;
         assert!(nobody.is_err(), "nothing was passed on");
     }
+
     /// Many more at once than may be on their way, and a library that is slow to take them: all get through, the first time.
     #[tokio::test]
     async fn in_a_storm_from_one_address_nobody_is_cut_off() {

@@ -377,8 +377,7 @@ pub(super) async fn with_schools_of(
         return Ok(loaded);
     }
     if run.frozen().is_some() {
-        // Only its parts say where a terminal stood when it was frozen.
-        return Ok(Arc::new(load(store, run.id).await?));
+        return Ok(Arc::new(with_parts_of(store, &loaded, terminals).await?));
     }
     let mut schools = BTreeSet::new();
     for id in terminals {
@@ -389,6 +388,31 @@ pub(super) async fn with_schools_of(
         }
     }
     Ok(Arc::new(with_minutes(store, &loaded, &schools).await?))
+}
+
+/// A frozen run with the minutes of the schools that these terminals stood in. Only its parts say which these are: each is
+/// looked through, and read where it names one.
+async fn with_parts_of(
+    store: &dyn Store,
+    loaded: &Loaded,
+    terminals: &BTreeSet<TerminalId>,
+) -> Result<Loaded, EvaluationError> {
+    let mut loaded = loaded.clone();
+    // As a part has them: an id needs no escaping.
+    let keys: Vec<String> = terminals.iter().map(|id| format!("\"{id}\":")).collect();
+    let schools = loaded.inputs.schools.iter();
+    let unread = schools.filter(|school| loaded.inputs.minutes_of(&school.code).is_err());
+    let unread: Vec<SchoolCode> = unread.map(|school| school.code.clone()).collect();
+    let minutes = Arc::make_mut(&mut loaded.inputs.minutes);
+    for code in unread {
+        let key = parts::minutes_key(&code);
+        let text = store.run_part(loaded.run.id, &key).await?;
+        if keys.iter().any(|id| text.contains(id)) {
+            let found = parts::minutes(&Texts::from([(key, text)]), &code)?;
+            minutes.insert(code, found);
+        }
+    }
+    Ok(loaded)
 }
 
 /// Does some work with a run, and again with the minutes of a school more for as long as it lacks these.
