@@ -4,7 +4,8 @@
 //! it listens on this machine alone, and here connections are held until their first packet, a CONNECT, is whole; then
 //! they are passed on, with their address said in front (the PROXY protocol's line). Who says nothing, says something else,
 //! or takes too long is cut off here. Where too many are on their way, a further one waits in the lobby, until one is
-//! through or the oldest has had its chance and makes room: in a county's storm it is we who are slow.
+//! through or the oldest has had its chance and makes room: in a county's storm it is we who are slow. The library is told of
+//! a few at a time, so that its queue never overflows.
 //! Not responsible for who may log in (`door`).
 
 use std::{
@@ -19,6 +20,7 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
+    sync::Semaphore,
     task::{AbortHandle, JoinSet},
     time::{Instant, MissedTickBehavior},
 };
@@ -38,6 +40,11 @@ struct Limits {
     per_address: usize,
     /// Who has been on the way for so long has had its chance.
     chance: Duration,
+    /// Logins that were said inside and not answered yet, at once. The library takes connections one by one, and a system
+    /// that has too many before it drops them and tries again after seconds, up to a minute.
+    turns: usize,
+    /// After so long the next has its turn: an answer may be put off on purpose.
+    heard: Duration,
 }
 
 /// In plain text a login is there with its first bytes. What is too short costs work that was done already, what is too
@@ -46,6 +53,8 @@ const LIMITS: Limits = Limits {
     at_once: 8_192,
     per_address: 2_048,
     chance: Duration::from_millis(500),
+    turns: 512,
+    heard: Duration::from_millis(500),
 };
 
 /// The same with TLS: two thousand handshakes at once take two cores a second or two.
@@ -223,6 +232,11 @@ impl Front {
     pub(super) async fn run(self) {
         let mut connections = JoinSet::new();
         let mut road = Road::new(self.limits);
+        let passage = Passage {
+            inside: self.inside,
+            turns: Arc::new(Semaphore::new(self.limits.turns)),
+            heard: self.limits.heard,
+        };
         let mut lobby = Lobby::default();
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -235,7 +249,7 @@ impl Front {
                     Ok((stream, from)) => {
                         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
                         if road.has_room(from.ip(), Instant::now()) {
-                            self.set_out(stream, from, &mut road, &mut connections);
+                            self.set_out(stream, from, &passage, &mut road, &mut connections);
                         } else {
                             lobby.enter(stream, from);
                         }
@@ -252,7 +266,7 @@ impl Front {
                     let mut full = HashSet::new();
                     for (stream, from) in std::mem::take(&mut lobby).all {
                         if !full.contains(&from.ip()) && road.has_room(from.ip(), now) {
-                            self.set_out(stream, from, &mut road, &mut connections);
+                            self.set_out(stream, from, &passage, &mut road, &mut connections);
                         } else {
                             full.insert(from.ip());
                             lobby.enter(stream, from);
@@ -268,11 +282,18 @@ impl Front {
         &self,
         stream: TcpStream,
         from: SocketAddr,
+        passage: &Passage,
         road: &mut Road,
         connections: &mut JoinSet<()>,
     ) {
         let through = CancellationToken::new();
-        let work = pass(stream, from, self.tls.clone(), self.inside, through.clone());
+        let work = pass(
+            stream,
+            from,
+            self.tls.clone(),
+            passage.clone(),
+            through.clone(),
+        );
         let abort = connections.spawn(async move {
             if let Err(error) = work.await {
                 debug!(%from, %error, "a connection ended");
@@ -287,11 +308,21 @@ impl Front {
     }
 }
 
+/// The way to the library, for a few at a time.
+#[derive(Clone)]
+struct Passage {
+    /// Where the library listens.
+    inside: SocketAddr,
+    turns: Arc<Semaphore>,
+    /// How long a turn is at most.
+    heard: Duration,
+}
+
 async fn pass(
     stream: TcpStream,
     from: SocketAddr,
     tls: Option<TlsAcceptor>,
-    inside: SocketAddr,
+    passage: Passage,
     through: CancellationToken,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
@@ -299,45 +330,48 @@ async fn pass(
     let late = |_elapsed| io::Error::from(io::ErrorKind::TimedOut);
     match tls {
         None => {
-            let known = knock(stream, from, inside);
-            let (outer, inner) = tokio::time::timeout_at(within, known)
-                .await
-                .map_err(late)??;
+            let login = tokio::time::timeout_at(within, login(stream)).await;
+            let (outer, said) = login.map_err(late)??;
+            // From here on whoever waits, waits for us.
             through.cancel();
+            let inner = passage.announce(from, &said).await?;
             carry(outer, inner).await
         }
         Some(tls) => {
-            let known = async { knock(tls.accept(stream).await?, from, inside).await };
-            let (outer, inner) = tokio::time::timeout_at(within, known)
-                .await
-                .map_err(late)??;
+            let login = async { login(tls.accept(stream).await?).await };
+            let login = tokio::time::timeout_at(within, login).await;
+            let (outer, said) = login.map_err(late)??;
             through.cancel();
+            let inner = passage.announce(from, &said).await?;
             carry(outer, inner).await
         }
     }
 }
 
-/// Waits for the whole login, then says it inside.
-async fn knock<S: AsyncRead + AsyncWrite + Unpin>(
-    mut outer: S,
-    from: SocketAddr,
-    inside: SocketAddr,
-) -> io::Result<(S, TcpStream)> {
+/// Waits for the whole login: the connection, and what it said.
+async fn login<S: AsyncRead + Unpin>(mut outer: S) -> io::Result<(S, Vec<u8>)> {
     let mut said = Vec::with_capacity(256);
-    loop {
+    while !is_whole(&said)? {
         if outer.read_buf(&mut said).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if is_whole(&said)? {
-            break;
-        }
     }
-    let mut inner = TcpStream::connect(inside).await?;
-    inner.set_nodelay(true)?;
-    let mut all = introduction(from).into_bytes();
-    all.extend_from_slice(&said);
-    inner.write_all(&all).await?;
-    Ok((outer, inner))
+    Ok((outer, said))
+}
+
+impl Passage {
+    /// Says a login inside, when it is its turn, and waits for a moment until it was heard.
+    async fn announce(&self, from: SocketAddr, said: &[u8]) -> io::Result<TcpStream> {
+        let closed = |_closed| io::Error::from(io::ErrorKind::BrokenPipe);
+        let _turn = self.turns.acquire().await.map_err(closed)?;
+        let mut inner = TcpStream::connect(self.inside).await?;
+        inner.set_nodelay(true)?;
+        let mut all = introduction(from).into_bytes();
+        all.extend_from_slice(said);
+        inner.write_all(&all).await?;
+        drop(tokio::time::timeout(self.heard, inner.readable()).await);
+        Ok(inner)
+    }
 }
 
 /// Carries both ways until one side ends; what the other still has to say is heard for a moment.
@@ -531,6 +565,7 @@ mod tests {
             at_once: 40,
             per_address: 20,
             chance: Duration::from_mins(1),
+            ..LIMITS
         })
         .await;
         let mut outer = Vec::new();
@@ -560,6 +595,36 @@ mod tests {
         assert!(through.is_ok(), "all in time");
     }
 
+    /// What would overflow before the library waits here instead.
+    #[tokio::test]
+    async fn the_library_is_told_of_a_few_at_a_time() {
+        const AT_ONCE: usize = 3;
+        let (address, inside) = front_with(Limits {
+            turns: AT_ONCE,
+            heard: Duration::from_mins(1),
+            ..LIMITS
+        })
+        .await;
+        let mut outer = Vec::new();
+        for _ in 0..2 * AT_ONCE {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(&LOGIN).await.unwrap();
+            outer.push(stream);
+        }
+        let mut told = Vec::new();
+        for _ in 0..AT_ONCE {
+            told.push(inside.accept().await.unwrap().0);
+        }
+        let soon = Duration::from_millis(300);
+        let more = tokio::time::timeout(soon, inside.accept()).await;
+        assert!(more.is_err(), "the others wait for their turn");
+        for mut inner in told {
+            inner.write_all(b"no").await.unwrap();
+            // Answered: the next has its turn.
+            inside.accept().await.unwrap();
+        }
+    }
+
     /// Who says nothing makes room once it has had its chance, the oldest first, and its own address's before others'.
     #[tokio::test(start_paused = true)]
     async fn the_silent_make_room_in_turn() {
@@ -567,6 +632,7 @@ mod tests {
             at_once: 4,
             per_address: 2,
             chance: Duration::from_secs(2),
+            ..LIMITS
         };
         let (one, other): (IpAddr, IpAddr) =
             ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
