@@ -131,17 +131,12 @@ impl FileJournal {
 
 impl FileJournal {
     fn save_older(&mut self, older: &JournalState) -> io::Result<()> {
-        // The time that was known goes on with every look; here it only stands along.
-        let boots = JournalState {
-            known_ms: 0,
-            ..older.clone()
-        };
-        let holds = crc32fast::hash(&boots.encode_to_vec());
+        let holds = crc32fast::hash(&older.encode_to_vec());
         if self.older_holds == Some(holds) {
             return Ok(());
         }
         // Nothing in it, and no file: there is nothing to say.
-        if boots != JournalState::default() || self.older.path().exists() {
+        if !older.boots.is_empty() || self.older.path().exists() {
             self.older.save(older)?;
         }
         self.older_holds = Some(holds);

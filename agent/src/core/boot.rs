@@ -72,9 +72,6 @@ pub(super) struct Boot {
     pub(super) doubted_ms: Option<u64>,
     /// The system's clock at the last look, minus ms since boot: tells a step while no agent ran.
     pub(super) wall_ms: Option<i64>,
-    /// The latest moment at which the time was known until now, or until its end, Unix ms: nothing of it that waits for
-    /// its time began before. `None` of an earlier program.
-    pub(super) known_ms: Option<i64>,
     /// What is not acknowledged yet.
     pub(super) signals: Vec<Noted>,
     signal_count: u32,
@@ -116,7 +113,6 @@ impl Boot {
             verdict: Verdict::Open,
             doubted_ms: None,
             wall_ms: None,
-            known_ms: None,
             signals: Vec::new(),
             signal_count: 0,
             stopped: false,
@@ -166,7 +162,6 @@ impl Boot {
             verdict: Verdict::from_stored(stored.verdict),
             doubted_ms: stored.doubted_ms,
             wall_ms: stored.wall_ms,
-            known_ms: stored.known_ms,
             signals: stored
                 .signals
                 .iter()
@@ -200,7 +195,6 @@ impl Boot {
             history: self.history,
             doubted_ms: self.doubted_ms,
             wall_ms: self.wall_ms,
-            known_ms: self.known_ms,
         }
     }
 

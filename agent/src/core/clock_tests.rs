@@ -98,39 +98,6 @@ fn a_dead_clock_places_nothing_and_says_so() {
 }
 
 #[test]
-fn a_journal_of_which_one_part_is_lost_misdates_nothing() {
-    // By its own clock it began before the last known time.
-    let first = boot(1, 1_000, -800, Some(known(500)));
-    let journal = boot(2, 5_000, 0, Some(first));
-    // The part that is written all the time is torn in both its generations.
-    let (older, _) = crate::journal::split(&journal);
-    let left = crate::journal::join(older, JournalState::default());
-    assert_eq!(left.known_ms, EPOCH_MS + 500_000);
-    let (older, _) = hear(100_000, 0, left);
-    assert_eq!(older.len(), 1);
-    assert_eq!(older[0].clock(), ClockState::Unsynced);
-}
-
-#[test]
-fn a_boot_of_a_journal_that_could_not_be_read_for_a_while_is_dated_by_what_was_known_in_its_time() {
-    let unread = boot(1, 1_000, 0, Some(known(500)));
-    // Meanwhile another was begun, and the time was heard.
-    for (since, newer) in [(50_000, known(50_000)), (500, JournalState::default())] {
-        let journal = crate::journal::join(unread.clone(), newer);
-        assert_eq!(journal.known_ms, EPOCH_MS + since * 1_000);
-        let (older, signals) = hear(100_000, 0, journal);
-        assert_eq!(older[0].clock(), ClockState::Hardware);
-        assert_eq!(older[0].sessions[0].start, EPOCH_MS / 1_000 + 1_000);
-        assert_eq!(signals, []);
-    }
-    // Its clock stood still: what was known in its time speaks against it, whatever the newer journal knows.
-    let stood = boot(1, 1_000, -800, Some(known(500)));
-    let journal = crate::journal::join(stood, JournalState::default());
-    let (older, _) = hear(100_000, 0, journal);
-    assert_eq!(older[0].clock(), ClockState::Unsynced);
-}
-
-#[test]
 fn a_clock_that_stands_still_without_power_places_nothing() {
     // Off for a day, and it goes on where it stood: after the last known time, and yet wrong.
     let journal = boot(1, 100_000, -86_400, Some(known(500)));

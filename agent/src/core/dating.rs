@@ -19,18 +19,16 @@ const STOOD_MS: i64 = 180_000;
 pub const BEGINNING_MS: i64 = 1_788_192_000_000;
 
 /// Judges the boots that wait, oldest first, now that the current one knows the time. `known_ms` is the latest time that
-/// was known before it, Unix ms, for boots that don't say what was known at their end. The answer is how many seconds of
-/// use can't be placed, where any boot can't.
+/// was known before it, Unix ms. The answer is how many seconds of use can't be placed, where
+/// any boot can't.
 pub(super) fn judge(older: &mut [Boot], current: &Boot, known_ms: i64) -> Option<u64> {
     let right = current
         .clock_error_ms()
         .is_some_and(|error| error.unsigned_abs() <= RIGHT_MS);
-    let mut floor = BEGINNING_MS;
+    let mut floor = known_ms.max(BEGINNING_MS);
     let mut unplaced_ms = None;
     for boot in older.iter_mut().filter(|boot| boot.is_undated()) {
         let span = boot.span_ms();
-        // Its own: parts of a journal that come together may know of a later time, which says nothing against it.
-        floor = floor.max(boot.known_ms.unwrap_or(known_ms));
         // After a sleep: it was counted, or the clock counts as disturbed.
         let stood = if boot.doubted_ms.is_some() {
             0

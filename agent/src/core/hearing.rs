@@ -122,7 +122,6 @@ impl Core {
                 .saturating_add(as_signed(now.mono_ms));
             self.known_time_ms = self.known_time_ms.max(at);
         }
-        self.current.known_ms = Some(self.known_time_ms);
     }
 
     /// What kind of sleep the machine was in since the last look, if any. `step` is how far the system's clock moved away

@@ -148,7 +148,6 @@ impl Core {
         let same = older.iter().position(|old| old.id == boot);
         // A boot that is known: the agent was restarted, and the machine was on all the time.
         let mut current = same.map_or_else(|| Boot::new(boot), |index| older.remove(index));
-        current.known_ms = Some(journal.known_ms);
         // What is heard of the time at this start is noted with a number too.
         current.leave_out_numbers(now);
         older.retain(|old| !old.is_done());

@@ -104,10 +104,6 @@ pub struct StoredBoot {
     /// The system's clock at the last look, minus ms since boot.
     #[prost(sint64, optional, tag = "19")]
     pub wall_ms: Option<i64>,
-    /// The latest moment at which the time was known until the end of this boot, Unix ms: nothing of it that waits for its
-    /// time began before. 0 where it was never known; absent from an earlier program.
-    #[prost(sint64, optional, tag = "20")]
-    pub known_ms: Option<i64>,
 }
 
 /// One signal, in the boot's own time.
