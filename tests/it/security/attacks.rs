@@ -65,8 +65,9 @@ impl Scene {
     /// The honest terminal comes in and has a minute committed, soon.
     async fn honest_reports(&self, minute: u64) {
         let began = Instant::now();
-        let now = SystemClock.now().as_second();
-        let start = now - 36_000 + i64::try_from(minute).unwrap() * 60;
+        // On a whole minute: one that begins at its thirtieth second covers half of two, and paints both.
+        let now = SystemClock.now().as_second() / 60;
+        let start = (now - 600 + i64::try_from(minute).unwrap()) * 60;
         let mut link = self.log_in(&self.honest).await;
         let session = used(u32::try_from(minute).unwrap(), start, start + 60);
         let word = say(&mut link, &self.honest, &report(minute, vec![session])).await;
