@@ -326,26 +326,29 @@ async fn pass(
     through: CancellationToken,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let within = Instant::now() + HANDSHAKE;
-    let late = |_elapsed| io::Error::from(io::ErrorKind::TimedOut);
     match tls {
-        None => {
-            let login = tokio::time::timeout_at(within, login(stream)).await;
-            let (outer, said) = login.map_err(late)??;
-            // From here on whoever waits, waits for us.
-            through.cancel();
-            let inner = passage.announce(from, &said).await?;
-            carry(outer, inner).await
-        }
+        None => let_in(login(stream), from, passage, through).await,
         Some(tls) => {
             let login = async { login(tls.accept(stream).await?).await };
-            let login = tokio::time::timeout_at(within, login).await;
-            let (outer, said) = login.map_err(late)??;
-            through.cancel();
-            let inner = passage.announce(from, &said).await?;
-            carry(outer, inner).await
+            let_in(login, from, passage, through).await
         }
     }
+}
+
+/// Passes a connection on, if its login comes in time.
+async fn let_in<S: AsyncRead + AsyncWrite + Unpin>(
+    login: impl Future<Output = io::Result<(S, Vec<u8>)>>,
+    from: SocketAddr,
+    passage: Passage,
+    through: CancellationToken,
+) -> io::Result<()> {
+    let late = |_elapsed| io::Error::from(io::ErrorKind::TimedOut);
+    let login = tokio::time::timeout(HANDSHAKE, login).await;
+    let (outer, said) = login.map_err(late)??;
+    // From here on whoever waits, waits for us.
+    through.cancel();
+    let inner = passage.announce(from, &said).await?;
+    carry(outer, inner).await
 }
 
 /// Waits for the whole login: the connection, and what it said.

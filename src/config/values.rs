@@ -72,7 +72,17 @@ impl Values {
         key: &'static str,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<T> {
-        let value = self.get(key).parse().ok();
+        self.fitting(key, |_value| true, mistakes)
+    }
+
+    /// A value that is written well and fits; else a mistake.
+    fn fitting<T: std::str::FromStr>(
+        &self,
+        key: &'static str,
+        fits: impl FnOnce(&T) -> bool,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<T> {
+        let value = self.get(key).parse().ok().filter(fits);
         if value.is_none() {
             self.wrong(key, mistakes);
         }
@@ -86,15 +96,7 @@ impl Values {
         high: u64,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<u64> {
-        let value = self
-            .get(key)
-            .parse()
-            .ok()
-            .filter(|value| (low..=high).contains(value));
-        if value.is_none() {
-            self.wrong(key, mistakes);
-        }
-        value
+        self.fitting(key, |value| (low..=high).contains(value), mistakes)
     }
 
     /// 0, or from `low` to `high`.
@@ -105,15 +107,8 @@ impl Values {
         high: u32,
         mistakes: &mut Vec<Mistake>,
     ) -> Option<u32> {
-        let value = self
-            .get(key)
-            .parse()
-            .ok()
-            .filter(|value| *value == 0 || (low..=high).contains(value));
-        if value.is_none() {
-            self.wrong(key, mistakes);
-        }
-        value
+        let fits = |value: &u32| *value == 0 || (low..=high).contains(value);
+        self.fitting(key, fits, mistakes)
     }
 
     pub(super) fn wrong(&self, key: &'static str, mistakes: &mut Vec<Mistake>) {

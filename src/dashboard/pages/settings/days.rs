@@ -10,7 +10,7 @@ use jiff::civil::{Date, Weekday};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{Told, answer_with, as_seen, calendar_wrong};
+use super::{Told, answer_with, calendar_wrong, version};
 use crate::{
     dashboard::{Context, failure::Failure, filters::Filters, form, text},
     domain::calendar::{Calendar, DayChange, Holiday},
@@ -155,10 +155,11 @@ pub(in crate::dashboard) async fn change(
 ) -> Result<Response, Failure> {
     let county = form::county(&at, &form.county).await?;
     let change = form.change()?;
-    let Ok(stored) = as_seen(&at, &county, form.version).await? else {
+    let stored = at.store().calendar(&county).await?;
+    if version(stored.as_ref()) != form.version {
         let said = "教学日历刚刚被改过:请重新打开设置页,核对后再改";
         return Err(Failure::Refused(said.to_owned()));
-    };
+    }
     let text = stored.map_or_else(String::new, |stored| stored.text);
     match change.of(&text) {
         Ok(text) => {

@@ -32,7 +32,7 @@ use crate::{
     domain::{
         access::Permission,
         calendar::{Calendar, CalendarError},
-        ids::{CountyCode, SchoolCode, Stage},
+        ids::{SchoolCode, Stage},
     },
     registry::{self, ImportError, ImportReport},
     store::{County, School, StoredCalendar, TerminalFilter},
@@ -211,7 +211,7 @@ impl Known {
                 @if may {
                     form method="post" action="/settings/calendar" {
                         input type="hidden" name="county" value=(county.code);
-                        input type="hidden" name="version" value=(stored.map_or(0, |stored| stored.version));
+                        input type="hidden" name="version" value=(version(stored));
                         (field)
                         p.buttons {
                             button type="submit" name="do" value="check" { "检查" }
@@ -412,23 +412,10 @@ pub(in crate::dashboard) struct CalendarForm {
     action: String,
 }
 
-/// The calendar if it is still the one that whoever sent a form had before them; `Err` where it is another by now.
-async fn as_seen(
-    at: &Context,
-    county: &CountyCode,
-    version: i64,
-) -> Result<Result<Option<StoredCalendar>, Changed>, Failure> {
-    let stored = at.store().calendar(county).await?;
-    let own = stored.as_ref().map_or(0, |stored| stored.version);
-    Ok(if own == version {
-        Ok(stored)
-    } else {
-        Err(Changed)
-    })
+/// Which calendar this is: forms say which they were made for. 0 where there is none.
+fn version(stored: Option<&StoredCalendar>) -> i64 {
+    stored.map_or(0, |stored| stored.version)
 }
-
-/// Somebody else changed the calendar in between.
-struct Changed;
 
 /// Checks a calendar, and puts it in force where that was asked for.
 pub(in crate::dashboard) async fn calendar(
@@ -455,7 +442,8 @@ pub(in crate::dashboard) async fn calendar(
     };
     let mut told = Told::default();
     if form.action == "save" {
-        if as_seen(&at, &county, form.version).await?.is_err() {
+        let before = at.store().calendar(&county).await?;
+        if version(before.as_ref()) != form.version {
             let told = Told {
                 calendar: Some(html! {
                     p.bad role="alert" { "教学日历刚刚被改过,没有保存。您写的还在下面:与上面现行的核对后,再次保存会替换它。" }
