@@ -11,6 +11,8 @@
 
 #[path = "common/names.rs"]
 mod names;
+#[path = "common/registry.rs"]
+mod registry;
 #[path = "common/repeat.rs"]
 mod repeat;
 #[path = "common/runs.rs"]
@@ -29,10 +31,7 @@ use classpulse::{
         usage::Period,
     },
     evaluation::{Changes, Excluded, enter, freeze, load, verify, what_if},
-    store::{
-        Batch, County, EvaluationStore as _, NewRun, Placement, Record, RegistryChange, School,
-        Store, sqlite::SqliteStore,
-    },
+    store::{Batch, EvaluationStore as _, NewRun, Record, Store, sqlite::SqliteStore},
 };
 use jiff::{
     ToSpan as _,
@@ -44,6 +43,7 @@ use tokio::{runtime::Runtime, sync::mpsc};
 
 use crate::{
     names::{county, school, terminal},
+    registry::{Size, register},
     repeat::time,
     runs::{answers, freezing, used},
     spread::{now, seconds},
@@ -108,39 +108,13 @@ impl Bench {
     }
 
     fn register(&self) {
-        let schools = 0..self.cli.schools;
-        let placement = |index| Placement {
-            school: school(index),
-            room: format!("{}年一班", index % 6 + 1),
+        let size = Size {
+            schools: self.cli.schools,
+            terminals: self.cli.terminals,
             from: FIRST,
-            to: None,
         };
-        let change = RegistryChange {
-            counties: vec![County {
-                code: county(),
-                name: "逊克县".to_owned(),
-            }],
-            schools: schools
-                .clone()
-                .map(|index| School {
-                    code: school(index),
-                    name: format!("第{index}中学"),
-                    stage: Stage::Junior,
-                    township: "奇克镇".to_owned(),
-                    county: county(),
-                })
-                .collect(),
-            placements: schools
-                .flat_map(|index| (0..self.cli.terminals).map(move |one| (index, one)))
-                .map(|(index, one)| (terminal(index, one), vec![placement(index)]))
-                .collect(),
-        };
-        self.runtime.block_on(async {
-            let changed = self.store.change_registry(change).await;
-            changed.expect("a registry");
-            let set = self.store.set_calendar(&county(), CALENDAR, 0).await;
-            set.expect("a calendar");
-        });
+        let registered = register(&self.store, size, &[Stage::Junior], CALENDAR, 0);
+        self.runtime.block_on(registered);
     }
 
     /// Every teaching day of every terminal.

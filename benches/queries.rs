@@ -11,6 +11,8 @@
 
 #[path = "common/names.rs"]
 mod names;
+#[path = "common/registry.rs"]
+mod registry;
 #[path = "common/repeat.rs"]
 mod repeat;
 #[path = "common/spread.rs"]
@@ -26,7 +28,7 @@ use classpulse::{
         usage::Period,
     },
     query::{self, SchoolFilter},
-    store::{Batch, County, Placement, RegistryChange, School, Store, sqlite::SqliteStore},
+    store::{Batch, Store, sqlite::SqliteStore},
 };
 use jiff::{
     ToSpan as _,
@@ -36,6 +38,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     names::{county, school, terminal},
+    registry::{Size, register},
     repeat::time,
     spread::{Spread, now, seconds},
 };
@@ -147,41 +150,12 @@ impl Bench {
     }
 
     async fn register(&self) {
-        let placement = |school_index| Placement {
-            school: school(school_index),
-            room: String::new(),
+        let size = Size {
+            schools: self.cli.schools,
+            terminals: self.cli.terminals,
             from: FIRST,
-            to: None,
         };
-        let schools = 0..self.cli.schools;
-        let change = RegistryChange {
-            counties: vec![County {
-                code: county(),
-                name: "逊克县".to_owned(),
-            }],
-            schools: schools
-                .clone()
-                .map(|index| School {
-                    code: school(index),
-                    name: format!("第{index}小学"),
-                    stage: Stage::Primary,
-                    township: "奇克镇".to_owned(),
-                    county: county(),
-                })
-                .collect(),
-            placements: schools
-                .flat_map(|index| (0..self.cli.terminals).map(move |one| (index, one)))
-                .map(|(index, one)| (terminal(index, one), vec![placement(index)]))
-                .collect(),
-        };
-        self.store
-            .change_registry(change)
-            .await
-            .expect("a registry");
-        self.store
-            .set_calendar(&county(), CALENDAR, 0)
-            .await
-            .expect("a calendar");
+        register(&self.store, size, &[Stage::Primary], CALENDAR, 0).await;
     }
 
     fn batch(&self, day: Date, group: u32) -> Batch {

@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use prost::Message as _;
 use tracing::warn;
 
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
 mod split;
 
 pub use crate::keep::{Kept, Problem, Trouble};
-pub use split::{join, split};
+pub use split::{join, mark, split};
 
 const MAGIC: &Magic = b"CPJRNL\x00\x01";
 /// What a file is called after it was read at last, and its sessions are in the journal again.
@@ -131,12 +130,12 @@ impl FileJournal {
 
 impl FileJournal {
     fn save_older(&mut self, older: &JournalState) -> io::Result<()> {
-        let holds = crc32fast::hash(&older.encode_to_vec());
+        let holds = mark(older);
         if self.older_holds == Some(holds) {
             return Ok(());
         }
         // Nothing in it, and no file: there is nothing to say.
-        if !older.boots.is_empty() || self.older.path().exists() {
+        if holds != mark(&JournalState::default()) || self.older.path().exists() {
             self.older.save(older)?;
         }
         self.older_holds = Some(holds);

@@ -17,10 +17,7 @@ use classpulse::{
     },
     evaluation::{self, NewEvaluation, enter, freeze},
     query,
-    store::{
-        Batch, Contact, County as Named, Exclusion, Placement, Refusal, RegistryChange, School,
-        Store, sqlite::SqliteStore,
-    },
+    store::{Batch, Contact, Exclusion, Refusal, Store, sqlite::SqliteStore},
 };
 use jiff::{
     Timestamp, ToSpan as _,
@@ -34,6 +31,7 @@ use tokio::runtime::Runtime;
 use crate::{
     Cli,
     names::{county, school, terminal},
+    registry::{Size, register},
     runs::{answers, freezing, used},
 };
 
@@ -138,7 +136,13 @@ impl County {
     async fn fill(&mut self, store: &SqliteStore, cli: &Cli) {
         let first = TODAY.checked_sub((i64::from(cli.weeks) * 7).days());
         let first = first.expect("a day").max(date(2025, 9, 1));
-        register(store, cli, first).await;
+        let size = Size {
+            schools: cli.schools,
+            terminals: cli.terminals,
+            from: first,
+        };
+        let stages = [Stage::Primary, Stage::Junior];
+        register(store, size, &stages, CALENDAR, NOW).await;
         report(store, cli, first).await;
         store.commit(troubles(cli)).await.expect("a commit");
         let rolled = query::freshen(store, drop).await;
@@ -206,40 +210,6 @@ async fn exclude(store: &SqliteStore, run: i64, number: u32) {
     };
     let done = evaluation::exclude(store, run, exclusion).await;
     done.expect("an exclusion");
-}
-
-async fn register(store: &SqliteStore, cli: &Cli, from: Date) {
-    let schools = 0..cli.schools;
-    let placement = |index, one| Placement {
-        school: school(index),
-        room: format!("{}年{}班", one % 6 + 1, one / 6 + 1),
-        from,
-        to: None,
-    };
-    let change = RegistryChange {
-        counties: vec![Named {
-            code: county(),
-            name: "逊克县".to_owned(),
-        }],
-        schools: schools
-            .clone()
-            .map(|index| School {
-                code: school(index),
-                name: format!("奇克镇第{index}中心学校"),
-                stage: [Stage::Primary, Stage::Junior][index as usize % 2],
-                township: format!("第{}镇", index % 9),
-                county: county(),
-            })
-            .collect(),
-        placements: schools
-            .flat_map(|index| (0..cli.terminals).map(move |one| (index, one)))
-            .map(|(index, one)| (terminal(index, one), vec![placement(index, one)]))
-            .collect(),
-    };
-    let changed = store.change_registry(change).await;
-    changed.expect("a registry");
-    let set = store.set_calendar(&county(), CALENDAR, NOW).await;
-    set.expect("a calendar");
 }
 
 /// Every terminal on every weekday outside the holidays, but for each school's last one, which is never used.

@@ -11,6 +11,8 @@ mod county;
 #[path = "../common/names.rs"]
 mod names;
 mod pages;
+#[path = "../common/registry.rs"]
+mod registry;
 #[path = "../common/runs.rs"]
 mod runs;
 #[path = "../common/spread.rs"]

@@ -242,6 +242,13 @@ impl Targets<'_> {
                 &both,
                 &[("<h1>比较两次考核</h1>", 1)],
             );
+            let minutes = format!("/runs/compare/minutes?before={year}&after={other}");
+            self.add(
+                "/runs/compare/minutes",
+                about,
+                &minutes,
+                &[("<h1>比较使用分钟</h1>", 1)],
+            );
         }
     }
 }

@@ -198,6 +198,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/settings", get(pages::settings::page))
         .route("/runs", get(runs::list::page))
         .route("/runs/compare", get(runs::compare::page))
+        .route("/runs/compare/minutes", get(runs::compare::minutes))
         .route("/runs/{run}", get(runs::summary::page))
         .route("/runs/{run}/schools/{code}", get(runs::school::page))
         .route(

@@ -16,7 +16,7 @@ use super::{Context, failure::Failure};
 use crate::{
     access,
     domain::ids::SchoolCode,
-    evaluation::{self, Loaded, SchoolFacts},
+    evaluation::{self, Loaded},
     store::{Run, SchoolDay},
 };
 
@@ -211,9 +211,7 @@ impl Context {
     /// A run with the minutes of every school.
     pub(super) async fn whole(&self, run: Run) -> Result<Arc<Loaded>, Failure> {
         let loaded = self.loaded(run).await?;
-        let inputs = &loaded.inputs;
-        let read = |school: &SchoolFacts| inputs.minutes_of(&school.code).is_ok();
-        if inputs.schools.iter().all(read) {
+        if loaded.inputs.is_whole() {
             return Ok(loaded);
         }
         let _reading = self.runs.reading.lock().await;

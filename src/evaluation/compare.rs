@@ -64,8 +64,8 @@ pub struct InputDifference {
     pub schools: Vec<SchoolCode>,
     /// Evidence, by school and item.
     pub evidence: Vec<EvidenceDifference>,
-    /// Schools with other terminals, service or minutes.
-    pub minutes: Vec<SchoolCode>,
+    /// Schools with other terminals, service or minutes; `None` where minutes were not compared.
+    pub minutes: Option<Vec<SchoolCode>>,
     /// Exclusions of the first run only.
     pub exclusions_before: Vec<Exclusion>,
     /// Exclusions of the second run only.
@@ -94,26 +94,25 @@ pub async fn compare(
 ) -> Result<Comparison, EvaluationError> {
     let (first, second) = (load(store, first).await?, load(store, second).await?);
     let minutes = differing(&first.inputs, &second.inputs);
-    Ok(Comparison::of(&first, &second, minutes))
+    Ok(Comparison::of(&first, &second, Some(minutes)))
 }
 
 /// The same of runs that were read before. Minutes of two frozen runs are compared by their parts, so that these need not
-/// be read whole.
+/// be read whole; a draft's only where both were, for that takes seconds for a county's year.
 ///
 /// # Errors
-/// As [`load`]; `Unread` for a draft, or its counterpart, that was not read whole.
+/// As [`load`].
 pub async fn compare_of(
     store: &dyn Store,
     first: &Loaded,
     second: &Loaded,
 ) -> Result<Comparison, EvaluationError> {
     if first.run.frozen().is_none() || second.run.frozen().is_none() {
-        for inputs in [&first.inputs, &second.inputs] {
-            for school in &inputs.schools {
-                inputs.minutes_of(&school.code)?;
-            }
-        }
-        let minutes = differing(&first.inputs, &second.inputs);
+        let both = [&first.inputs, &second.inputs];
+        let minutes = both
+            .iter()
+            .all(|inputs| inputs.is_whole())
+            .then(|| differing(&first.inputs, &second.inputs));
         return Ok(Comparison::of(first, second, minutes));
     }
     let (before, after) = (
@@ -133,7 +132,7 @@ pub async fn compare_of(
             minutes.push(code);
         }
     }
-    Ok(Comparison::of(first, second, minutes))
+    Ok(Comparison::of(first, second, Some(minutes)))
 }
 
 /// The digest of each school's minutes.
@@ -172,7 +171,7 @@ fn after_name(piece: &str) -> &str {
 
 impl Comparison {
     /// What differs between two runs, of which these schools' minutes do.
-    fn of(first: &Loaded, second: &Loaded, minutes: Vec<SchoolCode>) -> Self {
+    fn of(first: &Loaded, second: &Loaded, minutes: Option<Vec<SchoolCode>>) -> Self {
         let schools = differences(&first.results, &second.results).into_iter();
         Self {
             schools: schools
@@ -242,17 +241,19 @@ impl InputDifference {
             whole("教学日历", self.calendar),
             count("学校", self.schools.len()),
             count("材料", self.evidence.len()),
-            count("使用分钟", self.minutes.len()),
+            count("使用分钟", self.minutes.as_ref().map_or(0, Vec::len)),
             count("排除", exclusions),
         ];
         let differ: Vec<String> = differ.into_iter().flatten().collect();
-        if differ.is_empty() {
-            return "两次考核的依据完全相同。".to_owned();
+        match (differ.is_empty(), self.minutes.is_some()) {
+            (true, true) => "两次考核的依据完全相同。".to_owned(),
+            (true, false) => "除使用分钟(尚未比较)外,两次考核的依据完全相同。".to_owned(),
+            (false, true) => format!("不同的依据:{}。", differ.join("、")),
+            (false, false) => format!("不同的依据:{};使用分钟尚未比较。", differ.join("、")),
         }
-        format!("不同的依据:{}", differ.join("、"))
     }
 
-    fn of(first: &Inputs, second: &Inputs, minutes: Vec<SchoolCode>) -> Self {
+    fn of(first: &Inputs, second: &Inputs, minutes: Option<Vec<SchoolCode>>) -> Self {
         Self {
             period: first.facts.period() != second.facts.period(),
             rubric: first.rubric.text != second.rubric.text,

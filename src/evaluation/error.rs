@@ -112,7 +112,7 @@ pub enum EvaluationError {
     },
     /// Answers are missing, which would score 0 for good.
     #[error(
-        "{0} answers are missing and would score 0 for good: enter them, or freeze with accept_missing"
+        "{0} answers are missing and would score 0 for good: enter them, or accept that when freezing (accept_missing, --accept-missing)"
     )]
     Missing(usize),
     /// More exclusions than a run may have.

@@ -350,14 +350,12 @@ pub async fn with_minutes(
     let reading = Reading::new(store, run.period).await?;
     for code in missing {
         loaded.inputs.school(code)?;
-        let found = if run.frozen().is_some() {
-            let key = parts::minutes_key(code);
-            let text = store.run_part(run.id, &key).await?;
-            parts::minutes(&Texts::from([(key, text)]), code)?
-        } else {
-            reading.school(code).await?
+        let found = match run.frozen() {
+            Some(_) => part_of(store, run, code, |_| true).await?,
+            None => Some(reading.school(code).await?),
         };
-        Arc::make_mut(&mut loaded.inputs.minutes).insert(code.clone(), found);
+        let minutes = Arc::make_mut(&mut loaded.inputs.minutes);
+        minutes.extend(found.map(|found| (code.clone(), found)));
     }
     Ok(loaded)
 }
@@ -372,8 +370,7 @@ pub(super) async fn with_schools_of(
     terminals: &BTreeSet<TerminalId>,
 ) -> Result<Arc<Loaded>, EvaluationError> {
     let (run, inputs) = (&loaded.run, &loaded.inputs);
-    let mut schools = inputs.schools.iter();
-    if terminals.is_empty() || schools.all(|school| inputs.minutes_of(&school.code).is_ok()) {
+    if terminals.is_empty() || inputs.is_whole() {
         return Ok(loaded);
     }
     if run.frozen().is_some() {
@@ -405,14 +402,26 @@ async fn with_parts_of(
     let unread: Vec<SchoolCode> = unread.map(|school| school.code.clone()).collect();
     let minutes = Arc::make_mut(&mut loaded.inputs.minutes);
     for code in unread {
-        let key = parts::minutes_key(&code);
-        let text = store.run_part(loaded.run.id, &key).await?;
-        if keys.iter().any(|id| text.contains(id)) {
-            let found = parts::minutes(&Texts::from([(key, text)]), &code)?;
-            minutes.insert(code, found);
-        }
+        let names_one = |text: &str| keys.iter().any(|id| text.contains(id));
+        let found = part_of(store, &loaded.run, &code, names_one).await?;
+        minutes.extend(found.map(|found| (code, found)));
     }
     Ok(loaded)
+}
+
+/// A school's minutes of a frozen run, where the text of their part is wanted.
+async fn part_of(
+    store: &dyn Store,
+    run: &Run,
+    school: &SchoolCode,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Option<SchoolMinutes>, EvaluationError> {
+    let key = parts::minutes_key(school);
+    let text = store.run_part(run.id, &key).await?;
+    if !wanted(&text) {
+        return Ok(None);
+    }
+    parts::minutes(&Texts::from([(key, text)]), school).map(Some)
 }
 
 /// Does some work with a run, and again with the minutes of a school more for as long as it lacks these.

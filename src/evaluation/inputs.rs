@@ -60,6 +60,13 @@ impl Inputs {
         let found = self.minutes.get(code);
         found.ok_or_else(|| EvaluationError::Unread(code.clone()))
     }
+
+    /// Whether the minutes of every school were read.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let mut schools = self.schools.iter();
+        schools.all(|school| self.minutes.contains_key(&school.code))
+    }
 }
 
 /// What a run is, without anything that differs from store to store.

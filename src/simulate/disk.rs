@@ -5,7 +5,7 @@
 
 use classpulse_agent::{
     core::JournalState,
-    journal::{decode, encode, join, split},
+    journal::{decode, encode, join, mark, split},
 };
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -57,9 +57,9 @@ impl Disk {
     fn changes(&self, older: &JournalState) -> bool {
         let held = read(self.older.file.as_ref());
         match held {
-            Some(Ok(held)) => held != *older,
+            Some(Ok(held)) => mark(&held) != mark(older),
             Some(Err(())) => true,
-            None => !older.boots.is_empty(),
+            None => mark(older) != mark(&JournalState::default()),
         }
     }
 

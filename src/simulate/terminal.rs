@@ -51,8 +51,10 @@ struct On {
     slept_ms: i64,
     /// Of a sleep, what time since boot does not count.
     uncounted_ms: i64,
-    /// It slept so, and the system did not tell.
+    /// It slept so, the system did not tell, and no look has seen it yet.
     untold: bool,
+    /// The agent knew the time when it fell asleep.
+    knew: bool,
     asleep: bool,
     /// Seconds awake to the next look, while asleep.
     rest: i64,
@@ -258,6 +260,7 @@ impl World<'_> {
             slept_ms: 0,
             uncounted_ms: 0,
             untold: false,
+            knew: false,
             asleep: false,
             rest: 0,
             woke: plan.on,
@@ -402,6 +405,7 @@ impl World<'_> {
             SleepClock::Reset(_) | SleepClock::Stopped => {
                 on.uncounted_ms = (until - now) * 1_000;
                 on.untold = !tells;
+                on.knew = on.agent.as_ref().is_some_and(|one| one.core.knows_time());
                 self.faults.note(Fault::UncountedSleep);
             }
         }
@@ -464,6 +468,11 @@ impl World<'_> {
             return;
         }
         (on.error, on.synced) = (0, true);
+        if on.untold && !on.knew {
+            // Set right before anybody looked: that it was ever wrong, and that it slept, nobody can tell.
+            let truth = on.truth;
+            self.truth.boots[truth].unseen = true;
+        }
     }
 
     pub(super) fn jump(&mut self, index: usize, boot: u32, by: i64) {

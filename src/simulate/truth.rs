@@ -67,6 +67,9 @@ pub(super) struct Boot {
     pub(super) vouched: Option<i64>,
     /// The sleep that its time since boot lacks.
     pub(super) uncounted: Option<Uncounted>,
+    /// Its clock was set right after that sleep before anybody looked, and nobody had known the time before: what came
+    /// before it is moved by the sleep.
+    pub(super) unseen: bool,
     /// Before which second everything is certainly written.
     pub(super) written: i64,
     /// As its own disk dated it when it ended.
@@ -185,6 +188,7 @@ impl Truth {
             errors: BTreeSet::new(),
             vouched: None,
             uncounted: None,
+            unseen: false,
             written: on,
             dating: None,
             datings: BTreeSet::new(),

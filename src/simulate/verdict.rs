@@ -430,7 +430,12 @@ fn shifts(boot: &Boot, dating: Option<Dating>) -> [Shift; 2] {
     // Before it the clock was right, or nobody had looked; after it the boot's own time lacks the sleep.
     let after = by - sleep.gap;
     let heard = dating.vouched && (-right.slack..=0).contains(&after);
-    [right, if heard { right } else { wrong(after, true) }]
+    let before = if boot.unseen && heard && by != 0 {
+        wrong(by, false)
+    } else {
+        right
+    };
+    [before, if heard { right } else { wrong(after, true) }]
 }
 
 /// What is wrong with how a boot's clock was handled.

@@ -75,7 +75,7 @@ use Sees::{County, Part};
 
 /// Every route.
 #[rustfmt::skip]
-pub const PAGES: [Row; 62] = [
+pub const PAGES: [Row; 63] = [
     get("/", P::ViewUsage, Part),
     get("/schools/{code}", P::ViewUsage, Part),
     get("/terminals/{id}", P::ViewUsage, Part),
@@ -100,6 +100,7 @@ pub const PAGES: [Row; 62] = [
     get("/runs", P::ViewScores, Part),
     post("/runs", P::ManageRuns, County, "run.create"),
     get("/runs/compare", P::ViewScores, County),
+    get("/runs/compare/minutes", P::ViewScores, County),
     get("/runs/{run}", P::ViewScores, County),
     post("/runs/{run}/discard", P::ManageRuns, County, "run.discard"),
     get("/runs/{run}/schools/{code}", P::ViewScores, Part),

@@ -1,4 +1,4 @@
-// What pages can do beside showing: live parts, tables sorted by a click, dates that give way to a term.
+// What pages can do beside showing: live parts, parts that take long, tables sorted by a click, dates that give way to a term.
 // Every page is whole without it.
 "use strict";
 
@@ -13,6 +13,21 @@
     };
     source.onerror = function () { part.setAttribute("data-state", "waiting"); };
     window.addEventListener("pagehide", function () { source.close(); });
+  });
+
+  // Parts that take long: another page has them; the link to it stays where it can't be read.
+  document.querySelectorAll("[data-later]").forEach(function (part) {
+    if (!window.fetch) return;
+    part.setAttribute("aria-busy", "true");
+    fetch(part.getAttribute("data-later"), { credentials: "same-origin" })
+      .then(function (answer) { return answer.ok ? answer.text() : Promise.reject(); })
+      .then(function (text) {
+        var page = new DOMParser().parseFromString(text, "text/html");
+        var found = page.querySelector('[data-part="' + part.getAttribute("data-part") + '"]');
+        if (found) part.innerHTML = found.innerHTML;
+      })
+      .catch(function () {})
+      .then(function () { part.removeAttribute("aria-busy"); });
   });
 
   // A term chosen later wins over dates chosen before.

@@ -22,7 +22,7 @@ use county::Morning;
 /// One browser at a time: each takes as much memory as a small service.
 pub(crate) static BROWSERS: Mutex<()> = Mutex::const_new(());
 
-const PAGES: [(&str, &str); 19] = [
+const PAGES: [(&str, &str); 20] = [
     ("/", "逊克县总览"),
     ("/schools/2123000001", "甲小学"),
     ("/terminals/P-1", "终端 P-1"),
@@ -39,6 +39,7 @@ const PAGES: [(&str, &str); 19] = [
     ("/runs/1/what-if?exclude=P-1", "假设试算"),
     ("/runs/1/freeze", "冻结"),
     ("/runs/compare?before=1&after=1", "比较两次考核"),
+    ("/runs/compare/minutes?before=1&after=1", "比较使用分钟"),
     (
         "/rubric",
         "逊克县中小学教育信息化管理与应用工作考核评估细则(试行)",

@@ -582,13 +582,20 @@ async fn what_was_read_is_read_again_as_far_as_it_changed() {
     assert_eq!(frozen.results, load(store, run).await.unwrap().results);
 }
 
+fn nothing_differs() -> InputDifference {
+    InputDifference {
+        minutes: Some(Vec::new()),
+        ..InputDifference::default()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_comparison_finds_exactly_what_changed() {
     let Kept { store, .. } = &filled().await;
     let (first, second) = (draft(store, "first").await, draft(store, "second").await);
     let same = compare(store, first, second).await.unwrap();
     assert_eq!(same.schools, []);
-    assert_eq!(same.inputs, InputDifference::default());
+    assert_eq!(same.inputs, nothing_differs());
 
     freeze(store, first, freezing()).await.unwrap();
     let changes = vec![
@@ -643,7 +650,10 @@ async fn a_comparison_finds_exactly_what_changed() {
     );
     let inputs = &found.inputs;
     assert!(!inputs.rubric && !inputs.calendar && !inputs.period);
-    assert!(inputs.minutes.is_empty() && inputs.schools.is_empty());
+    assert_eq!(
+        (&inputs.minutes, &*inputs.schools),
+        (&Some(vec![]), &[][..])
+    );
 
     // One more minute of the best school moves every school, and the comparison says why.
     report(store, 5, day(0), 480, 560).await;
@@ -652,7 +662,7 @@ async fn a_comparison_finds_exactly_what_changed() {
         .await
         .unwrap();
     let found = compare(store, first, second).await.unwrap();
-    assert_eq!(found.inputs.minutes, [school(3)]);
+    assert_eq!(found.inputs.minutes, Some(vec![school(3)]));
     assert_eq!(found.inputs.exclusions_after, [exclusion(1, 0, 0)]);
     assert!(found.inputs.exclusions_before.is_empty());
     for one in &found.schools {
@@ -1024,7 +1034,7 @@ async fn a_correction_begins_with_what_was_known_and_tells_what_does_not_fit() {
     let made = create(store, correction("a", first)).await.unwrap();
     assert_eq!(made.left_out, []);
     let found = compare(store, first, made.run.id).await.unwrap();
-    assert_eq!(found.inputs, InputDifference::default());
+    assert_eq!(found.inputs, nothing_differs());
     assert_eq!(found.schools, []);
     // Made once more, it stays as somebody has left it.
     let kept = store.exclusions(made.run.id).await.unwrap();

@@ -72,6 +72,8 @@ pub(super) struct Boot {
     pub(super) doubted_ms: Option<u64>,
     /// The system's clock at the last look, minus ms since boot: tells a step while no agent ran.
     pub(super) wall_ms: Option<i64>,
+    /// What the machine's clocks said when the boot before ended, Unix ms; empty where nobody knows.
+    pub(super) left_ms: Vec<i64>,
     /// What is not acknowledged yet.
     pub(super) signals: Vec<Noted>,
     signal_count: u32,
@@ -113,10 +115,19 @@ impl Boot {
             verdict: Verdict::Open,
             doubted_ms: None,
             wall_ms: None,
+            left_ms: Vec::new(),
             signals: Vec::new(),
             signal_count: 0,
             stopped: false,
             history: false,
+        }
+    }
+
+    /// A new one, after the one that the journal knows last.
+    pub(super) fn after(before: Option<&Self>, id: BootId) -> Self {
+        Self {
+            left_ms: before.map_or(Vec::new(), Self::clocks_left_at),
+            ..Self::new(id)
         }
     }
 
@@ -162,6 +173,7 @@ impl Boot {
             verdict: Verdict::from_stored(stored.verdict),
             doubted_ms: stored.doubted_ms,
             wall_ms: stored.wall_ms,
+            left_ms: stored.left_ms.clone(),
             signals: stored
                 .signals
                 .iter()
@@ -195,6 +207,7 @@ impl Boot {
             history: self.history,
             doubted_ms: self.doubted_ms,
             wall_ms: self.wall_ms,
+            left_ms: self.left_ms.clone(),
         }
     }
 
@@ -367,11 +380,8 @@ impl Boot {
         events: &mut Vec<CoreEvent>,
     ) {
         let input = seen.last_input_mono_ms.map(|at| at.min(now.mono_ms));
-        let active = if seen.playing || seen.presenting {
-            Some(now.mono_ms)
-        } else {
-            input
-        };
+        let goes_on = seen.playing || seen.presenting;
+        let active = if goes_on { Some(now.mono_ms) } else { input };
         if let Some(end) = self.current(Kind::Used).map(|session| session.end_ms) {
             let within = end..end.saturating_add(idle_ms);
             let reached = active.filter(|at| within.contains(at)).unwrap_or(end);
@@ -381,8 +391,10 @@ impl Boot {
             }
         }
         if self.current(Kind::Used).is_none() {
-            let fresh =
-                |at: &u64| *at >= self.use_floor_ms && now.mono_ms.saturating_sub(*at) < idle_ms;
+            // What goes on now is no input of before, also where time since boot stood still over a sleep.
+            let fresh = |at: &u64| {
+                (goes_on || *at >= self.use_floor_ms) && now.mono_ms.saturating_sub(*at) < idle_ms
+            };
             if let Some(at) = active.filter(fresh) {
                 self.open(Kind::Used, at, events);
             }
@@ -457,6 +469,13 @@ impl Boot {
         let at = |ms: u64| self.offset_ms.saturating_add(as_signed(ms));
         let last = self.last.map_or(0, |(seen_ms, _)| seen_ms);
         at(self.doubted_ms.unwrap_or(0))..=at(last)
+    }
+
+    /// What the machine's clocks said at the last look, Unix ms.
+    pub(super) fn clocks_left_at(&self) -> Vec<i64> {
+        let last = as_signed(self.last.map_or(0, |(seen_ms, _)| seen_ms));
+        let clocks = [self.wall_ms, self.hardware_ms].into_iter().flatten();
+        clocks.map(|clock| clock.saturating_add(last)).collect()
     }
 
     /// Use that waits for the boot to be dated, ms.

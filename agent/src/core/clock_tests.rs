@@ -98,6 +98,83 @@ fn a_dead_clock_places_nothing_and_says_so() {
 }
 
 #[test]
+fn a_clock_that_goes_on_where_a_boot_left_it_that_could_not_be_placed_places_nothing() {
+    // The first begins where the last known time ended; the second an hour after it, and its clock stood still meanwhile.
+    let first = boot(1, 1_000, -450, Some(known(500)));
+    let left = 1_000 - 450 + 600;
+    let stood = |pause: i64| {
+        let began = left + 3_600;
+        let journal = boot(2, began, left + pause - began, Some(first.clone()));
+        let (older, _) = hear(100_000, 0, journal);
+        older.iter().map(|one| one.clock()).collect::<Vec<_>>()
+    };
+    assert_eq!(stood(47), [ClockState::Unsynced; 2]);
+    assert_eq!(stood(179), [ClockState::Unsynced; 2]);
+    // By its clock it was off for longer than a restart takes: a clock that stands still does not say that.
+    assert_eq!(stood(180), [ClockState::Unsynced, ClockState::Hardware]);
+}
+
+#[test]
+fn a_clock_that_goes_on_where_somebody_had_set_it_ahead_places_nothing() {
+    // The time is known, the clock is an hour ahead, and everything is acknowledged.
+    let now = |second| Now {
+        wall_ms: EPOCH_MS + 5_400_000 + i64::try_from(second * 1_000).unwrap(),
+        wall_synced: false,
+        ..at(second)
+    };
+    let mut core = Core::start([1; 16], now(0), config(), None);
+    core.observe(now(0), NOTHING);
+    core.connected(now(0));
+    for second in [1, 16] {
+        let report = core.poll(now(second)).unwrap();
+        let answer = Ack {
+            server_time_ms: EPOCH_MS + 1_800_000 + i64::try_from(second * 1_000).unwrap(),
+            ..ack(&report)
+        };
+        core.acknowledged(now(second), &answer);
+    }
+    assert!(core.knows_time());
+    core.observe(now(600), NOTHING);
+    let mut ended = core.flush(now(600));
+    ended.boots[0].sessions.clear();
+    ended.boots[0].signals.clear();
+    // Two days later it goes on where it stood.
+    let left = 5_400 + 600;
+    for (pause, clock) in [(4, ClockState::Unsynced), (180, ClockState::Hardware)] {
+        let began = left + 172_800;
+        let journal = boot(2, began, left + pause - began, Some(ended.clone()));
+        let (older, _) = hear(400_000, 0, journal);
+        assert_eq!(older.last().map(|one| one.clock()), Some(clock));
+    }
+}
+
+#[test]
+fn a_journal_of_which_one_part_is_lost_misdates_nothing() {
+    // By its own clock it began before the last known time.
+    let first = boot(1, 1_000, -800, Some(known(500)));
+    let journal = boot(2, 5_000, 0, Some(first));
+    // The part that is written all the time is torn in both its generations.
+    let (older, _) = crate::journal::split(&journal);
+    let left = crate::journal::join(older, JournalState::default());
+    assert_eq!(left.known_ms, EPOCH_MS + 500_000);
+    let (older, _) = hear(100_000, 0, left);
+    assert_eq!(older.len(), 1);
+    assert_eq!(older[0].clock(), ClockState::Unsynced);
+}
+
+#[test]
+fn a_journal_that_could_not_be_read_for_a_while_is_dated_only_where_no_later_time_is_known() {
+    let unread = boot(1, 1_000, 0, Some(known(500)));
+    let dated = |newer: JournalState| {
+        let (older, _) = hear(100_000, 0, crate::journal::join(unread.clone(), newer));
+        older[0].clock()
+    };
+    assert_eq!(dated(JournalState::default()), ClockState::Hardware);
+    // Nothing tells whether its clock stood still: in doubt it waits in quarantine, where somebody can see it.
+    assert_eq!(dated(known(50_000)), ClockState::Unsynced);
+}
+
+#[test]
 fn a_clock_that_stands_still_without_power_places_nothing() {
     // Off for a day, and it goes on where it stood: after the last known time, and yet wrong.
     let journal = boot(1, 100_000, -86_400, Some(known(500)));

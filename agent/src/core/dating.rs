@@ -6,7 +6,8 @@
 //! after the last known time and before this boot, no later than what came after it, its clock was not set meanwhile, and
 //! the same clock was right when the time was heard next. It must not begin just where the last known time ended either:
 //! that is what a clock says that stood still for days, and somebody, or the system's own time service, may have set it
-//! right before this boot's first look. Not responsible for hearing the time (`Core`).
+//! right before this boot's first look. Nor may it begin just where the boot before left the clock, right or wrong: one that
+//! stood still goes on from there. Not responsible for hearing the time (`Core`).
 
 use super::{boot::Boot, dated::Verdict};
 
@@ -37,7 +38,10 @@ pub(super) fn judge(older: &mut [Boot], current: &Boot, known_ms: i64) -> Option
         };
         let after = floor.saturating_add(stood);
         let fits = after <= *span.start() && *span.end() <= current.offset_ms;
-        if right && fits && !boot.disturbed {
+        let begins = *span.start();
+        let mut left = boot.left_ms.iter();
+        let goes_on = left.any(|at| (*at..at.saturating_add(STOOD_MS)).contains(&begins));
+        if right && fits && !goes_on && !boot.disturbed {
             boot.verdict = Verdict::BorneOut;
             floor = *span.end();
         } else {

@@ -147,7 +147,10 @@ impl Core {
         let mut older: Vec<Boot> = journal.boots.iter().filter_map(Boot::from_stored).collect();
         let same = older.iter().position(|old| old.id == boot);
         // A boot that is known: the agent was restarted, and the machine was on all the time.
-        let mut current = same.map_or_else(|| Boot::new(boot), |index| older.remove(index));
+        let mut current = match same {
+            Some(index) => older.remove(index),
+            None => Boot::after(older.last(), boot),
+        };
         // What is heard of the time at this start is noted with a number too.
         current.leave_out_numbers(now);
         older.retain(|old| !old.is_done());
@@ -252,7 +255,9 @@ impl Core {
     }
 
     /// The connection stands; the first report goes at once.
-    pub fn connected(&mut self, _now: Now) {
+    pub fn connected(&mut self, now: Now) {
+        // Often the first thing after a sleep: what is asked now tells the time, where it was seen to be over.
+        self.notice_sleep(now);
         self.outbox.connected();
     }
 

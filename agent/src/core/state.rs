@@ -104,6 +104,10 @@ pub struct StoredBoot {
     /// The system's clock at the last look, minus ms since boot.
     #[prost(sint64, optional, tag = "19")]
     pub wall_ms: Option<i64>,
+    /// What the machine's clocks, the system's and the hardware's, said when the boot before ended, Unix ms: one that
+    /// stands still without power goes on from there.
+    #[prost(sint64, repeated, tag = "20")]
+    pub left_ms: Vec<i64>,
 }
 
 /// One signal, in the boot's own time.

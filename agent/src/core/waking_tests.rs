@@ -94,6 +94,43 @@ fn a_sleep_that_the_clock_did_not_count_moves_what_comes_after_it_and_nothing_be
 }
 
 #[test]
+fn what_plays_at_the_very_moment_of_waking_is_use_from_then_on() {
+    let film = Observation {
+        playing: true,
+        ..NOTHING
+    };
+    let mut core = lesson();
+    core.woken();
+    // Time since boot stood still: the look at waking is at the moment of the one before the sleep.
+    for second in (600..=900).step_by(15) {
+        core.observe(woken(second, DEAD), film);
+    }
+    let sessions: Vec<_> = core.sessions().into_iter().filter(|one| one.open).collect();
+    let spans: Vec<_> = sessions
+        .iter()
+        .map(|one| (one.kind, one.end - one.start))
+        .collect();
+    assert_eq!(spans, [(Kind::Powered, 300), (Kind::Used, 300)]);
+}
+
+#[test]
+fn a_connection_before_the_first_look_after_a_sleep_hears_the_time() {
+    let asleep = |second: u64| Now {
+        awake_ms: 600_000 + (second - 4_200) * 1_000,
+        ..before(second)
+    };
+    let mut core = Core::start(BOOT, before(0), config(), None);
+    for second in (0..=600).step_by(15) {
+        core.observe(before(second), input(second));
+    }
+    assert!(!core.knows_time());
+    core.connected(asleep(4_201));
+    let report = core.poll(asleep(4_201)).unwrap();
+    core.acknowledged(asleep(4_203), &answer(&report, 4_202, 0));
+    assert!(core.knows_time());
+}
+
+#[test]
 fn a_correction_without_any_sign_of_a_sleep_cuts_what_is_open() {
     const GAP: i64 = 50_000;
     let mut core = lesson();

@@ -1,12 +1,16 @@
 //! A journal in two parts: boots that are over, which hardly change, and the boot that goes on.
 //!
 //! The boot that goes on is written every 15 s; a term offline lies in the other part and is written only when a boot ends
-//! or an acknowledgement comes. Both parts are whole journals by themselves, so that one alone can be read. Not responsible
-//! for files.
+//! or an acknowledgement comes. Both parts are whole journals by themselves, so that one alone can be read: what must not be
+//! forgotten with the other stands in both. Not responsible for files.
 
-use std::collections::HashSet;
+use std::{cmp::Ordering, collections::HashSet};
 
-use crate::core::{JournalState, StoredBoot, StoredSession, StoredSignal, UNWRITTEN_NUMBERS};
+use prost::Message as _;
+
+use crate::core::{
+    JournalState, StoredBoot, StoredDay, StoredSession, StoredSignal, UNWRITTEN_NUMBERS,
+};
 
 /// Takes a state apart: boots that are over, and all the rest with the last boot.
 #[must_use]
@@ -15,6 +19,8 @@ pub fn split(state: &JournalState) -> (JournalState, JournalState) {
     let (older, last) = state.boots.split_at(over);
     let older = JournalState {
         boots: older.to_vec(),
+        known_ms: state.known_ms,
+        history_taken: state.history_taken,
         ..JournalState::default()
     };
     let current = JournalState {
@@ -29,8 +35,8 @@ pub fn split(state: &JournalState) -> (JournalState, JournalState) {
 /// acknowledged meanwhile is said once more, which changes nothing.
 #[must_use]
 pub fn join(older: JournalState, current: JournalState) -> JournalState {
+    let rest = rest_of_both(&older, &current);
     let mut boots = older.boots;
-    let rest = rest(&current);
     for boot in current.boots {
         match boots.iter_mut().find(|known| known.id == boot.id) {
             Some(known) => unite(known, boot),
@@ -38,6 +44,17 @@ pub fn join(older: JournalState, current: JournalState) -> JournalState {
         }
     }
     JournalState { boots, ..rest }
+}
+
+/// What the older part is written for, as a checksum: the time that was known goes on with every look and only stands
+/// along.
+#[must_use]
+pub fn mark(older: &JournalState) -> u32 {
+    let lasting = JournalState {
+        known_ms: 0,
+        ..older.clone()
+    };
+    crc32fast::hash(&lasting.encode_to_vec())
 }
 
 /// All but the boots.
@@ -51,6 +68,36 @@ fn rest(state: &JournalState) -> JournalState {
         history_taken: state.history_taken,
         acknowledged: state.acknowledged,
     }
+}
+
+/// What either knows. The newer may have begun from nothing, where the older could not be read then.
+fn rest_of_both(older: &JournalState, current: &JournalState) -> JournalState {
+    let or = |newer: u32, before: u32| if newer == 0 { before } else { newer };
+    JournalState {
+        heartbeat_seconds: or(current.heartbeat_seconds, older.heartbeat_seconds),
+        idle_seconds: or(current.idle_seconds, older.idle_seconds),
+        last_ack_ms: current.last_ack_ms.max(older.last_ack_ms),
+        known_ms: current.known_ms.max(older.known_ms),
+        history_taken: current.history_taken || older.history_taken,
+        acknowledged: acknowledged(older.acknowledged, current.acknowledged),
+        ..JournalState::default()
+    }
+}
+
+/// Of the later day, what either knows of it.
+fn acknowledged(older: Option<StoredDay>, current: Option<StoredDay>) -> Option<StoredDay> {
+    let (Some(older), Some(current)) = (older, current) else {
+        return current.or(older);
+    };
+    Some(match older.begins.cmp(&current.begins) {
+        Ordering::Less => current,
+        Ordering::Greater => older,
+        Ordering::Equal => StoredDay {
+            begins: current.begins,
+            powered_seconds: current.powered_seconds.max(older.powered_seconds),
+            used_seconds: current.used_seconds.max(older.used_seconds),
+        },
+    })
 }
 
 /// Two generations of one boot; or two lives of the agent in it, of which the later one could not read the journal of
@@ -100,6 +147,9 @@ fn unite(known: &mut StoredBoot, other: StoredBoot) {
     known.disturbed |= other.disturbed;
     known.verdict = known.verdict.max(other.verdict);
     known.hardware_ms = known.hardware_ms.or(other.hardware_ms);
+    if known.left_ms.is_empty() {
+        known.left_ms = other.left_ms;
+    }
 }
 
 /// No number for two, and nothing open before the last of its kind.
@@ -136,7 +186,6 @@ fn renumber<'a>(numbers: impl Iterator<Item = &'a mut u32>, count: &mut u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::StoredDay;
 
     fn session(number: u32, length_ms: u64, open: bool) -> StoredSession {
         StoredSession {
@@ -256,9 +305,54 @@ mod tests {
         let alone = state(&[boot(3, &[session(1, 5, true)])]);
         assert_eq!(join(JournalState::default(), alone.clone()), alone);
         let older = split(&state(&[boot(1, &[]), boot(2, &[])])).0;
-        assert_eq!(
-            join(older.clone(), JournalState::default()).boots,
-            older.boots
-        );
+        assert_eq!(join(older.clone(), JournalState::default()), older);
+        // The other is torn in both its generations: what was known of the time still holds, and no history is read twice.
+        let whole = JournalState {
+            history_taken: true,
+            ..state(&[boot(1, &[]), boot(2, &[])])
+        };
+        let alone = join(split(&whole).0, JournalState::default());
+        assert_eq!((alone.known_ms, alone.history_taken), (7, true));
+    }
+
+    #[test]
+    fn a_newer_part_that_began_from_nothing_takes_nothing_away() {
+        let day = |begins, powered_seconds, used_seconds| {
+            Some(StoredDay {
+                begins,
+                powered_seconds,
+                used_seconds,
+            })
+        };
+        let before = JournalState {
+            idle_seconds: 600,
+            last_ack_ms: 9,
+            history_taken: true,
+            acknowledged: day(86_400, 100, 50),
+            ..state(&[])
+        };
+        let nothing = JournalState::default();
+        assert_eq!(join(before.clone(), nothing.clone()), before);
+        assert_eq!(join(nothing, before.clone()), before);
+        let newer = JournalState {
+            heartbeat_seconds: 30,
+            known_ms: 5,
+            acknowledged: day(86_400, 70, 60),
+            ..JournalState::default()
+        };
+        let expected = JournalState {
+            heartbeat_seconds: 30,
+            acknowledged: day(86_400, 100, 60),
+            ..before.clone()
+        };
+        assert_eq!(join(before.clone(), newer.clone()), expected);
+        assert_eq!(join(before.clone(), expected.clone()), expected, "again");
+        for (begins, kept) in [(0, before.acknowledged), (172_800, day(172_800, 1, 1))] {
+            let newer = JournalState {
+                acknowledged: day(begins, 1, 1),
+                ..newer.clone()
+            };
+            assert_eq!(join(before.clone(), newer).acknowledged, kept);
+        }
     }
 }

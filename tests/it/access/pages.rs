@@ -32,7 +32,9 @@ fn address(row: &Row, runs: &Runs) -> String {
         .replace("{name}", "no-such-file");
     match path.as_str() {
         "/live" => "/live?view=now".to_owned(),
-        "/runs/compare" => format!("/runs/compare?before={run}&after={}", runs.frozen),
+        "/runs/compare" | "/runs/compare/minutes" => {
+            format!("{path}?before={run}&after={}", runs.frozen)
+        }
         _ => path,
     }
 }

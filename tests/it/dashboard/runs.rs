@@ -259,6 +259,10 @@ async fn freeze(browser: &Browser, morning: &Morning, run: &Run) {
     browser.go_by("nav.jump a[href^='/runs/compare']").await;
     let said = browser.text("section.card").await;
     assert!(said.contains("完全相同"), "{said}");
+    // A draft's minutes are compared by another page, which comes by itself.
+    browser
+        .until("return document.querySelector('[data-part=minutes]').textContent.includes('各校使用分钟相同')")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -410,7 +410,10 @@ fn inputs(from: &InputDifference) -> Vec<String> {
         ("calendar", from.calendar),
         ("schools", !from.schools.is_empty()),
         ("evidence", !from.evidence.is_empty()),
-        ("minutes", !from.minutes.is_empty()),
+        (
+            "minutes",
+            from.minutes.as_ref().is_some_and(|one| !one.is_empty()),
+        ),
         ("exclusions", exclusions),
     ];
     let found = differ.into_iter().filter(|(_, differs)| *differs);

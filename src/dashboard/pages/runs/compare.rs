@@ -16,6 +16,7 @@ use crate::{
         layout::Page,
         table::{Cell, Column, Table, answer},
     },
+    domain::ids::SchoolCode,
     evaluation::{self, EvidenceDifference, InputDifference, Loaded},
     store::{Exclusion, Run},
 };
@@ -26,6 +27,20 @@ use crate::{
 pub(in crate::dashboard) struct Asked {
     before: String,
     after: String,
+}
+
+impl Asked {
+    fn query(&self) -> String {
+        form_urlencoded::Serializer::new(String::new())
+            .append_pair("before", &self.before)
+            .append_pair("after", &self.after)
+            .finish()
+    }
+
+    /// Where minutes are compared.
+    fn minutes(&self) -> String {
+        format!("/runs/compare/minutes?{}", self.query())
+    }
 }
 
 /// The page.
@@ -46,12 +61,8 @@ pub(in crate::dashboard) async fn page(
     let both = match (&*asked.before, &after) {
         ("", _) | (_, None) => None,
         (before, Some(after)) => {
-            let (before, after) = (opened(&at, before).await?, after.clone());
-            Some(if before.frozen().is_some() && after.frozen().is_some() {
-                (at.loaded(before).await?, at.loaded(after).await?)
-            } else {
-                (at.whole(before).await?, at.whole(after).await?)
-            })
+            let before = at.loaded(opened(&at, before).await?).await?;
+            Some((before, at.loaded(after.clone()).await?))
         }
     };
     let compared = match &both {
@@ -77,20 +88,104 @@ pub(in crate::dashboard) async fn page(
             crumbs: vec![("/runs".to_owned(), "考核".to_owned())],
             ..Page::default()
         };
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("before", &asked.before)
-            .append_pair("after", &asked.after)
-            .finish();
+        let query = asked.query();
         page.markup(&html! {
             (form(&runs, &asked))
             @if let Some((found, ..)) = &compared {
-                section.card aria-label="依据" { p { (found.inputs.sentence()) } }
+                section.card aria-label="依据" {
+                    p { (found.inputs.sentence()) }
+                    (minutes_of(&found.inputs, &asked))
+                }
             }
             @for table in tables.iter().flatten() {
                 section.card aria-labelledby=(table.key) { (table.html(&query)) }
             }
         })
     })
+}
+
+/// Which schools' minutes differ: a page of its own, for a draft's are read whole for it.
+pub(in crate::dashboard) async fn minutes(
+    State(at): State<Context>,
+    Query(filters): Query<Filters>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    let before = opened(&at, &asked.before).await?;
+    let after = opened(&at, &asked.after).await?;
+    let (before, after) = if before.frozen().is_some() && after.frozen().is_some() {
+        (at.loaded(before).await?, at.loaded(after).await?)
+    } else {
+        (at.whole(before).await?, at.whole(after).await?)
+    };
+    let found = evaluation::compare_of(at.store(), &before, &after).await?;
+    let differ = found.inputs.minutes.unwrap_or_default();
+    let row = |code: &SchoolCode| {
+        let name = school_name(code, &before, &after);
+        vec![Cell::from(name), Cell::from(code.to_string())]
+    };
+    let table = Table {
+        key: "minutes",
+        caption: "使用分钟不同的学校".to_owned(),
+        columns: vec![Column::Head("学校"), Column::Text("学校标识码")],
+        rows: differ.iter().map(row).collect(),
+        empty: "使用分钟相同。",
+    };
+    let name = format!("考核{}与{}使用分钟", asked.before, asked.after);
+    answer(&filters, &[&table], &name, || {
+        let query = asked.query();
+        let page = Page {
+            title: "比较使用分钟".to_owned(),
+            current: "/runs",
+            crumbs: vec![
+                ("/runs".to_owned(), "考核".to_owned()),
+                (format!("/runs/compare?{query}"), "比较两次考核".to_owned()),
+            ],
+            ..Page::default()
+        };
+        page.markup(&html! {
+            section.card aria-labelledby=(table.key) {
+                div data-part="minutes" { (told(differ.len(), &asked)) }
+                (table.html(&query))
+            }
+        })
+    })
+}
+
+/// What the page says of minutes. Those of a draft come later, from the page of their own.
+fn minutes_of(inputs: &InputDifference, asked: &Asked) -> Markup {
+    match &inputs.minutes {
+        Some(differ) => told(differ.len(), asked),
+        None => html! {
+            div data-later=(asked.minutes()) data-part="minutes" {
+                p {
+                    a href=(asked.minutes()) { "比较使用分钟" }
+                    "(要读两次考核的全部分钟,约需几秒)"
+                    span.while-busy role="status" { "正在比较…" }
+                }
+            }
+        },
+    }
+}
+
+fn told(differ: usize, asked: &Asked) -> Markup {
+    html! {
+        p {
+            @if differ == 0 {
+                "各校使用分钟相同。"
+            } @else {
+                a href=(asked.minutes()) { (differ) " 所学校的使用分钟不同" } "。"
+            }
+        }
+    }
+}
+
+fn school_name(code: &SchoolCode, before: &Loaded, after: &Loaded) -> String {
+    let known = [after, before].into_iter();
+    let mut known = known.filter_map(|loaded| loaded.inputs.school(code).ok());
+    known
+        .next()
+        .map(|found| found.name.clone())
+        .unwrap_or_default()
 }
 
 fn form(runs: &[Run], asked: &Asked) -> Markup {
@@ -117,16 +212,13 @@ fn form(runs: &[Run], asked: &Asked) -> Markup {
 
 fn evidence(found: &[EvidenceDifference], before: &Loaded, after: &Loaded) -> Table {
     let row = |one: &EvidenceDifference| {
-        let name = [after, before]
-            .into_iter()
-            .find_map(|loaded| Some(loaded.inputs.school(&one.school).ok()?.name.clone()));
         let what = if one.values {
             "回答不同"
         } else {
             "只是依据、附件、填报人或时间不同"
         };
         vec![
-            Cell::from(name.unwrap_or_default()),
+            Cell::from(school_name(&one.school, before, after)),
             one.school.to_string().into(),
             one.item.clone().into(),
             what.into(),
