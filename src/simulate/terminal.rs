@@ -389,7 +389,9 @@ impl World<'_> {
             return;
         }
         on.rest = (agent.last_look + LOOK - now).clamp(0, LOOK);
-        on.plan.inputs.retain(|at| *at <= now || *at > until);
+        // Nor at the very second of falling asleep: where time stands still, it would look like one of the waking's.
+        on.plan.inputs.retain(|at| *at < now || *at > until);
+        on.next_input = on.plan.inputs.partition_point(|at| *at <= now);
         let (truth, tells, process) = (on.truth, on.plan.tells, agent.process);
         let terminal = self.machines[index].terminal;
         self.faults.note(Fault::Suspend);

@@ -70,6 +70,9 @@ pub(super) struct Boot {
     /// Its clock was set right after that sleep before anybody looked, and nobody had known the time before: what came
     /// before it is moved by the sleep.
     pub(super) unseen: bool,
+    /// The agent began without knowing of the machine's boot before: what that boot knew of the time, and where it left the
+    /// clock, is gone with the disk, or there was no agent in it.
+    pub(super) orphan: bool,
     /// Before which second everything is certainly written.
     pub(super) written: i64,
     /// As its own disk dated it when it ended.
@@ -138,6 +141,15 @@ impl Boot {
         }
     }
 
+    /// Use that goes on over a sleep that nobody saw, by the time that dates it later.
+    pub(super) fn used_over_sleep(&self, idle: i64) -> Option<(i64, i64)> {
+        let sleep = self.uncounted.filter(|_| self.unseen)?;
+        let used = self.used(true, idle);
+        let (start, end) = *used.iter().rfind(|span| span.0 < sleep.woke)?;
+        let (again, until) = *used.iter().find(|span| span.0 >= sleep.woke)?;
+        (again - end - sleep.gap < idle).then_some((start + sleep.gap, until))
+    }
+
     /// Used intervals: from input to input while less than the idle threshold passes. With `all`, also what was
     /// perhaps not written.
     pub(super) fn used(&self, all: bool, idle: i64) -> Vec<(i64, i64)> {
@@ -189,6 +201,7 @@ impl Truth {
             vouched: None,
             uncounted: None,
             unseen: false,
+            orphan: false,
             written: on,
             dating: None,
             datings: BTreeSet::new(),
@@ -215,6 +228,18 @@ impl Truth {
                 self.boots[index].datings.insert(dating);
             }
         }
+    }
+
+    /// An agent begins with this journal, or none, in this boot.
+    pub(super) fn began(&mut self, boot: usize, state: Option<&JournalState>) {
+        let machine = self.boots[boot].machine;
+        let mut earlier = self.boots[..boot].iter();
+        let Some(before) = earlier.rposition(|one| one.machine == machine) else {
+            return;
+        };
+        let known = state.into_iter().flat_map(|state| &state.boots);
+        let mut known = known.filter_map(|stored| Some(self.dating(stored)?.0));
+        self.boots[boot].orphan |= !known.any(|one| one == before || one == boot);
     }
 
     /// A boot has ended; this is what its disk says of it.

@@ -423,7 +423,7 @@ fn shifts(boot: &Boot, dating: Option<Dating>) -> [Shift; 2] {
         let shift = if dating.vouched || by == 0 {
             right
         } else {
-            wrong(by, by.abs() > HOUR)
+            wrong(by, by.abs() > HOUR && !boot.orphan)
         };
         return [shift; 2];
     };
@@ -478,6 +478,9 @@ fn add_boot(should: &mut Should, boot: &Boot, zone: &TimeZone) {
         let shift = of(own, span.0);
         let (_, must) = should.by(shift);
         must.paint(true, by(span, shift.by, shift.slack), zone);
+    }
+    if let Some(span) = boot.used_over_sleep(IDLE) {
+        should.may.paint(true, span, zone);
     }
     let datings = boot.datings.iter();
     let mut all: Vec<[Shift; 2]> = datings.map(|one| shifts(boot, Some(*one))).collect();

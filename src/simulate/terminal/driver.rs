@@ -38,6 +38,7 @@ impl World<'_> {
         machine.processes += 1;
         let process = machine.processes;
         let journal = machine.disk.load(gullible);
+        self.truth.began(on.truth, journal.as_ref());
         if let Some(state) = &journal {
             self.truth.loaded(state, Some(on.truth));
         }
