@@ -97,6 +97,15 @@ pub async fn compare(
     Ok(Comparison::of(&first, &second, Some(minutes)))
 }
 
+/// How far minutes are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Where that is quick: of two frozen runs over the same days. Else every school's minutes would have to be looked at.
+    Quick,
+    /// As far as they were read; a frozen run's by its parts.
+    Whole,
+}
+
 /// The same of runs that were read before. Minutes of two frozen runs are compared by their parts, so that these need not
 /// be read whole; a draft's only where both were, for that takes seconds for a county's year.
 ///
@@ -106,13 +115,15 @@ pub async fn compare_of(
     store: &dyn Store,
     first: &Loaded,
     second: &Loaded,
+    depth: Depth,
 ) -> Result<Comparison, EvaluationError> {
+    if depth == Depth::Quick && first.inputs.facts.period() != second.inputs.facts.period() {
+        return Ok(Comparison::of(first, second, None));
+    }
     if first.run.frozen().is_none() || second.run.frozen().is_none() {
         let both = [&first.inputs, &second.inputs];
-        let minutes = both
-            .iter()
-            .all(|inputs| inputs.is_whole())
-            .then(|| differing(&first.inputs, &second.inputs));
+        let whole = depth == Depth::Whole && both.iter().all(|inputs| inputs.is_whole());
+        let minutes = whole.then(|| differing(&first.inputs, &second.inputs));
         return Ok(Comparison::of(first, second, minutes));
     }
     let (before, after) = (

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
 use jiff::civil::Date;
 
 use super::{
@@ -25,7 +25,7 @@ use crate::{
     domain::{
         ids::{SchoolCode, Stage, TerminalId},
         minutes::MinuteSet,
-        usage::Minutes,
+        usage::{Minutes, Period},
     },
     store::{Run, Store, TerminalFilter},
     tasks::blocking,
@@ -36,6 +36,9 @@ const DAYS: usize = 6;
 
 /// Questions to the store at once.
 const AT_ONCE: usize = 4;
+
+/// What the rollup has of schools.
+type Sums = HashMap<SchoolCode, Minutes>;
 
 /// Schools with their terminals' service, and minutes where these were read.
 type Schools = BTreeMap<SchoolCode, SchoolMinutes>;
@@ -73,7 +76,8 @@ async fn frozen(store: &dyn Store, run: Run) -> Result<Loaded, EvaluationError> 
 }
 
 async fn draft(store: &dyn Store, run: Run) -> Result<Loaded, EvaluationError> {
-    let mut inputs = without_minutes(store, &run).await?;
+    let (inputs, sums) = (without_minutes(store, &run), sums(store, &run));
+    let (mut inputs, sums) = try_join(inputs, sums).await?;
     let standing = standing(store, &run, &inputs).await?;
     let excluded = inputs.exclusions.iter().map(|one| &one.exclusion.terminal);
     let excluded: BTreeSet<&TerminalId> = excluded.collect();
@@ -81,13 +85,16 @@ async fn draft(store: &dyn Store, run: Run) -> Result<Loaded, EvaluationError> {
         let mut terminals = school.terminals.keys();
         terminals.any(|id| excluded.contains(id))
     });
+    let touched: BTreeSet<SchoolCode> = touched.map(|(code, _)| code.clone()).collect();
     let reading = Reading::new(store, run.period).await?;
-    let mut read = Schools::new();
-    for (code, _) in touched {
-        read.insert(code.clone(), reading.school(code).await?);
-    }
-    inputs.minutes = Arc::new(read);
-    let counted = counted(store, &run, &inputs, &standing).await?;
+    let counting = Counting::of(&inputs, &standing, &sums, &touched);
+    let (read, counting) = try_join(
+        try_join_all(touched.iter().map(|code| reading.school(code))),
+        counting.asked(store, &run),
+    )
+    .await?;
+    inputs.minutes = Arc::new(touched.iter().cloned().zip(read).collect());
+    let counted = counted(&inputs, &standing, &sums, &counting);
     still_kept(store, &run, &inputs.calendar.calendar).await?;
     let counted = Arc::new(counted);
     loop {
@@ -148,20 +155,22 @@ async fn standing(
     Ok(found)
 }
 
+/// The rollup's sums of each school.
+async fn sums(store: &dyn Store, run: &Run) -> Result<Sums, EvaluationError> {
+    let sums = store
+        .school_sums(&run.county, run.period)
+        .await?
+        .into_iter();
+    Ok(sums.map(|sum| (sum.school, sum.minutes)).collect())
+}
+
 /// What each school's terminals come to, in the order of the schools.
-async fn counted(
-    store: &dyn Store,
-    run: &Run,
+fn counted(
     inputs: &Inputs,
     standing: &Schools,
-) -> Result<Vec<Counted>, EvaluationError> {
-    let sums = store.school_sums(&run.county, run.period).await?;
-    let sums: HashMap<SchoolCode, Minutes> = sums
-        .into_iter()
-        .map(|sum| (sum.school, sum.minutes))
-        .collect();
-    let counting = Counting::of(inputs, standing, &sums);
-    let counting = counting.asked(store, run).await?;
+    sums: &Sums,
+    counting: &HashMap<SchoolCode, u64>,
+) -> Vec<Counted> {
     let calendar = &inputs.calendar.calendar;
     let (every, none) = (Excluded::new(&inputs.exclusions), Excluded::default());
     let of = |school: &super::SchoolFacts| {
@@ -179,7 +188,7 @@ async fn counted(
             ..due.unwrap_or_default()
         }
     };
-    Ok(inputs.schools.iter().map(of).collect())
+    inputs.schools.iter().map(of).collect()
 }
 
 /// Finds the terminals with a counted minute of schools that were not read whole. Nearly all of them have one on a day on
@@ -196,11 +205,17 @@ struct Counting<'a> {
 }
 
 impl<'a> Counting<'a> {
-    fn of(inputs: &'a Inputs, standing: &'a Schools, sums: &HashMap<SchoolCode, Minutes>) -> Self {
+    /// But for these schools, which are read whole.
+    fn of(
+        inputs: &'a Inputs,
+        standing: &'a Schools,
+        sums: &Sums,
+        read: &BTreeSet<SchoolCode>,
+    ) -> Self {
         let minutes = |code: &SchoolCode| sums.get(code).map_or(0, |sum| sum.counted);
         let unread = standing
             .iter()
-            .filter(|(code, _)| minutes(code) > 0 && inputs.minutes_of(code).is_err());
+            .filter(|(code, _)| minutes(code) > 0 && !read.contains(*code));
         let open: BTreeMap<_, BTreeSet<_>> = unread
             .map(|(code, school)| (code, school.terminals.keys().collect()))
             .collect();
@@ -387,26 +402,68 @@ pub(super) async fn with_schools_of(
     Ok(Arc::new(with_minutes(store, &loaded, &schools).await?))
 }
 
-/// A frozen run with the minutes of the schools that these terminals stood in. Only its parts say which these are: each is
-/// looked through, and read where it names one.
+/// A frozen run with the minutes of the schools that these terminals stood in. Only its parts say which these are: first
+/// those are looked through that the registry names now; and where a terminal was not in service there over all of the
+/// run's days, every other part too.
 async fn with_parts_of(
     store: &dyn Store,
     loaded: &Loaded,
     terminals: &BTreeSet<TerminalId>,
 ) -> Result<Loaded, EvaluationError> {
-    let mut loaded = loaded.clone();
+    let mut named = BTreeSet::new();
+    for id in terminals {
+        let known = store.terminal(id).await?.into_iter();
+        let placements = known.flat_map(|terminal| terminal.placements);
+        named.extend(placements.map(|placement| placement.school));
+    }
+    let schools = loaded.inputs.schools.iter().map(|school| &school.code);
+    let (likely, others): (Vec<_>, Vec<_>) = schools.partition(|code| named.contains(code));
+    let loaded = naming(store, loaded.clone(), &likely, terminals).await?;
+    if terminals.iter().all(|id| served_throughout(&loaded, id)) {
+        return Ok(loaded);
+    }
+    naming(store, loaded, &others, terminals).await
+}
+
+/// A frozen run with the minutes of those of these schools whose parts name one of the terminals.
+async fn naming(
+    store: &dyn Store,
+    mut loaded: Loaded,
+    schools: &[&SchoolCode],
+    terminals: &BTreeSet<TerminalId>,
+) -> Result<Loaded, EvaluationError> {
     // As a part has them: an id needs no escaping.
     let keys: Vec<String> = terminals.iter().map(|id| format!("\"{id}\":")).collect();
-    let schools = loaded.inputs.schools.iter();
-    let unread = schools.filter(|school| loaded.inputs.minutes_of(&school.code).is_err());
-    let unread: Vec<SchoolCode> = unread.map(|school| school.code.clone()).collect();
-    let minutes = Arc::make_mut(&mut loaded.inputs.minutes);
-    for code in unread {
-        let names_one = |text: &str| keys.iter().any(|id| text.contains(id));
-        let found = part_of(store, &loaded.run, &code, names_one).await?;
-        minutes.extend(found.map(|found| (code, found)));
+    let names_one = |text: &str| keys.iter().any(|id| text.contains(id));
+    let unread = schools.iter().copied();
+    let unread: Vec<_> = unread
+        .filter(|code| loaded.inputs.minutes_of(code).is_err())
+        .collect();
+    for some in unread.chunks(AT_ONCE) {
+        let asked = some
+            .iter()
+            .map(|code| part_of(store, &loaded.run, code, names_one));
+        let found = some.iter().zip(try_join_all(asked).await?);
+        let found = found.filter_map(|(code, found)| Some(((*code).clone(), found?)));
+        Arc::make_mut(&mut loaded.inputs.minutes).extend(found);
     }
     Ok(loaded)
+}
+
+/// Whether a terminal was in service on every day of a run in schools whose minutes were read: then it was in no other.
+fn served_throughout(loaded: &Loaded, terminal: &TerminalId) -> bool {
+    let schools = loaded.inputs.minutes.values();
+    let here = schools.filter_map(|school| school.terminals.get(terminal));
+    let mut spans: Vec<_> = here.flat_map(|one| one.service.iter().copied()).collect();
+    spans.sort_unstable();
+    let Period { first, last } = loaded.inputs.facts.period();
+    let mut open = Some(first);
+    for (from, to) in spans {
+        if open.is_some_and(|open| from <= open && open <= to) {
+            open = to.tomorrow().ok();
+        }
+    }
+    open.is_none_or(|open| open > last)
 }
 
 /// A school's minutes of a frozen run, where the text of their part is wanted.

@@ -33,8 +33,8 @@ pub mod watch;
 mod what_if;
 
 pub use compare::{
-    Comparison, EvidenceDifference, InputDifference, ItemDifference, SchoolDifference, compare,
-    compare_of,
+    Comparison, Depth, EvidenceDifference, InputDifference, ItemDifference, SchoolDifference,
+    compare, compare_of,
 };
 pub use create::{Created, NewEvaluation, create};
 pub use error::EvaluationError;

@@ -65,9 +65,16 @@ pub async fn county_doubts(
 ) -> Result<Vec<(School, Vec<Doubt>)>, QueryError> {
     let calendar = calendar(store, county).await?.calendar;
     let mut used: HashMap<SchoolCode, Use> = HashMap::new();
+    let told = two_machines(store, None, period, zone).await?;
+    // Of other days nothing is judged.
+    let judged = |day: &Date| {
+        let mut stages = Stage::ALL.into_iter();
+        stages.any(|stage| calendar.teaching(stage, *day).is_some())
+            || told.values().any(|days| days.contains(day))
+    };
     let days = period.first.series(1.day());
     let days = days.take_while(|day| *day <= period.last);
-    let days: Vec<Date> = days.collect();
+    let days: Vec<Date> = days.filter(judged).collect();
     for some in days.chunks(AT_ONCE) {
         let asked = some.iter().map(|day| store.county_day(county, *day));
         for (day, rows) in some.iter().zip(try_join_all(asked).await?) {
@@ -78,7 +85,6 @@ pub async fn county_doubts(
             }
         }
     }
-    let told = two_machines(store, None, period, zone).await?;
     let mut found = Vec::new();
     for school in store.schools(county).await? {
         let Some(used) = used.get(&school.code) else {

@@ -18,7 +18,10 @@
 //! - **misdated**: boots that heard no time and whose clock was wrong, and yet borne out from both sides (`core::dating`).
 //!   They must be dated by exactly that clock, and that can be off by an hour at most: a clock that was an hour off for
 //!   one boot. A dead clock's minutes, or what follows a sleep that the clock did not count, are never in the store on a
-//!   wrong place. An operating system that vouches for a wrong clock is not played.
+//!   wrong place, but for two cases that no agent can tell: a clock that stood still since a boot of which the journal
+//!   knows nothing (it is gone with the disk, or no agent ran), and one that was set right after a sleep that nobody told
+//!   of, before the first look and before anybody had vouched for the time. What came before that sleep is then moved by
+//!   its length. An operating system that vouches for a wrong clock is not played.
 //! - boots whose wrong clock was corrected by the service's answer: up to [`truth::SERVICE_DATING`] seconds of shift.
 //!
 //! A minute that was used is one that a look could see: of two inputs between two looks only the later is known.

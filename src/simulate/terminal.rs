@@ -43,6 +43,10 @@ pub(super) struct Machine {
 
 /// While the power is on.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that have nothing to do with each other"
+)]
 struct On {
     plan: Plan,
     id: BootId,

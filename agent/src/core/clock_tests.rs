@@ -106,7 +106,7 @@ fn a_clock_that_goes_on_where_a_boot_left_it_that_could_not_be_placed_places_not
         let began = left + 3_600;
         let journal = boot(2, began, left + pause - began, Some(first.clone()));
         let (older, _) = hear(100_000, 0, journal);
-        older.iter().map(|one| one.clock()).collect::<Vec<_>>()
+        older.iter().map(Report::clock).collect::<Vec<_>>()
     };
     assert_eq!(stood(47), [ClockState::Unsynced; 2]);
     assert_eq!(stood(179), [ClockState::Unsynced; 2]);
@@ -144,7 +144,7 @@ fn a_clock_that_goes_on_where_somebody_had_set_it_ahead_places_nothing() {
         let began = left + 172_800;
         let journal = boot(2, began, left + pause - began, Some(ended.clone()));
         let (older, _) = hear(400_000, 0, journal);
-        assert_eq!(older.last().map(|one| one.clock()), Some(clock));
+        assert_eq!(older.last().map(Report::clock), Some(clock));
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use classpulse::{
     evaluation::{
-        Changes, Comparison, EvaluationError, Excluded, Explanation, Loaded, compare, compare_of,
-        explain, freeze, glance, load, load_again, what_if, what_if_of, with_minutes,
+        Changes, Comparison, Depth, EvaluationError, Excluded, Explanation, Loaded, compare,
+        compare_of, explain, freeze, glance, load, load_again, what_if, what_if_of, with_minutes,
     },
     query,
     store::{Exclusion, Placement, RegistryChange, Store},
@@ -91,18 +91,21 @@ async fn a_glance_is_what_every_minute_says() {
         // Frozen, and a second run of other exclusions beside it.
         let other = draft(store, "other").await;
         let (first, second) = (glance(store, run).await, glance(store, other).await);
-        let open = compare_of(store, &first.unwrap(), &second.unwrap())
-            .await
-            .unwrap();
+        let (first, second) = (first.unwrap(), second.unwrap());
         let mut whole = compare(store, run, other).await.unwrap();
         assert!(whole.inputs.minutes.take().is_some());
-        assert_eq!(open, whole, "all but the minutes, which take long");
+        for depth in [Depth::Quick, Depth::Whole] {
+            let open = compare_of(store, &first, &second, depth).await.unwrap();
+            assert_eq!(open, whole, "all but the minutes, which take long");
+        }
         for run in [run, other] {
             freeze(store, run, freezing()).await.unwrap();
         }
         let (first, _) = both(store, run).await;
         let (second, _) = both(store, other).await;
-        let quick = compare_of(store, &first, &second).await.unwrap();
+        let quick = compare_of(store, &first, &second, Depth::Quick)
+            .await
+            .unwrap();
         assert_eq!(quick, compare(store, run, other).await.unwrap());
         let frozen = what_if_of(store, first.into(), changes.clone()).await;
         let slow = what_if(store, run, changes).await;
@@ -188,7 +191,9 @@ async fn frozen_minutes_are_compared_without_reading_them() {
     }
     let found = async |before: usize, after: usize| -> Comparison {
         let (before, after) = (&seen[before], &seen[after]);
-        let quick = compare_of(store, before, after).await.unwrap();
+        let quick = compare_of(store, before, after, Depth::Whole)
+            .await
+            .unwrap();
         let slow = compare(store, before.run.id, after.run.id).await.unwrap();
         assert_eq!(quick, slow);
         quick
@@ -196,4 +201,37 @@ async fn frozen_minutes_are_compared_without_reading_them() {
     assert_eq!(found(0, 1).await.inputs.minutes, Some(Vec::new()));
     assert_eq!(found(0, 2).await.inputs.minutes, Some(vec![school(2)]));
     assert_eq!(found(1, 2).await.inputs.minutes, Some(vec![school(2)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_run_has_its_terminals_where_they_stood_whatever_the_registry_says_since() {
+    let store: &dyn Store = &filled().await.store;
+    let run = draft(store, "k").await;
+    freeze(store, run, freezing()).await.unwrap();
+    // Both ways: it stood in another school all the time, and it came in the midst.
+    for (number, placement) in [
+        (1, county::since(2, day(-60))),
+        (2, county::since(1, day(2))),
+    ] {
+        let change = RegistryChange {
+            placements: vec![(terminal(number), vec![placement])],
+            ..RegistryChange::default()
+        };
+        store.change_registry(change).await.unwrap();
+        let changes = Changes {
+            exclude: vec![Excluded {
+                terminal: terminal(number),
+                first: day(0),
+                last: day(3),
+            }],
+            ..Changes::default()
+        };
+        let seen = glance(store, run).await.unwrap();
+        let quick = what_if_of(store, seen.into(), changes.clone())
+            .await
+            .unwrap();
+        assert_eq!(quick, what_if(store, run, changes).await.unwrap());
+        let moved = quick.schools.iter().filter(|one| !one.items.is_empty());
+        assert!(moved.count() > 0, "it is found, and counts");
+    }
 }

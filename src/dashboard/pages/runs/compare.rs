@@ -17,7 +17,7 @@ use crate::{
         table::{Cell, Column, Table, answer},
     },
     domain::ids::SchoolCode,
-    evaluation::{self, EvidenceDifference, InputDifference, Loaded},
+    evaluation::{self, Depth, EvidenceDifference, InputDifference, Loaded},
     store::{Exclusion, Run},
 };
 
@@ -68,7 +68,7 @@ pub(in crate::dashboard) async fn page(
     let compared = match &both {
         None => None,
         Some((before, after)) => {
-            let found = evaluation::compare_of(at.store(), before, after).await?;
+            let found = evaluation::compare_of(at.store(), before, after, Depth::Quick).await?;
             Some((found, before, after))
         }
     };
@@ -104,7 +104,8 @@ pub(in crate::dashboard) async fn page(
     })
 }
 
-/// Which schools' minutes differ: a page of its own, for a draft's are read whole for it.
+/// Which schools' minutes differ: a page of its own, for every school's are looked at where one is a draft, or the days
+/// differ.
 pub(in crate::dashboard) async fn minutes(
     State(at): State<Context>,
     Query(filters): Query<Filters>,
@@ -117,7 +118,7 @@ pub(in crate::dashboard) async fn minutes(
     } else {
         (at.whole(before).await?, at.whole(after).await?)
     };
-    let found = evaluation::compare_of(at.store(), &before, &after).await?;
+    let found = evaluation::compare_of(at.store(), &before, &after, Depth::Whole).await?;
     let differ = found.inputs.minutes.unwrap_or_default();
     let row = |code: &SchoolCode| {
         let name = school_name(code, &before, &after);
@@ -151,19 +152,19 @@ pub(in crate::dashboard) async fn minutes(
     })
 }
 
-/// What the page says of minutes. Those of a draft come later, from the page of their own.
+/// What the page says of minutes. What takes long comes later, from the page of its own.
 fn minutes_of(inputs: &InputDifference, asked: &Asked) -> Markup {
-    match &inputs.minutes {
-        Some(differ) => told(differ.len(), asked),
-        None => html! {
-            div data-later=(asked.minutes()) data-part="minutes" {
-                p {
-                    a href=(asked.minutes()) { "比较使用分钟" }
-                    "(要读两次考核的全部分钟,约需几秒)"
-                    span.while-busy role="status" { "正在比较…" }
-                }
+    if let Some(differ) = &inputs.minutes {
+        return told(differ.len(), asked);
+    }
+    html! {
+        div data-later=(asked.minutes()) data-part="minutes" {
+            p {
+                a href=(asked.minutes()) { "比较使用分钟" }
+                "(要读两次考核的全部分钟,约需几秒)"
+                span.while-busy role="status" { "正在比较…" }
             }
-        },
+        }
     }
 }
 
