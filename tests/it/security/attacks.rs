@@ -7,7 +7,7 @@ use classpulse::{
     clock::{Clock as _, SystemClock},
     domain::{ids::TerminalId, usage::Period},
     enrolment::{Terms, create_code},
-    store::{KeyChange, SharedStore},
+    store::{KeyChange, Placement, RegistryChange, SharedStore},
 };
 use classpulse_proto::{
     topic::{self, Channel},
@@ -47,6 +47,21 @@ impl Scene {
         let code = code(&store, 5).await;
         let honest = enrolled(ask(broker, &code, 1).await);
         let attacker = enrolled(ask(broker, &code, 50).await);
+        // What they report happened hours ago, before midnight perhaps, and their enrolment is of today.
+        let placed = |who: &Enrolled| {
+            let placement = Placement {
+                school: school(PRIMARY),
+                room: String::new(),
+                from: date(2020, 1, 1),
+                to: None,
+            };
+            (who.terminal.parse().unwrap(), vec![placement])
+        };
+        let change = RegistryChange {
+            placements: [&honest, &attacker].map(placed).into(),
+            ..RegistryChange::default()
+        };
+        store.change_registry(change).await.unwrap();
         Self {
             service,
             honest,
