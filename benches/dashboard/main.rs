@@ -167,7 +167,10 @@ fn exports(target: &Target, answer: &Answer) -> Vec<Target> {
                 target.name,
                 query.rsplit_once("format=").map_or("", |(_, end)| end)
             ),
-            address: format!("{path}{}", query.replace("&amp;", "&")),
+            address: {
+                let own = if query.starts_with('/') { "" } else { path };
+                format!("{own}{}", query.replace("&amp;", "&"))
+            },
             words: Vec::new(),
         })
         .collect()
