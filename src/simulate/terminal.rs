@@ -57,8 +57,8 @@ struct On {
     uncounted_ms: i64,
     /// It slept so, the system did not tell, and no look has seen it yet.
     untold: bool,
-    /// The agent knew the time when it fell asleep.
-    knew: bool,
+    /// It slept so, the agent had not known the time before, and has not been awake for anything since.
+    blind: bool,
     asleep: bool,
     /// Seconds awake to the next look, while asleep.
     rest: i64,
@@ -264,7 +264,7 @@ impl World<'_> {
             slept_ms: 0,
             uncounted_ms: 0,
             untold: false,
-            knew: false,
+            blind: false,
             asleep: false,
             rest: 0,
             woke: plan.on,
@@ -411,7 +411,8 @@ impl World<'_> {
             SleepClock::Reset(_) | SleepClock::Stopped => {
                 on.uncounted_ms = (until - now) * 1_000;
                 on.untold = !tells;
-                on.knew = on.agent.as_ref().is_some_and(|one| one.core.knows_time());
+                let knew = on.agent.as_ref().is_some_and(|one| one.core.knows_time());
+                on.blind = on.untold && !knew;
                 self.faults.note(Fault::UncountedSleep);
             }
         }
@@ -474,7 +475,7 @@ impl World<'_> {
             return;
         }
         (on.error, on.synced) = (0, true);
-        if on.untold && !on.knew {
+        if on.blind {
             // Set right before anybody looked: that it was ever wrong, and that it slept, nobody can tell.
             let truth = on.truth;
             self.truth.boots[truth].unseen = true;

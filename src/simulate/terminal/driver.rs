@@ -103,6 +103,7 @@ impl World<'_> {
         let (observation, seen) = on.sense(second);
         let (now, truth, synced) = (on.now(now_ms), on.truth, on.synced);
         let untold = std::mem::take(&mut on.untold);
+        on.blind = false;
         let Some(agent) = on.agent_of(process) else {
             return false;
         };
@@ -262,6 +263,7 @@ impl World<'_> {
         };
         agent.up = true;
         agent.core.connected(now);
+        on.blind = false;
         self.link(terminal, index);
         self.settle(index);
     }
@@ -310,6 +312,7 @@ impl World<'_> {
             }
         }
         agent.core.acknowledged(now, &ack);
+        on.blind = false;
         self.settle(index);
     }
 }
