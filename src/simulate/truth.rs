@@ -70,8 +70,8 @@ pub(super) struct Boot {
     /// Its clock was set right after that sleep before anybody looked, and nobody had known the time before: what came
     /// before it is moved by the sleep.
     pub(super) unseen: bool,
-    /// The agent began without knowing of the machine's boot before: what that boot knew of the time, and where it left the
-    /// clock, is gone with the disk, or there was no agent in it.
+    /// Its clock stood still without power, and the agent began without knowing of the machine's boot before: what that boot
+    /// knew of the time, and where it left the clock, is gone with the disk, or there was no agent in it.
     pub(super) orphan: bool,
     /// Before which second everything is certainly written.
     pub(super) written: i64,
@@ -230,7 +230,7 @@ impl Truth {
         }
     }
 
-    /// An agent begins with this journal, or none, in this boot.
+    /// An agent begins with this journal, or none, in this boot whose clock stood still before it.
     pub(super) fn began(&mut self, boot: usize, state: Option<&JournalState>) {
         let machine = self.boots[boot].machine;
         let mut earlier = self.boots[..boot].iter();

@@ -13,7 +13,7 @@ use super::{Agent, LOOK};
 use crate::simulate::{
     Sabotage,
     disk::Tear,
-    plan::IDLE,
+    plan::{HardwareClock, IDLE},
     report::Fault,
     truth::TAIL,
     world::{Event, World},
@@ -38,7 +38,9 @@ impl World<'_> {
         machine.processes += 1;
         let process = machine.processes;
         let journal = machine.disk.load(gullible);
-        self.truth.began(on.truth, journal.as_ref());
+        if matches!(on.plan.clock, HardwareClock::Stopped) {
+            self.truth.began(on.truth, journal.as_ref());
+        }
         if let Some(state) = &journal {
             self.truth.loaded(state, Some(on.truth));
         }
