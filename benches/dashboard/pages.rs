@@ -235,20 +235,14 @@ impl Targets<'_> {
             ("another period", term),
             ("with the draft", draft),
         ] {
-            let both = format!("/runs/compare?before={year}&after={other}");
-            self.add(
-                "/runs/compare",
-                about,
-                &both,
-                &[("<h1>比较两次考核</h1>", 1)],
-            );
-            let minutes = format!("/runs/compare/minutes?before={year}&after={other}");
-            self.add(
-                "/runs/compare/minutes",
-                about,
-                &minutes,
-                &[("<h1>比较使用分钟</h1>", 1)],
-            );
+            for (route, heading) in [
+                ("/runs/compare", "比较两次考核"),
+                ("/runs/compare/minutes", "比较使用分钟"),
+            ] {
+                let both = format!("{route}?before={year}&after={other}");
+                let heading = format!("<h1>{heading}</h1>");
+                self.add(route, about, &both, &[(&heading, 1)]);
+            }
         }
     }
 }

@@ -119,7 +119,11 @@ pub(in crate::dashboard) async fn minutes(
         (at.whole(before).await?, at.whole(after).await?)
     };
     let found = evaluation::compare_of(at.store(), &before, &after, Depth::Whole).await?;
-    let differ = found.inputs.minutes.unwrap_or_default();
+    // Both were read whole, or are frozen; never is "not compared" shown as "the same".
+    let differ = found
+        .inputs
+        .minutes
+        .ok_or_else(|| Failure::Refused("两次考核的使用分钟没有读全,请刷新页面重试".to_owned()))?;
     let row = |code: &SchoolCode| {
         let name = school_name(code, &before, &after);
         vec![Cell::from(name), Cell::from(code.to_string())]
