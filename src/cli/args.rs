@@ -164,6 +164,9 @@ pub struct SimulateArgs {
     /// Instead: every clock fault with every power loss, disk fate and image, a row each. --seeds plays each so often.
     #[arg(long, conflicts_with_all = ["seed", "sabotage"])]
     pub matrix: bool,
+    /// Only rows of the matrix whose conditions, as it names them with commas between, have this text in them.
+    #[arg(long, value_name = "TEXT", requires = "matrix")]
+    pub only: Option<String>,
     /// Build a fault into the product, to see that it is found.
     #[arg(long, hide = true)]
     pub sabotage: Option<Sabotage>,

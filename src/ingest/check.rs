@@ -609,5 +609,11 @@ mod tests {
             ended.fingerprint, late.fingerprint,
             "an earlier form that comes late must not take the end's place"
         );
+        let copied = refused(946_684_900, false);
+        assert_ne!(
+            ended.fingerprint, copied.fingerprint,
+            "nor the end that a copied disk says"
+        );
+        assert_eq!(ended.fingerprint, refused(946_684_920, false).fingerprint);
     }
 }

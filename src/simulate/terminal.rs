@@ -59,6 +59,10 @@ struct On {
     untold: bool,
     /// It slept so, the agent had not known the time before, and has not been awake for anything since.
     blind: bool,
+    /// The clock's error when the agent read it last, seconds.
+    read_error: i64,
+    /// It slept since, and time since boot counted that.
+    napped: bool,
     asleep: bool,
     /// Seconds awake to the next look, while asleep.
     rest: i64,
@@ -145,6 +149,16 @@ impl On {
             presenting: false,
         };
         (observation, seen.filter(|at| *at >= self.woke))
+    }
+
+    /// The agent reads the clocks now. The answer is the clock's error before, where it was set over a sleep and nobody
+    /// has said the time: what came before the sleep stays as the clock before it says.
+    fn read(&mut self) -> Option<i64> {
+        self.blind = false;
+        let napped = std::mem::take(&mut self.napped);
+        let before = std::mem::replace(&mut self.read_error, self.error);
+        let knows = self.agent.as_ref().is_some_and(|one| one.core.knows_time());
+        (napped && before != self.error && !self.synced && !knows).then_some(before)
     }
 
     fn agent_of(&mut self, process: u32) -> Option<&mut Agent> {
@@ -265,6 +279,8 @@ impl World<'_> {
             uncounted_ms: 0,
             untold: false,
             blind: false,
+            read_error: error,
+            napped: false,
             asleep: false,
             rest: 0,
             woke: plan.on,
@@ -407,7 +423,10 @@ impl World<'_> {
         };
         on.asleep = true;
         match on.plan.sleep_clock {
-            SleepClock::Counts => on.slept_ms += (until - now) * 1_000,
+            SleepClock::Counts => {
+                on.slept_ms += (until - now) * 1_000;
+                on.napped = true;
+            }
             SleepClock::Reset(_) | SleepClock::Stopped => {
                 on.uncounted_ms = (until - now) * 1_000;
                 on.untold = !tells;

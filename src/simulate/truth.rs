@@ -47,6 +47,14 @@ pub(super) struct Uncounted {
     pub(super) gap: i64,
 }
 
+/// A sleep that time since boot counts, and over which somebody set the clock while nobody had said the time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SetOver {
+    pub(super) woke: i64,
+    /// The clock's error before it, seconds.
+    pub(super) error: i64,
+}
+
 /// One boot of one machine.
 #[derive(Debug)]
 pub(super) struct Boot {
@@ -67,6 +75,8 @@ pub(super) struct Boot {
     pub(super) vouched: Option<i64>,
     /// The sleep that its time since boot lacks.
     pub(super) uncounted: Option<Uncounted>,
+    /// The sleep over which its clock was set.
+    pub(super) set_over: Option<SetOver>,
     /// Its clock was set right after that sleep before anybody looked, and nobody had known the time before: what came
     /// before it is moved by the sleep.
     pub(super) unseen: bool,
@@ -200,6 +210,7 @@ impl Truth {
             errors: BTreeSet::new(),
             vouched: None,
             uncounted: None,
+            set_over: None,
             unseen: false,
             orphan: false,
             written: on,
@@ -217,6 +228,13 @@ impl Truth {
             error_ms: stored.offset_ms - self.boots[index].on * 1_000,
         };
         Some((index, dating))
+    }
+
+    /// The agent has found the clock set over a sleep, or not.
+    pub(super) fn set_over_sleep(&mut self, boot: usize, woke: i64, error: Option<i64>) {
+        if let Some(error) = error {
+            self.boots[boot].set_over = Some(SetOver { woke, error });
+        }
     }
 
     /// An agent begins with this journal, in this boot: what is over there will be dated so.

@@ -419,6 +419,10 @@ fn shifts(boot: &Boot, dating: Option<Dating>) -> [Shift; 2] {
         slack: 0,
         unplaced,
     };
+    if let Some(set) = boot.set_over.filter(|_| !dating.vouched) {
+        // Which of the two clocks was right nobody can tell: neither places anything.
+        return [wrong(set.error, true), wrong(by, true)];
+    }
     let Some(sleep) = boot.uncounted else {
         let shift = if dating.vouched || by == 0 {
             right
@@ -458,7 +462,9 @@ fn clock_fault(boot: &Boot) -> Option<String> {
 }
 
 fn add_boot(should: &mut Should, boot: &Boot, zone: &TimeZone) {
-    let woke = boot.uncounted.map_or(i64::MAX, |sleep| sleep.woke);
+    let uncounted = boot.uncounted.map(|sleep| sleep.woke);
+    let set = boot.set_over.map(|sleep| sleep.woke);
+    let woke = uncounted.or(set).unwrap_or(i64::MAX);
     let of = |shifts: [Shift; 2], start: i64| shifts[usize::from(start >= woke)];
     let by = |(from, to): (i64, i64), by: i64, slack: i64| (from + by + slack, to + by - slack);
     let own = shifts(boot, boot.dating);

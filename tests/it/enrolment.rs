@@ -12,7 +12,7 @@ use classpulse::{
     domain::{ids::TerminalId, usage::Period},
     enrolment::{Enrolment, Terms, create_code},
     observe::Metrics,
-    store::{KeyChange, SharedStore, sqlite::SqliteStore},
+    store::{KeyChange, RegistryChange, SharedStore, sqlite::SqliteStore},
 };
 use classpulse_proto::{
     topic::{self, Channel},
@@ -34,7 +34,7 @@ use rumqttc::v5::{
 use crate::{
     servers::mosquitto::{FORGETS, Mosquitto},
     support::{
-        EMBEDDED, Link, PATIENCE, PRIMARY, Service, register, report, school, terminal, used,
+        EMBEDDED, Link, PATIENCE, PRIMARY, Service, placement, register, report, school, terminal, used,
     },
 };
 
@@ -217,6 +217,29 @@ pub(crate) async fn code(store: &SharedStore, uses: u32) -> String {
     made.unwrap().0
 }
 
+/// Puts terminals into service from long ago: what they report may have happened before midnight, and their enrolment is of
+/// today.
+pub(crate) async fn serving_for_long(store: &SharedStore, who: &[&Enrolled]) {
+    let placed = |one: &&Enrolled| {
+        let since = placement(PRIMARY, date(2020, 1, 1));
+        (one.terminal.parse().unwrap(), vec![since])
+    };
+    let change = RegistryChange {
+        placements: who.iter().map(placed).collect(),
+        ..RegistryChange::default()
+    };
+    store.change_registry(change).await.unwrap();
+}
+
+/// The last ten minutes, as far as they are of today.
+fn lately() -> (i64, i64) {
+    let now = SystemClock.now();
+    let zone = TimeZone::get("Asia/Shanghai").unwrap();
+    let midnight = now.to_zoned(zone).start_of_day().unwrap();
+    let ago = now.as_second() - 600;
+    (ago.max(midnight.timestamp().as_second()), now.as_second())
+}
+
 pub(crate) async fn log_in(broker: SocketAddr, name: &str, password: &str) -> Result<(), String> {
     Plain::new(broker, name, name, password).connect().await
 }
@@ -249,10 +272,10 @@ async fn a_machine_becomes_a_terminal_and_speaks_with_its_key_alone() {
     let lesson = 1_788_220_800;
     let mut speaking = Plain::new(broker, &first.terminal, &first.terminal, &first.key);
     speaking.connect().await.unwrap();
-    let now = SystemClock.now().as_second();
+    let (from, to) = lately();
     let one = report(
         1,
-        vec![used(1, now - 600, now - 300), used(2, lesson, lesson + 60)],
+        vec![used(1, from, to), used(2, lesson, lesson + 60)],
     );
     let topic = topic::of(&first.terminal, Channel::Report);
     let word = speaking.publish(&topic, one.encode_to_vec()).await;
@@ -264,7 +287,8 @@ async fn a_machine_becomes_a_terminal_and_speaks_with_its_key_alone() {
     };
     let days = store.terminal_days(&name, always).await.unwrap();
     let minutes: u32 = days.iter().map(|(_, minutes)| minutes.used.count()).sum();
-    assert!((4..=6).contains(&minutes), "{minutes}");
+    let expected = (to - from) / 60;
+    assert!((expected - 1..=expected + 1).contains(&minutes.into()), "{minutes}");
     let placed = store.terminal(&name).await.unwrap().unwrap().placements;
     assert_eq!(
         (placed[0].school.as_str(), placed[0].room.as_str()),
@@ -385,8 +409,8 @@ async fn machines_enrol_through_mosquitto() {
         );
         // Reports go on beside it.
         let mut link = Link::connect(broker, &first.terminal).await;
-        let now = SystemClock.now().as_second();
-        link.send_all(&first.terminal, &[report(1, vec![used(1, now - 600, now)])])
+        let (from, to) = lately();
+        link.send_all(&first.terminal, &[report(1, vec![used(1, from, to)])])
             .await;
         assert!(
             store

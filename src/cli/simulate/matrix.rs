@@ -17,16 +17,30 @@ struct Row {
     case: Case,
     #[serde(flatten)]
     figures: Figures,
-    differences: Vec<Difference>,
+    differences: Vec<Found>,
 }
 
-/// Plays every cell.
+/// A difference, and the seed that shows it.
+#[derive(Debug, serde::Serialize)]
+struct Found {
+    seed: u64,
+    #[serde(flatten)]
+    difference: Difference,
+}
+
+/// Plays every cell that is wanted.
 pub(super) fn matrix(
     arguments: &SimulateArgs,
     options: Options,
     json: bool,
 ) -> Result<(), Failure> {
-    let cases: Vec<Case> = Case::all().collect();
+    let only = arguments.only.as_deref().unwrap_or_default();
+    let wanted = |case: &Case| words(*case).join(", ").contains(only);
+    let cases: Vec<Case> = Case::all().filter(wanted).collect();
+    if cases.is_empty() {
+        let said = format!("no row of the matrix has `{only}` in its conditions");
+        return Err(Failure::said(FAILED, said));
+    }
     let next = AtomicUsize::new(0);
     let rows = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -57,7 +71,11 @@ pub(super) fn matrix(
         .collect();
     for row in &failed {
         for difference in row.differences.iter().take(super::SHOWN) {
-            eprintln!("{}: {difference}", words(row.case).join(", "));
+            let Found { seed, difference } = difference;
+            eprintln!(
+                "{}, seed {seed}: {difference}",
+                words(row.case).join(", ")
+            );
         }
     }
     if failed.is_empty() {
@@ -80,7 +98,9 @@ fn cell(case: Case, arguments: &SimulateArgs, options: Options) -> Result<Row, F
         };
         let outcome = play(seed, options)?;
         row.figures += &outcome.figures;
-        row.differences.extend(outcome.differences);
+        let found = outcome.differences.into_iter();
+        row.differences
+            .extend(found.map(|difference| Found { seed, difference }));
     }
     Ok(row)
 }

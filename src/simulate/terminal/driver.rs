@@ -45,6 +45,8 @@ impl World<'_> {
             self.truth.loaded(state, Some(on.truth));
         }
         let now = on.now(now_ms);
+        // It begins with the clock as it is.
+        (on.read_error, on.napped) = (on.error, false);
         let config = CoreConfig {
             terminal: self.names[machine.terminal].as_str().to_owned(),
             facts: AgentFacts {
@@ -105,12 +107,13 @@ impl World<'_> {
         let (observation, seen) = on.sense(second);
         let (now, truth, synced) = (on.now(now_ms), on.truth, on.synced);
         let untold = std::mem::take(&mut on.untold);
-        on.blind = false;
+        let (set, woke) = (on.read(), on.woke);
         let Some(agent) = on.agent_of(process) else {
             return false;
         };
         agent.core.observe(now, observation);
         agent.last_look = second;
+        self.truth.set_over_sleep(truth, woke, set);
         let boot = &mut self.truth.boots[truth];
         if let Some(at) = seen {
             boot.saw(at, second);
@@ -260,12 +263,15 @@ impl World<'_> {
             return;
         };
         let now = on.now(now_ms);
-        let Some(agent) = on.agent_of(process).filter(|agent| !agent.up) else {
+        if on.agent_of(process).is_none_or(|agent| agent.up) {
             return;
-        };
-        agent.up = true;
-        agent.core.connected(now);
-        on.blind = false;
+        }
+        let (set, truth, woke) = (on.read(), on.truth, on.woke);
+        self.truth.set_over_sleep(truth, woke, set);
+        if let Some(agent) = on.agent_of(process) {
+            agent.up = true;
+            agent.core.connected(now);
+        }
         self.link(terminal, index);
         self.settle(index);
     }
@@ -301,6 +307,10 @@ impl World<'_> {
             return;
         };
         let now = on.now(now_ms);
+        if on.agent.is_some() {
+            let set = on.read();
+            self.truth.set_over_sleep(on.truth, on.woke, set);
+        }
         let Some(agent) = on.agent.as_mut() else {
             return;
         };
@@ -314,7 +324,6 @@ impl World<'_> {
             }
         }
         agent.core.acknowledged(now, &ack);
-        on.blind = false;
         self.settle(index);
     }
 }

@@ -7,7 +7,7 @@ use classpulse::{
     clock::{Clock as _, SystemClock},
     domain::{ids::TerminalId, usage::Period},
     enrolment::{Terms, create_code},
-    store::{KeyChange, Placement, RegistryChange, SharedStore},
+    store::{KeyChange, SharedStore},
 };
 use classpulse_proto::{
     topic::{self, Channel},
@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use crate::{
-    enrolment::{Plain, ask, code, enrolled, keys::change, log_in, until},
+    enrolment::{Plain, ask, code, enrolled, keys::change, log_in, serving_for_long, until},
     support::{EMBEDDED, PATIENCE, PRIMARY, Service, report, school, used},
 };
 
@@ -47,21 +47,7 @@ impl Scene {
         let code = code(&store, 5).await;
         let honest = enrolled(ask(broker, &code, 1).await);
         let attacker = enrolled(ask(broker, &code, 50).await);
-        // What they report happened hours ago, before midnight perhaps, and their enrolment is of today.
-        let placed = |who: &Enrolled| {
-            let placement = Placement {
-                school: school(PRIMARY),
-                room: String::new(),
-                from: date(2020, 1, 1),
-                to: None,
-            };
-            (who.terminal.parse().unwrap(), vec![placement])
-        };
-        let change = RegistryChange {
-            placements: [&honest, &attacker].map(placed).into(),
-            ..RegistryChange::default()
-        };
-        store.change_registry(change).await.unwrap();
+        serving_for_long(&store, &[&honest, &attacker]).await;
         Self {
             service,
             honest,
