@@ -229,7 +229,10 @@ impl Targets<'_> {
         let page = format!("/runs/{draft}/freeze");
         self.add("/runs/{run}/freeze", "", &page, &[("<h1>冻结</h1>", 1)]);
         let page = format!("/runs/{year}/verify");
-        self.add("/runs/{run}/verify", "", &page, &[("与冻结时完全一致", 1)]);
+        self.add("/runs/{run}/verify", "", &page, &[("开始核验", 1)]);
+        let page = format!("{page}/result");
+        let whole = [("与冻结时完全一致", 1)];
+        self.add("/runs/{run}/verify/result", "", &page, &whole);
         for (about, other) in [
             ("a correction", corrected),
             ("another period", term),

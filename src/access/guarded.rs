@@ -29,7 +29,7 @@ use crate::{
         Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key,
         KeyChange, NewCode, Quarantined, Record, Recording, RegistryChange, School, SchoolDay,
         SchoolSum, ServiceSpan, SharedStore, Standing, Store, StoreError, StoredCalendar, Terminal,
-        TerminalFilter,
+        TerminalDays, TerminalFilter,
     },
 };
 
@@ -231,13 +231,13 @@ impl Store for Guarded {
         self.inner.school_days(school, period).await
     }
 
-    async fn county_day(
+    async fn county_days(
         &self,
         county: &CountyCode,
-        day: Date,
-    ) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, StoreError> {
+        days: &[Date],
+    ) -> Result<Vec<TerminalDays>, StoreError> {
         self.sight()?.covers(county)?;
-        self.inner.county_day(county, day).await
+        self.inner.county_days(county, days).await
     }
 
     /// The days on which the terminal stood in a school that may be seen.

@@ -215,6 +215,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/runs/{run}/what-if", get(runs::what_if::page))
         .route("/runs/{run}/freeze", get(runs::freeze::page))
         .route("/runs/{run}/verify", get(runs::verify::page))
+        .route("/runs/{run}/verify/result", get(runs::verify::result))
         .route("/runs/{run}/files/{kind}", get(runs::files::file))
         .route("/rubric", get(runs::rubric::page))
         .route("/rubric/file", get(runs::rubric::download))

@@ -11,7 +11,10 @@ use jiff::civil::{Date, Weekday};
 use serde::Deserialize;
 
 pub use self::days::{DayChange, Holiday};
-use super::{ids::Stage, minutes::MinuteSet};
+use super::{
+    ids::Stage,
+    minutes::{MinuteSet, minute},
+};
 
 /// Why a calendar can't be used. `Display` names the place and the mend.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -424,13 +427,8 @@ fn teaching_day(place: &str, entry: &Timetable) -> Result<TeachingDay, CalendarE
 }
 
 fn parse_run(place: &str, text: &str) -> Result<MinuteSet, CalendarError> {
-    let minute = |clock: &str| -> Option<u16> {
-        let (hour, minute) = clock.trim().split_once(':')?;
-        let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
-        (minute < 60 && (hour < 24 || (hour == 24 && minute == 0))).then_some(hour * 60 + minute)
-    };
     text.split_once('-')
-        .and_then(|(start, end)| Some((minute(start)?, minute(end)?)))
+        .and_then(|(start, end)| Some((minute(start.trim())?, minute(end.trim())?)))
         .filter(|(start, end)| start < end)
         .map(|(start, end)| MinuteSet::of(start, end))
         .ok_or_else(|| {
@@ -535,6 +533,7 @@ mod tests {
             ),
             ("08:55-09:40", "08:40-09:40", "overlaps"),
             ("08:00-11:30", "11:30-08:00", "11:30-08:00"),
+            ("08:00-11:30", "08:00-1130:00", "08:00-1130:00"),
             ("初中", "大学", "[[timetable]] 2"),
             ("daily_cap_minutes", "daily_cap", "line 4"),
             ("= 300", "= 3000", "daily_cap_minutes"),

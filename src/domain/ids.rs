@@ -2,7 +2,7 @@
 //!
 //! Not responsible for whether such a county, school or terminal exists: that is the registry.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use classpulse_proto::topic;
 
@@ -33,7 +33,7 @@ macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $expected:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The text itself.

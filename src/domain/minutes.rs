@@ -73,10 +73,11 @@ impl FromStr for MinuteSet {
 }
 
 /// `08:40` as the minute of the day, 24:00 included.
-fn minute(text: &str) -> Option<u16> {
+pub(super) fn minute(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours <= 24 && minutes < 60 && hours * 60 + minutes <= 1_440).then_some(hours * 60 + minutes)
+    let minute = hours.checked_mul(60)?.checked_add(minutes)?;
+    (minutes < 60 && minute <= MINUTES_PER_DAY).then_some(minute)
 }
 
 impl MinuteSet {
@@ -320,6 +321,23 @@ mod tests {
             prop_assert_eq!(merged(&a, &a), a);
             prop_assert!(a.powered.is_subset(&merged(&a, &b).powered));
             prop_assert!(merged(&a, &b).used.is_subset(&merged(&a, &b).powered));
+        }
+    }
+
+    #[test]
+    fn a_run_lies_within_a_day() {
+        for (text, count) in [("08:00-08:40", 40), ("00:00-24:00", 1_440)] {
+            assert_eq!(text.parse::<MinuteSet>().unwrap().count(), count, "{text}");
+        }
+        for text in [
+            "08:40-08:40",
+            "08:60-09:00",
+            "23:00-24:01",
+            "10:45-1115:55",
+            "0:0-65535:0",
+            "-1:00-01:00",
+        ] {
+            assert!(text.parse::<MinuteSet>().is_err(), "{text}");
         }
     }
 

@@ -238,9 +238,10 @@ impl<'a> Counting<'a> {
     ) -> Result<HashMap<SchoolCode, u64>, EvaluationError> {
         for day in self.days(store, run).await? {
             let before: usize = self.left();
-            for (school, terminal, minutes) in store.county_day(&run.county, day).await? {
-                if self.counts(&school, &terminal, day, minutes.used) {
-                    self.take(&school, &terminal);
+            for one in store.county_days(&run.county, &[day]).await? {
+                let mut days = one.days.iter();
+                if days.any(|(day, of)| self.counts(&one.school, &one.terminal, *day, of.used)) {
+                    self.take(&one.school, &one.terminal);
                 }
             }
             if self.left() == 0 || self.left() == before {

@@ -434,7 +434,7 @@ mod tests {
             let (reason, detail) = (Reason::Unplaced, String::new());
             refuse_session(&report, &session, &terminal, reason, detail, received).fingerprint
         };
-        assert_eq!(print(good), print(session(0, 10)));
+        assert_eq!(print(good), print(session(0, 60)));
     }
 
     #[test]

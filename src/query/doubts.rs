@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures::future::try_join_all;
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 
 use super::{QueryError, calendar, school};
@@ -20,9 +19,6 @@ use crate::{
     },
     store::{IncidentFilter, School, Store},
 };
-
-/// Days of a county that are asked for at once.
-const AT_ONCE: usize = 4;
 
 /// Use of one school's terminals by day.
 type Use = BTreeMap<TerminalId, Vec<(Date, MinuteSet)>>;
@@ -75,15 +71,10 @@ pub async fn county_doubts(
     let days = period.first.series(1.day());
     let days = days.take_while(|day| *day <= period.last);
     let days: Vec<Date> = days.filter(judged).collect();
-    for some in days.chunks(AT_ONCE) {
-        let asked = some.iter().map(|day| store.county_day(county, *day));
-        for (day, rows) in some.iter().zip(try_join_all(asked).await?) {
-            for (school, terminal, minutes) in rows {
-                let of_school = used.entry(school).or_default();
-                let of_terminal = of_school.entry(terminal).or_default();
-                of_terminal.push((*day, minutes.used));
-            }
-        }
+    for one in store.county_days(county, &days).await? {
+        let days = one.days.iter().map(|(day, minutes)| (*day, minutes.used));
+        let of_school = used.entry(one.school).or_default();
+        of_school.insert(one.terminal, days.collect());
     }
     let mut found = Vec::new();
     for school in store.schools(county).await? {

@@ -160,10 +160,14 @@ pub async fn county_now(
 ) -> Result<Vec<SchoolNow>, QueryError> {
     let schools = store.schools(county).await?;
     let terminals = store.terminals(&TerminalFilter::default()).await?;
-    let days = store.county_day(county, moment.today()).await?;
+    let days = store.county_days(county, &[moment.today()]).await?;
     let calendar = store.calendar(county).await?.map(|stored| stored.calendar);
     let watch = Watch::new(moment, calendar.as_deref());
-    Ok(watch.schools(schools, terminals, days))
+    let today = days.into_iter().flat_map(|one| {
+        let days = one.days.into_iter();
+        days.map(move |(_, minutes)| (one.terminal.clone(), minutes))
+    });
+    Ok(watch.schools(schools, terminals, today.collect()))
 }
 
 /// One school with its terminals in service today.
@@ -187,7 +191,7 @@ pub async fn school_now(
     };
     let days = store.school_terminal_days(code, one_day).await?;
     let days = days.into_iter();
-    let days = days.map(|(terminal, _, minutes)| (code.clone(), terminal, minutes));
+    let days = days.map(|(terminal, _, minutes)| (terminal, minutes));
     let calendar = store.calendar(&school.county).await?;
     let calendar = calendar.map(|stored| stored.calendar);
     let watch = Watch::new(moment, calendar.as_deref());
@@ -235,12 +239,8 @@ impl<'a> Watch<'a> {
         &self,
         schools: Vec<School>,
         terminals: Vec<Terminal>,
-        days: Vec<(SchoolCode, TerminalId, DayMinutes)>,
+        mut days: HashMap<TerminalId, DayMinutes>,
     ) -> Vec<SchoolNow> {
-        let mut days: HashMap<TerminalId, DayMinutes> = days
-            .into_iter()
-            .map(|(_, terminal, minutes)| (terminal, minutes))
-            .collect();
         let mut found: BTreeMap<SchoolCode, SchoolNow> = schools
             .into_iter()
             .map(|school| {
@@ -356,16 +356,18 @@ pub async fn day_so_far(
         .collect();
     let until = MinuteSet::of(0, minute);
     let mut sum = Minutes::default();
-    for (school, _, minutes) in store.county_day(county, day).await? {
-        let Some(stage) = stages.get(&school) else {
+    for one in store.county_days(county, &[day]).await? {
+        let Some(stage) = stages.get(&one.school) else {
             continue;
         };
-        let cut = DayMinutes {
-            powered: minutes.powered & until,
-            used: minutes.used & until,
-            last_seen: minutes.last_seen,
-        };
-        sum += usage::terminal_day(&calendar, *stage, day, &cut);
+        for (day, minutes) in one.days {
+            let cut = DayMinutes {
+                powered: minutes.powered & until,
+                used: minutes.used & until,
+                last_seen: minutes.last_seen,
+            };
+            sum += usage::terminal_day(&calendar, *stage, day, &cut);
+        }
     }
     let one_day = Period {
         first: day,

@@ -319,6 +319,17 @@ pub struct ServiceSpan {
     pub terminals: u64,
 }
 
+/// A terminal's minutes on days on which it stood in a school, in the order of the days; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TerminalDays {
+    /// Where it stood.
+    pub school: SchoolCode,
+    /// Which.
+    pub terminal: TerminalId,
+    /// Days with a minute.
+    pub days: Vec<(Date, DayMinutes)>,
+}
+
 /// Sums of a school from the rollup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchoolSum {
@@ -434,12 +445,12 @@ pub trait Store: AccessStore + EvaluationStore + Send + Sync + std::fmt::Debug {
         period: Period,
     ) -> Result<Vec<(Date, Minutes)>, StoreError>;
 
-    /// One day's minutes of every terminal that stood in a school of the county on it. By school and terminal.
-    async fn county_day(
+    /// Minutes of every terminal that stood in a school of the county on any of these days. By school and terminal.
+    async fn county_days(
         &self,
         county: &CountyCode,
-        day: Date,
-    ) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, StoreError>;
+        days: &[Date],
+    ) -> Result<Vec<TerminalDays>, StoreError>;
 
     /// One terminal's days in a period, wherever it stood, by day.
     async fn terminal_days(

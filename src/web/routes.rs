@@ -75,7 +75,7 @@ use Sees::{County, Part};
 
 /// Every route.
 #[rustfmt::skip]
-pub const PAGES: [Row; 63] = [
+pub const PAGES: [Row; 64] = [
     get("/", P::ViewUsage, Part),
     get("/schools/{code}", P::ViewUsage, Part),
     get("/terminals/{id}", P::ViewUsage, Part),
@@ -117,6 +117,7 @@ pub const PAGES: [Row; 63] = [
     get("/runs/{run}/freeze", P::ViewScores, County),
     post("/runs/{run}/freeze", P::FreezeRuns, County, "run.freeze"),
     get("/runs/{run}/verify", P::ViewScores, County),
+    get("/runs/{run}/verify/result", P::ViewScores, County),
     get("/runs/{run}/files/{kind}", P::ViewScores, County),
     get("/rubric", P::ViewScores, Part),
     get("/rubric/file", P::ViewScores, Part),

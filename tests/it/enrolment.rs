@@ -34,7 +34,8 @@ use rumqttc::v5::{
 use crate::{
     servers::mosquitto::{FORGETS, Mosquitto},
     support::{
-        EMBEDDED, Link, PATIENCE, PRIMARY, Service, placement, register, report, school, terminal, used,
+        EMBEDDED, Link, PATIENCE, PRIMARY, Service, placement, register, report, school, terminal,
+        used,
     },
 };
 
@@ -235,7 +236,11 @@ pub(crate) async fn serving_for_long(store: &SharedStore, who: &[&Enrolled]) {
 fn lately() -> (i64, i64) {
     let now = SystemClock.now();
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let midnight = now.to_zoned(zone).start_of_day().unwrap();
+    let midnight = zone
+        .to_datetime(now)
+        .date()
+        .to_zoned_datetime(zone)
+        .unwrap();
     let ago = now.as_second() - 600;
     (ago.max(midnight.timestamp().as_second()), now.as_second())
 }
@@ -273,10 +278,7 @@ async fn a_machine_becomes_a_terminal_and_speaks_with_its_key_alone() {
     let mut speaking = Plain::new(broker, &first.terminal, &first.terminal, &first.key);
     speaking.connect().await.unwrap();
     let (from, to) = lately();
-    let one = report(
-        1,
-        vec![used(1, from, to), used(2, lesson, lesson + 60)],
-    );
+    let one = report(1, vec![used(1, from, to), used(2, lesson, lesson + 60)]);
     let topic = topic::of(&first.terminal, Channel::Report);
     let word = speaking.publish(&topic, one.encode_to_vec()).await;
     assert_eq!(word, Ok(PubAckReason::NoMatchingSubscribers));
@@ -288,7 +290,10 @@ async fn a_machine_becomes_a_terminal_and_speaks_with_its_key_alone() {
     let days = store.terminal_days(&name, always).await.unwrap();
     let minutes: u32 = days.iter().map(|(_, minutes)| minutes.used.count()).sum();
     let expected = (to - from) / 60;
-    assert!((expected - 1..=expected + 1).contains(&minutes.into()), "{minutes}");
+    assert!(
+        (expected - 1..=expected + 1).contains(&minutes.into()),
+        "{minutes}"
+    );
     let placed = store.terminal(&name).await.unwrap().unwrap().placements;
     assert_eq!(
         (placed[0].school.as_str(), placed[0].room.as_str()),

@@ -29,7 +29,7 @@ use classpulse::{
         NewCode, NewRun, NewToken, PartInfo, Placement, Put, PutAccount, Quarantined, Record,
         Recorded, Recording, RegistryChange, Run, School, SchoolDay, SchoolSum, ServiceSpan,
         Session, SharedStore, Standing, Store, StoreError, StoredCalendar, StoredRubric, Terminal,
-        TerminalFilter, Token,
+        TerminalDays, TerminalFilter, Token,
     },
 };
 use jiff::civil::{Date, date};
@@ -582,24 +582,33 @@ impl Store for FakeStore {
         Ok(sums.into_iter().collect())
     }
 
-    async fn county_day(
+    async fn county_days(
         &self,
         _: &CountyCode,
-        day: Date,
-    ) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, StoreError> {
+        days: &[Date],
+    ) -> Result<Vec<TerminalDays>, StoreError> {
         let state = self.read()?;
-        let one_day = Period {
-            first: day,
-            last: day,
-        };
-        let of_school = |school: &School| {
-            let days = state.school_days(&school.code, one_day).into_iter();
-            let code = school.code.clone();
-            days.map(move |(terminal, _, minutes)| (code.clone(), terminal, minutes))
-        };
-        let mut found: Vec<_> = state.schools.iter().flat_map(of_school).collect();
-        found.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-        Ok(found)
+        let mut found: BTreeMap<(SchoolCode, TerminalId), BTreeMap<Date, DayMinutes>> =
+            BTreeMap::new();
+        for school in &state.schools {
+            for day in days {
+                let one_day = Period {
+                    first: *day,
+                    last: *day,
+                };
+                for (terminal, day, minutes) in state.school_days(&school.code, one_day) {
+                    let of_terminal = found.entry((school.code.clone(), terminal)).or_default();
+                    of_terminal.insert(day, minutes);
+                }
+            }
+        }
+        let found = found.into_iter();
+        let found = found.map(|((school, terminal), days)| TerminalDays {
+            school,
+            terminal,
+            days: days.into_iter().collect(),
+        });
+        Ok(found.collect())
     }
 
     async fn terminal_days(

@@ -72,10 +72,7 @@ pub(super) fn matrix(
     for row in &failed {
         for difference in row.differences.iter().take(super::SHOWN) {
             let Found { seed, difference } = difference;
-            eprintln!(
-                "{}, seed {seed}: {difference}",
-                words(row.case).join(", ")
-            );
+            eprintln!("{}, seed {seed}: {difference}", words(row.case).join(", "));
         }
     }
     if failed.is_empty() {

@@ -9,6 +9,7 @@ use axum::{
 use jiff::civil::Date;
 use maud::{Markup, html};
 
+use super::county_form;
 use crate::{
     dashboard::{Context, chart, failure::Failure, filters::Filters, layout::Page, text},
     domain::{
@@ -26,7 +27,7 @@ pub(in crate::dashboard) async fn page(
     State(at): State<Context>,
     Query(filters): Query<Filters>,
 ) -> Result<Response, Failure> {
-    let (_, county) = filters.county(&at).await?;
+    let (counties, county) = filters.county(&at).await?;
     let part = part(&at, &filters).await?;
     let page = Page {
         title: format!("{}班班通使用实况", county.name),
@@ -36,7 +37,10 @@ pub(in crate::dashboard) async fn page(
         ..Page::default()
     };
     let live = format!("/live?view=wall&county={}", county.code);
-    let content = html! { section aria-label="实况" data-live=(live) { (part) } };
+    let content = html! {
+        section aria-label="实况" data-live=(live) { (part) }
+        (county_form("/wall", &counties, Some(&county)))
+    };
     Ok(Html(page.markup(&content).into_string()).into_response())
 }
 

@@ -41,7 +41,7 @@ use self::{commit::Keys, connection::Connections, partitions::Months};
 use super::{
     Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, KeyChange,
     NewCode, Quarantined, Record, Recording, RegistryChange, School, SchoolDay, SchoolSum,
-    ServiceSpan, SharedStore, Standing, Store, StoreError, StoredCalendar, Terminal,
+    ServiceSpan, SharedStore, Standing, Store, StoreError, StoredCalendar, Terminal, TerminalDays,
     TerminalFilter, counting::Calendars, record::Parts,
 };
 use crate::{
@@ -249,13 +249,13 @@ impl Store for PostgresStore {
         ))
     }
 
-    async fn county_day(
+    async fn county_days(
         &self,
         county: &CountyCode,
-        day: Date,
-    ) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, StoreError> {
-        read!(self, "read a county's day", |on| usage::county_day(
-            &on, county, day
+        days: &[Date],
+    ) -> Result<Vec<TerminalDays>, StoreError> {
+        read!(self, "read a county's days", |on| usage::county_days(
+            &on, county, days
         ))
     }
 

@@ -17,7 +17,7 @@ use crate::{
         minutes::DayMinutes,
         usage::{Minutes, Period},
     },
-    store::{SchoolSum, StoreError},
+    store::{SchoolSum, StoreError, TerminalDays},
 };
 
 /// Sums of a county's schools over a period, by school.
@@ -169,25 +169,37 @@ pub(super) async fn school_days(
         .collect()
 }
 
-/// One day's minutes of every terminal that stood in a school of the county, by school and terminal.
-pub(super) async fn county_day(
+/// Minutes of every terminal that stood in a school of the county on these days, by school and terminal.
+pub(super) async fn county_days(
     on: &On<'_>,
     county: &CountyCode,
-    day: Date,
-) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, Failure> {
+    days: &[Date],
+) -> Result<Vec<TerminalDays>, Failure> {
+    let days: Vec<Day> = days.iter().copied().map(Day).collect();
     let rows = on
         .rows(
-            "SELECT s.code, t.name, d.powered, d.used, d.last_seen
+            "SELECT s.code, t.name, d.day, d.powered, d.used, d.last_seen
              FROM county c JOIN school s ON s.county = c.id JOIN placement p ON p.school = s.id
                 JOIN terminal t ON t.id = p.terminal JOIN terminal_day d ON d.terminal = p.terminal
-             WHERE c.code = $1 AND d.day = $2 AND p.from_day <= $2 AND p.to_day >= $2
-             ORDER BY s.code, t.name",
-            &[&county.as_str(), &Day(day)],
+             WHERE c.code = $1 AND d.day = ANY($2) AND p.from_day <= d.day AND p.to_day >= d.day
+             ORDER BY s.code, t.name, d.day",
+            &[&county.as_str(), &days],
         )
         .await?;
-    rows.iter()
-        .map(|row| Ok((text(row, 0)?, text(row, 1)?, day_minutes(row, 2)?)))
-        .collect()
+    let mut found: Vec<TerminalDays> = Vec::new();
+    for row in &rows {
+        let (school, terminal) = (text(row, 0)?, text(row, 1)?);
+        let day = (row.try_get::<_, Day>(2)?.0, day_minutes(row, 3)?);
+        match found.last_mut() {
+            Some(last) if last.school == school && last.terminal == terminal => last.days.push(day),
+            _ => found.push(TerminalDays {
+                school,
+                terminal,
+                days: vec![day],
+            }),
+        }
+    }
+    Ok(found)
 }
 
 /// One terminal's days, wherever it stood.

@@ -51,7 +51,7 @@ use self::{readers::Readers, writer::Writer};
 use super::{
     Batch, Committed, County, Enrolled, Enrolment, EnrolmentCode, IncidentFilter, Key, KeyChange,
     NewCode, Quarantined, Record, Recording, RegistryChange, School, SchoolDay, SchoolSum,
-    ServiceSpan, SharedStore, Standing, Store, StoreError, StoredCalendar, Terminal,
+    ServiceSpan, SharedStore, Standing, Store, StoreError, StoredCalendar, Terminal, TerminalDays,
     TerminalFilter, counting::Calendars,
 };
 use crate::domain::{
@@ -283,15 +283,15 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn county_day(
+    async fn county_days(
         &self,
         county: &CountyCode,
-        day: Date,
-    ) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, StoreError> {
-        let county = county.clone();
+        days: &[Date],
+    ) -> Result<Vec<TerminalDays>, StoreError> {
+        let (county, days) = (county.clone(), days.to_vec());
         self.readers
-            .run("read a county's day", move |on| {
-                usage::county_day(on, &county, day)
+            .run("read a county's days", move |on| {
+                usage::county_days(on, &county, &days)
             })
             .await
     }

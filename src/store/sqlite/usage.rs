@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     failure::Failure,
-    values::{Day, Text, day_minutes, unsigned},
+    values::{Day, Text, day_minutes, period, unsigned},
 };
 use crate::{
     domain::{
@@ -17,7 +17,7 @@ use crate::{
         minutes::DayMinutes,
         usage::{Minutes, Period},
     },
-    store::SchoolSum,
+    store::{SchoolSum, TerminalDays},
 };
 
 /// Sums of a county's schools over a period, by school.
@@ -149,25 +149,90 @@ pub(super) fn school_days(
     Ok(found)
 }
 
-/// One day's minutes of every terminal that stood in a school of the county, by school and terminal.
-pub(super) fn county_day(
+/// Minutes of every terminal that stood in a school of the county on these days, by school and terminal.
+pub(super) fn county_days(
     connection: &Connection,
     county: &CountyCode,
-    day: Date,
-) -> Result<Vec<(SchoolCode, TerminalId, DayMinutes)>, Failure> {
-    // The day's rows lie together; where each terminal stood is one probe.
-    let mut minutes = connection.prepare(
-        "SELECT s.code, t.name, d.powered, d.used, d.last_seen
-         FROM terminal_day d CROSS JOIN placement p CROSS JOIN school s CROSS JOIN terminal t
-         WHERE d.day = ?2 AND p.terminal = d.terminal AND p.from_day <= ?2 AND p.to_day >= ?2
-            AND s.id = p.school AND s.county = (SELECT id FROM county WHERE code = ?1) AND t.id = d.terminal
-         ORDER BY s.code, t.name",
+    days: &[Date],
+) -> Result<Vec<TerminalDays>, Failure> {
+    let (Some(first), Some(last)) = (days.iter().min(), days.iter().max()) else {
+        return Ok(Vec::new());
+    };
+    let (mut stays, by_terminal) = stays(connection, county, *first, *last)?;
+    // A day's rows lie together. Where each terminal stood is known by then: asking the database for every row, and
+    // letting it sort them, took most of the time.
+    let mut minutes = connection
+        .prepare("SELECT terminal, powered, used, last_seen FROM terminal_day WHERE day = ?1")?;
+    let mut days = days.to_vec();
+    days.sort_unstable();
+    days.dedup();
+    for day in days {
+        let mut rows = minutes.query([Day(day)])?;
+        while let Some(row) = rows.next()? {
+            let terminal: i64 = row.get(0)?;
+            let own = by_terminal.get(&terminal).into_iter().flatten();
+            for stay in own.copied() {
+                if let Some((span, stood)) = stays.get_mut(stay)
+                    && span.contains(day)
+                {
+                    stood.days.push((day, day_minutes(row, 1)?));
+                }
+            }
+        }
+    }
+    let mut found: Vec<TerminalDays> = stays.into_iter().map(|(_, stood)| stood).collect();
+    found.retain(|stood| !stood.days.is_empty());
+    found.sort_by(|a, b| (&a.school, &a.terminal).cmp(&(&b.school, &b.terminal)));
+    // One that came back stood there twice.
+    found.dedup_by(|again, before| {
+        let same = (&again.school, &again.terminal) == (&before.school, &before.terminal);
+        if same {
+            before.days.append(&mut again.days);
+        }
+        same
+    });
+    Ok(found)
+}
+
+/// When a terminal stood in a school, and what it did there.
+type Stay = (Period, TerminalDays);
+
+/// Where the county's terminals stood between two days, in order of time for each, and which of it is of which terminal.
+fn stays(
+    connection: &Connection,
+    county: &CountyCode,
+    first: Date,
+    last: Date,
+) -> Result<(Vec<Stay>, HashMap<i64, Vec<usize>>), Failure> {
+    let mut placed = connection.prepare(
+        "SELECT p.from_day, p.to_day, p.terminal, s.id, s.code, t.name
+         FROM county c CROSS JOIN school s CROSS JOIN placement p CROSS JOIN terminal t
+         WHERE c.code = ?1 AND s.county = c.id AND p.school = s.id AND p.from_day <= ?3 AND p.to_day >= ?2
+            AND t.id = p.terminal
+         ORDER BY s.id, p.from_day",
     )?;
-    let rows = minutes.query_map((county.as_str(), Day(day)), |row| {
-        let (school, terminal): (Text<_>, Text<_>) = (row.get(0)?, row.get(1)?);
-        Ok((school.0, terminal.0, day_minutes(row, 2)?))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut rows = placed.query((county.as_str(), Day(first), Day(last)))?;
+    let (mut stays, mut by_terminal) = (Vec::new(), HashMap::<i64, Vec<usize>>::new());
+    let mut school: Option<(i64, SchoolCode)> = None;
+    while let Some(row) = rows.next()? {
+        let key: i64 = row.get(3)?;
+        let code = match &school {
+            Some((known, code)) if *known == key => code.clone(),
+            _ => row.get::<_, Text<SchoolCode>>(4)?.0,
+        };
+        school = Some((key, code.clone()));
+        let stood = TerminalDays {
+            school: code,
+            terminal: row.get::<_, Text<_>>(5)?.0,
+            days: Vec::new(),
+        };
+        by_terminal
+            .entry(row.get(2)?)
+            .or_default()
+            .push(stays.len());
+        stays.push((period(row, 0)?, stood));
+    }
+    Ok((stays, by_terminal))
 }
 
 /// One terminal's days, wherever it stood.

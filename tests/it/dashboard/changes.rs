@@ -1,5 +1,6 @@
 //! What changes on the dashboard: live, by forms, and never by a stranger.
 
+use classpulse::store::{County, RegistryChange};
 use serde_json::{Value, json};
 
 use super::{
@@ -312,6 +313,37 @@ async fn terminals_move_and_leave_and_doubts_are_told() {
     let doubts = browser.rows("[data-table=doubts]").await;
     assert_eq!(doubts[0][..2], ["P-1", "甲小学"], "{doubts:?}");
     browser.stop().await;
+    morning.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_county_can_be_chosen() {
+    let morning = Morning::start().await;
+    let pages = ["/", "/wall", "/quality"];
+    let text = async |path: &str| {
+        let (status, _, page) = morning.get(path).await;
+        assert_eq!(status, 200, "{path}");
+        String::from_utf8(page).unwrap()
+    };
+    for path in pages {
+        assert!(!text(path).await.contains("name=\"county\""), "{path}");
+    }
+    let other = County {
+        code: "231124".parse().unwrap(),
+        name: "孙吴县".to_owned(),
+    };
+    let change = RegistryChange {
+        counties: vec![other],
+        ..RegistryChange::default()
+    };
+    morning.app.store.change_registry(change).await.unwrap();
+    for path in pages {
+        let page = text(path).await;
+        assert!(page.contains("<option value=\"231124\""), "{path}");
+    }
+    let wall = text("/wall?county=231124").await;
+    assert!(wall.contains("<h1>孙吴县班班通使用实况</h1>"));
+    assert!(wall.contains("/live?view=wall&amp;county=231124"));
     morning.stop().await;
 }
 

@@ -236,6 +236,12 @@ async fn freeze(browser: &Browser, morning: &Morning, run: &Run) {
     browser
         .open(&morning.address(&format!("/runs/{}/verify", run.id)))
         .await;
+    assert_eq!(browser.text("code.digest").await, digest);
+    browser
+        .until("return document.querySelector('[data-part=verified]').textContent.includes('完全一致')")
+        .await;
+    let result = morning.address(&format!("/runs/{}/verify/result", run.id));
+    browser.open(&result).await;
     assert!(browser.text("[role=status]").await.contains("完全一致"));
     let entry = morning.address(&format!("/runs/{}/schools/{PRIMARY}/evidence", run.id));
     browser.open(&entry).await;
@@ -432,6 +438,7 @@ async fn what_a_run_does_not_have_is_said_in_chinese() {
         ),
         ("/runs/1/what-if?r.R3=maybe", 400, "解读 R3 不能取"),
         ("/runs/1/verify", 409, "还是草稿"),
+        ("/runs/1/verify/result", 409, "还是草稿"),
         ("/runs/1/files/all.pdf", 400, "可下载"),
         ("/rubric?digest=1", 400, "没有保存这个摘要的细则"),
     ] {

@@ -7,7 +7,7 @@ use classpulse::{
     },
     store::{Batch, County, Placement, RegistryChange, School, SharedStore, Store},
 };
-use jiff::ToSpan;
+use jiff::{ToSpan, civil::Date};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -404,22 +404,56 @@ pub(super) async fn days_are_told_by_school_and_by_county(database: &Database) {
     };
     assert_eq!(days(1, middle).await, [(wednesday, HOUR)]);
     assert_eq!(days(9, ALWAYS).await, []);
-    let on = async |county, at| store.county_day(&county, at).await.unwrap();
+    let on = async |county, days: &[Date]| {
+        let found = store.county_days(&county, days).await.unwrap();
+        let found = found.into_iter();
+        found
+            .map(|one| (one.school, one.terminal, one.days))
+            .collect::<Vec<_>>()
+    };
+    let (hour, quiet) = (used(480, 540), powered(480, 490));
     assert_eq!(
-        on(county(), TUESDAY).await,
+        on(county(), &[TUESDAY]).await,
         [
-            (school(1), terminal(1), used(480, 540)),
-            (school(1), terminal(2), powered(480, 490)),
+            (school(1), terminal(1), vec![(TUESDAY, hour)]),
+            (school(1), terminal(2), vec![(TUESDAY, quiet)]),
         ]
     );
     assert_eq!(
-        on(county(), wednesday).await,
+        on(county(), &[wednesday]).await,
         [
-            (school(1), terminal(1), used(480, 540)),
-            (school(2), terminal(2), powered(480, 490)),
+            (school(1), terminal(1), vec![(wednesday, hour)]),
+            (school(2), terminal(2), vec![(wednesday, quiet)]),
         ]
     );
-    assert_eq!(on(other_county(), TUESDAY).await, []);
-    assert_eq!(on(county(), thursday + 1.day()).await, []);
+    assert_eq!(on(other_county(), &[TUESDAY]).await, []);
+    let friday = TUESDAY + 3.days();
+    assert_eq!(on(county(), &[friday]).await, []);
+    assert_eq!(on(county(), &[]).await, []);
+
+    // Back where it was: several days at once, in any order, each once.
+    let back = vec![
+        between(1, TUESDAY, TUESDAY),
+        between(2, wednesday, thursday),
+        since(1, friday),
+    ];
+    store.change_registry(placed(2, back)).await.unwrap();
+    store.commit(day(2, friday, &hour)).await.unwrap();
+    assert_eq!(
+        on(county(), &[friday, TUESDAY, wednesday, friday]).await,
+        [
+            (
+                school(1),
+                terminal(1),
+                vec![(TUESDAY, hour), (wednesday, hour)]
+            ),
+            (
+                school(1),
+                terminal(2),
+                vec![(TUESDAY, quiet), (friday, hour)]
+            ),
+            (school(2), terminal(2), vec![(wednesday, quiet)]),
+        ]
+    );
     store.close().await;
 }

@@ -2,9 +2,9 @@
 
 use axum::{
     extract::{Path, Query, State},
-    response::Response,
+    response::{Html, IntoResponse as _, Response},
 };
-use maud::html;
+use maud::{Markup, html};
 
 use super::{Tab, opened, page as head, tabs};
 use crate::{
@@ -12,13 +12,42 @@ use crate::{
         Context,
         failure::Failure,
         filters::Filters,
+        layout::Page,
         table::{Cell, Column, Table, answer},
     },
-    evaluation::{self, PartFault},
+    evaluation::{self, EvaluationError, PartFault, Verification},
 };
 
-/// The page.
+/// What was frozen. The verification reads and reckons all of it: it comes later, from the page of its own.
 pub(in crate::dashboard) async fn page(
+    State(at): State<Context>,
+    Path(run): Path<String>,
+) -> Result<Response, Failure> {
+    let run = opened(&at, &run).await?;
+    let freeze = run.frozen().ok_or(EvaluationError::NotFrozen(run.id))?;
+    let parts = at.store().run_parts(run.id).await?.len();
+    let result = format!("/runs/{}/verify/result", run.id);
+    let markup = head(&run, Tab::Verify).markup(&html! {
+        (tabs(&run, Tab::Verify))
+        section.card aria-label="核验结果" {
+            dl.facts {
+                dt { "摘要" } dd { code.digest { (freeze.digest) } }
+                dt { "部分" } dd { (parts) " 个" }
+            }
+            div data-later=(result) data-part="verified" {
+                p {
+                    a href=(result) { "开始核验" }
+                    "(逐一核对冻结的全部内容,并由它重新算出每个分数,约需一两秒)"
+                    span.while-busy role="status" { "正在核验…" }
+                }
+            }
+        }
+    });
+    Ok(Html(markup.into_string()).into_response())
+}
+
+/// What the verification found.
+pub(in crate::dashboard) async fn result(
     State(at): State<Context>,
     Path(run): Path<String>,
     Query(filters): Query<Filters>,
@@ -33,26 +62,48 @@ pub(in crate::dashboard) async fn page(
         rows: found.faults.iter().map(row).collect(),
         empty: "没有不一致。",
     };
-    answer(&filters, &[&table], &format!("考核{}", run.id), || {
-        head(&run, Tab::Verify).markup(&html! {
-            (tabs(&run, Tab::Verify))
-            @if found.is_sound() {
-                p.good role="status" {
-                    "与冻结时完全一致:" (found.parts) " 个部分逐一核对,全部分数由冻结的内容重新算出,分毫不差。"
+    answer(
+        &filters,
+        &[&table],
+        &format!("考核{}核验", run.id),
+        || {
+            let page = Page {
+                title: "核验结果".to_owned(),
+                current: "/runs",
+                crumbs: vec![
+                    ("/runs".to_owned(), "考核".to_owned()),
+                    (
+                        format!("/runs/{}/verify", run.id),
+                        format!("核验“{}”", run.name),
+                    ),
+                ],
+                ..Page::default()
+            };
+            page.markup(&html! {
+                section.card aria-label="核验结果" {
+                    div data-part="verified" { (told(&found)) }
+                    @if !found.is_sound() { (table.html(&filters.query())) }
                 }
-            } @else {
-                p.bad role="alert" { "与冻结时不一致:" (found.faults.len()) " 处。请用备份恢复,并查明原因。" }
+            })
+        },
+    )
+}
+
+fn told(found: &Verification) -> Markup {
+    html! {
+        @if found.is_sound() {
+            p.good role="status" {
+                "与冻结时完全一致:" (found.parts) " 个部分逐一核对,全部分数由冻结的内容重新算出,分毫不差。"
             }
-            section.card aria-label="核验结果" {
-                dl.facts {
-                    dt { "摘要" } dd { code.digest { (found.digest) } }
-                    dt { "部分" } dd { (found.parts) " 个" }
-                    @if found.reworded > 0 {
-                        dt { "措辞" } dd { (found.reworded) " 条理由的措辞与本版本程序不同,分数一致" }
-                    }
-                }
-                @if !found.is_sound() { (table.html("")) }
+        } @else {
+            p.bad role="alert" {
+                "与冻结时不一致:"
+                a href={ "/runs/" (found.run) "/verify/result" } { (found.faults.len()) " 处" }
+                "。请用备份恢复,并查明原因。"
             }
-        })
-    })
+        }
+        @if found.reworded > 0 {
+            p { (found.reworded) " 条理由的措辞与本版本程序不同,分数一致。" }
+        }
+    }
 }
