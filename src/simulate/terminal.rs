@@ -412,6 +412,8 @@ impl World<'_> {
         // Nor at the very second of falling asleep: where time stands still, it would look like one of the waking's.
         on.plan.inputs.retain(|at| *at < now || *at > until);
         on.next_input = on.plan.inputs.partition_point(|at| *at <= now);
+        let input = on.next_input.checked_sub(1);
+        let input = input.and_then(|at| on.plan.inputs.get(at).copied());
         let (truth, tells, process) = (on.truth, on.plan.tells, agent.process);
         let terminal = self.machines[index].terminal;
         self.faults.note(Fault::Suspend);
@@ -435,7 +437,7 @@ impl World<'_> {
                 self.faults.note(Fault::UncountedSleep);
             }
         }
-        self.truth.boots[truth].sleep(now);
+        self.truth.boots[truth].sleep(now, input);
         self.unlink(terminal, index);
         self.at(until, Event::Wake(index, boot));
     }

@@ -69,6 +69,8 @@ pub(super) struct Boot {
     awake: Option<(i64, i64)>,
     sights: Vec<Sight>,
     sleeps: u32,
+    /// The last input before its sleep.
+    last_input: Option<i64>,
     /// Errors of its clock while nobody had vouched for it, seconds.
     pub(super) errors: BTreeSet<i64>,
     /// When somebody first vouched for its clock so that the agent must have heard it.
@@ -119,7 +121,9 @@ impl Boot {
         }
     }
 
-    pub(super) fn sleep(&mut self, at: i64) {
+    /// It falls asleep; `input` was the last before that, whether a look saw it or not.
+    pub(super) fn sleep(&mut self, at: i64, input: Option<i64>) {
+        self.last_input = input;
         self.finish(at, at - TAIL);
         self.sleeps += 1;
     }
@@ -151,13 +155,22 @@ impl Boot {
         }
     }
 
-    /// Use that goes on over a sleep that nobody saw, by the time that dates it later.
+    /// Use up to a sleep that nobody saw, and on over it, by the time that dates it later. An input that no look saw before
+    /// the sleep is seen after it.
     pub(super) fn used_over_sleep(&self, idle: i64) -> Option<(i64, i64)> {
         let sleep = self.uncounted.filter(|_| self.unseen)?;
         let used = self.used(true, idle);
-        let (start, end) = *used.iter().rfind(|span| span.0 < sleep.woke)?;
-        let (again, until) = *used.iter().find(|span| span.0 >= sleep.woke)?;
-        (again - end - sleep.gap < idle).then_some((start + sleep.gap, until))
+        let seen = used.iter().rfind(|span| span.0 < sleep.woke).copied();
+        let (start, end) = match (seen, self.last_input) {
+            (Some((start, end)), Some(input)) if input - end < idle => (start, end.max(input)),
+            (_, Some(input)) => (input, input),
+            (Some(seen), None) => seen,
+            (None, None) => return None,
+        };
+        let (start, end) = (start + sleep.gap, end + sleep.gap);
+        let again = used.iter().find(|span| span.0 >= sleep.woke);
+        let goes_on = again.filter(|again| again.0 - end < idle);
+        Some((start, goes_on.map_or(end, |again| again.1)))
     }
 
     /// Used intervals: from input to input while less than the idle threshold passes. With `all`, also what was
@@ -207,6 +220,7 @@ impl Truth {
             awake: Some((on, on)),
             sights: Vec::new(),
             sleeps: 0,
+            last_input: None,
             errors: BTreeSet::new(),
             vouched: None,
             uncounted: None,
