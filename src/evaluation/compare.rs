@@ -258,9 +258,9 @@ impl InputDifference {
         let differ: Vec<String> = differ.into_iter().flatten().collect();
         match (differ.is_empty(), self.minutes.is_some()) {
             (true, true) => "两次考核的依据完全相同。".to_owned(),
-            (true, false) => "除使用分钟(尚未比较)外,两次考核的依据完全相同。".to_owned(),
+            (true, false) => "使用分钟另行比较;其余依据完全相同。".to_owned(),
             (false, true) => format!("不同的依据:{}。", differ.join("、")),
-            (false, false) => format!("不同的依据:{};使用分钟尚未比较。", differ.join("、")),
+            (false, false) => format!("不同的依据:{};使用分钟另行比较。", differ.join("、")),
         }
     }
 

@@ -148,9 +148,9 @@ pub(in crate::dashboard) async fn minutes(
             ..Page::default()
         };
         page.markup(&html! {
-            section.card aria-labelledby=(table.key) {
+            section.card aria-label="使用分钟" {
                 div data-part="minutes" { (told(differ.len(), &asked)) }
-                (table.html(&query))
+                @if !differ.is_empty() { (table.html(&query)) }
             }
         })
     })
