@@ -9,7 +9,7 @@ use std::sync::{
 
 mod matrix;
 
-use super::{FAILED, Failure, args::SimulateArgs, output};
+use super::{FAILED, Failure, USAGE, args::SimulateArgs, output};
 use crate::{
     observe::chain,
     simulate::{

@@ -33,6 +33,7 @@ macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $expected:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        // A county's page copies thousands of them.
         pub struct $name(Arc<str>);
 
         impl $name {

@@ -72,7 +72,7 @@ impl FromStr for MinuteSet {
     }
 }
 
-/// `08:40` as the minute of the day, 24:00 included.
+/// `08:40` as the minute of the day, 24:00 included; `None` for anything else.
 pub(super) fn minute(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);

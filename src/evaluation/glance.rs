@@ -27,18 +27,21 @@ use crate::{
         minutes::MinuteSet,
         usage::{Minutes, Period},
     },
-    store::{Run, Store, TerminalFilter},
+    store::{Run, SchoolSum, Store, TerminalFilter},
     tasks::blocking,
 };
 
 /// Days of the whole county that are looked at for terminals with a counted minute, before single terminals are.
 const DAYS: usize = 6;
 
+/// How many of them at once: these find nearly all.
+const DAYS_AT_ONCE: usize = 3;
+
 /// Questions to the store at once.
 const AT_ONCE: usize = 4;
 
 /// What the rollup has of schools.
-type Sums = HashMap<SchoolCode, Minutes>;
+type Sums = HashMap<SchoolCode, SchoolSum>;
 
 /// Schools with their terminals' service, and minutes where these were read.
 type Schools = BTreeMap<SchoolCode, SchoolMinutes>;
@@ -161,7 +164,7 @@ async fn sums(store: &dyn Store, run: &Run) -> Result<Sums, EvaluationError> {
         .school_sums(&run.county, run.period)
         .await?
         .into_iter();
-    Ok(sums.map(|sum| (sum.school, sum.minutes)).collect())
+    Ok(sums.map(|sum| (sum.school.clone(), sum)).collect())
 }
 
 /// What each school's terminals come to, in the order of the schools.
@@ -183,7 +186,9 @@ fn counted(
             count(calendar, school.stage, school_terminals, &none)
         });
         Counted {
-            minutes: sums.get(&school.code).copied().unwrap_or_default(),
+            minutes: sums
+                .get(&school.code)
+                .map_or(Minutes::default(), |sum| sum.minutes),
             counting: counting.get(&school.code).copied().unwrap_or_default(),
             ..due.unwrap_or_default()
         }
@@ -199,6 +204,8 @@ struct Counting<'a> {
     stages: HashMap<&'a SchoolCode, Stage>,
     /// Of whom none was found yet; only schools with counted minutes.
     open: BTreeMap<&'a SchoolCode, BTreeSet<&'a TerminalId>>,
+    /// How many terminals of each school have any minute: no more can have a counted one.
+    reporting: HashMap<SchoolCode, u64>,
     /// The school with the most minutes: its days are likely days of use everywhere.
     busiest: Option<&'a SchoolCode>,
     found: HashMap<SchoolCode, u64>,
@@ -212,7 +219,7 @@ impl<'a> Counting<'a> {
         sums: &Sums,
         read: &BTreeSet<SchoolCode>,
     ) -> Self {
-        let minutes = |code: &SchoolCode| sums.get(code).map_or(0, |sum| sum.counted);
+        let minutes = |code: &SchoolCode| sums.get(code).map_or(0, |sum| sum.minutes.counted);
         let unread = standing
             .iter()
             .filter(|(code, _)| minutes(code) > 0 && !read.contains(*code));
@@ -225,6 +232,10 @@ impl<'a> Counting<'a> {
             standing,
             stages: schools.map(|one| (&one.code, one.stage)).collect(),
             busiest: open.keys().copied().max_by_key(|code| minutes(code)),
+            reporting: sums
+                .iter()
+                .map(|(code, sum)| (code.clone(), sum.reporting_terminals.into()))
+                .collect(),
             open,
             found: HashMap::new(),
         }
@@ -236,9 +247,9 @@ impl<'a> Counting<'a> {
         store: &dyn Store,
         run: &Run,
     ) -> Result<HashMap<SchoolCode, u64>, EvaluationError> {
-        for day in self.days(store, run).await? {
+        for days in self.days(store, run).await?.chunks(DAYS_AT_ONCE) {
             let before: usize = self.left();
-            for one in store.county_days(&run.county, &[day]).await? {
+            for one in store.county_days(&run.county, days).await? {
                 let mut days = one.days.iter();
                 if days.any(|(day, of)| self.counts(&one.school, &one.terminal, *day, of.used)) {
                     self.take(&one.school, &one.terminal);
@@ -301,8 +312,17 @@ impl<'a> Counting<'a> {
 
     fn take(&mut self, school: &SchoolCode, terminal: &TerminalId) {
         let open = self.open.get_mut(school);
-        if open.is_some_and(|open| open.remove(terminal)) {
-            *self.found.entry(school.clone()).or_default() += 1;
+        if !open.is_some_and(|open| open.remove(terminal)) {
+            return;
+        }
+        let found = self.found.entry(school.clone()).or_default();
+        *found += 1;
+        if self
+            .reporting
+            .get(school)
+            .is_some_and(|most| *found >= *most)
+        {
+            self.open.remove(school);
         }
     }
 }

@@ -435,6 +435,7 @@ mod tests {
             refuse_session(&report, &session, &terminal, reason, detail, received).fingerprint
         };
         assert_eq!(print(good), print(session(0, 60)));
+        assert_ne!(print(good), print(session(0, 10)), "a copied disk's end");
     }
 
     #[test]

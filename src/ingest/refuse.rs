@@ -15,7 +15,8 @@ use crate::{
 /// A quarantine entry that can be replayed: the report with nothing but this session.
 /// An open session grows from report to report and stays one entry; its end is another, so that an earlier form that
 /// comes late can't take its place. Ends of other lengths are others: where a disk was copied while the session went on,
-/// the copy's machine ends it at that moment, and says so later than the true one.
+/// the copy's machine ends it at that moment, and says so later than the true one. (Who says of a growing session again and
+/// again that it is over fills the day's room of its own terminal.)
 pub(super) fn refuse_session(
     report: &Report,
     raw: &v1::Session,

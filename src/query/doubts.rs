@@ -20,6 +20,9 @@ use crate::{
     store::{IncidentFilter, School, Store},
 };
 
+/// Days of a county that are read at once: a week's, for what else they hold is not kept.
+const AT_ONCE: usize = 5;
+
 /// Use of one school's terminals by day.
 type Use = BTreeMap<TerminalId, Vec<(Date, MinuteSet)>>;
 
@@ -49,7 +52,7 @@ pub async fn terminal_doubts(
 
 /// Doubts about a county's terminals over a short period, school by school; schools without any are left out.
 ///
-/// Reads day by day, so it is meant for weeks, not for terms.
+/// Holds the use of every terminal of the county at once, so it is meant for weeks, not for terms.
 ///
 /// # Errors
 /// `NoCalendar`, `Store`.
@@ -71,10 +74,13 @@ pub async fn county_doubts(
     let days = period.first.series(1.day());
     let days = days.take_while(|day| *day <= period.last);
     let days: Vec<Date> = days.filter(judged).collect();
-    for one in store.county_days(county, &days).await? {
-        let days = one.days.iter().map(|(day, minutes)| (*day, minutes.used));
-        let of_school = used.entry(one.school).or_default();
-        of_school.insert(one.terminal, days.collect());
+    for some in days.chunks(AT_ONCE) {
+        for one in store.county_days(county, some).await? {
+            let days = one.days.iter().map(|(day, minutes)| (*day, minutes.used));
+            let of_school = used.entry(one.school).or_default();
+            let of_terminal = of_school.entry(one.terminal).or_default();
+            of_terminal.extend(days);
+        }
     }
     let mut found = Vec::new();
     for school in store.schools(county).await? {

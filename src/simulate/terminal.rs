@@ -15,7 +15,7 @@ use super::{
     disk::{Disk, Tear},
     plan::{self, Ending, Habits, HardwareClock, Plan, SleepClock},
     report::Fault,
-    truth::TAIL,
+    truth::{SetOver, TAIL},
     world::{BEGIN, DAY, Event, World},
 };
 
@@ -151,14 +151,17 @@ impl On {
         (observation, seen.filter(|at| *at >= self.woke))
     }
 
-    /// The agent reads the clocks now. The answer is the clock's error before, where it was set over a sleep and nobody
-    /// has said the time: what came before the sleep stays as the clock before it says.
-    fn read(&mut self) -> Option<i64> {
+    /// The agent reads the clocks now. The answer is the sleep over which the clock was set while nobody had said the time:
+    /// what came before it stays as the clock before it says.
+    fn read(&mut self) -> Option<SetOver> {
         self.blind = false;
         let napped = std::mem::take(&mut self.napped);
         let before = std::mem::replace(&mut self.read_error, self.error);
         let knows = self.agent.as_ref().is_some_and(|one| one.core.knows_time());
-        (napped && before != self.error && !self.synced && !knows).then_some(before)
+        (napped && before != self.error && !self.synced && !knows).then_some(SetOver {
+            woke: self.woke,
+            error: before,
+        })
     }
 
     fn agent_of(&mut self, process: u32) -> Option<&mut Agent> {

@@ -50,6 +50,7 @@ pub(super) struct Uncounted {
 /// A sleep that time since boot counts, and over which somebody set the clock while nobody had said the time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SetOver {
+    /// When it was over.
     pub(super) woke: i64,
     /// The clock's error before it, seconds.
     pub(super) error: i64,
@@ -155,22 +156,26 @@ impl Boot {
         }
     }
 
-    /// Use up to a sleep that nobody saw, and on over it, by the time that dates it later. An input that no look saw before
-    /// the sleep is seen after it.
+    /// Use around a sleep that nobody saw, by the time that dates it later, where it is other than what the looks saw moved by
+    /// the sleep: it goes on over the sleep, or its last input was seen only after it.
     pub(super) fn used_over_sleep(&self, idle: i64) -> Option<(i64, i64)> {
         let sleep = self.uncounted.filter(|_| self.unseen)?;
         let used = self.used(true, idle);
         let seen = used.iter().rfind(|span| span.0 < sleep.woke).copied();
-        let (start, end) = match (seen, self.last_input) {
-            (Some((start, end)), Some(input)) if input - end < idle => (start, end.max(input)),
+        let late = self
+            .last_input
+            .filter(|input| seen.is_none_or(|(_, end)| *input > end));
+        let (start, end) = match (seen, late) {
+            (Some((start, end)), Some(input)) if input - end < idle => (start, input),
             (_, Some(input)) => (input, input),
-            (Some(seen), None) => seen,
-            (None, None) => return None,
+            (seen, None) => seen?,
         };
         let (start, end) = (start + sleep.gap, end + sleep.gap);
         let again = used.iter().find(|span| span.0 >= sleep.woke);
-        let goes_on = again.filter(|again| again.0 - end < idle);
-        Some((start, goes_on.map_or(end, |again| again.1)))
+        match again.filter(|again| again.0 - end < idle) {
+            Some(again) => Some((start, again.1)),
+            None => late.map(|_| (start, end)),
+        }
     }
 
     /// Used intervals: from input to input while less than the idle threshold passes. With `all`, also what was
@@ -244,13 +249,6 @@ impl Truth {
         Some((index, dating))
     }
 
-    /// The agent has found the clock set over a sleep, or not.
-    pub(super) fn set_over_sleep(&mut self, boot: usize, woke: i64, error: Option<i64>) {
-        if let Some(error) = error {
-            self.boots[boot].set_over = Some(SetOver { woke, error });
-        }
-    }
-
     /// An agent begins with this journal, in this boot: what is over there will be dated so.
     pub(super) fn loaded(&mut self, state: &JournalState, current: Option<usize>) {
         for stored in &state.boots {
@@ -282,5 +280,54 @@ impl Truth {
                 .map(|(_, dating)| dating)
         });
         self.boots[boot].dating = found;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Slept from 1,000 to 5,000 of true time, which its clock did not count, and was used before and after as told.
+    fn boot(seen: &[i64], last_input: i64, after: &[i64]) -> Boot {
+        let mut truth = Truth::default();
+        let index = truth.begin([1; 16], 0, 0, 1, 0);
+        let mut boot = truth.boots.remove(index);
+        for at in seen {
+            boot.saw(*at, *at);
+        }
+        boot.sleep(1_000, Some(last_input));
+        boot.wake(5_000);
+        boot.lose(5_000, 4_000, 0);
+        boot.unseen = true;
+        for at in after {
+            boot.saw(*at, *at);
+        }
+        boot
+    }
+
+    #[test]
+    fn only_what_the_looks_did_not_see_is_moved_over_a_sleep() {
+        for (seen, last_input, after, expected) in [
+            // All was seen, and it ended there.
+            (vec![900, 950], 950, vec![], None),
+            (vec![900, 950], 950, vec![5_400], None),
+            // It goes on within the idle threshold, counted from the moved end.
+            (vec![900, 950], 950, vec![5_020], Some((4_900, 5_020))),
+            // The last input was seen after the sleep only.
+            (vec![900, 950], 990, vec![], Some((4_900, 4_990))),
+            (vec![900, 950], 990, vec![5_020], Some((4_900, 5_020))),
+            (vec![100, 200], 990, vec![], Some((4_990, 4_990))),
+            (vec![], 990, vec![5_020], Some((4_990, 5_020))),
+        ] {
+            let boot = boot(&seen, last_input, &after);
+            assert_eq!(
+                boot.used_over_sleep(300),
+                expected,
+                "{seen:?} {last_input} {after:?}"
+            );
+        }
+        let mut seen = boot(&[900, 950], 990, &[]);
+        seen.unseen = false;
+        assert_eq!(seen.used_over_sleep(300), None, "the agent noticed it");
     }
 }

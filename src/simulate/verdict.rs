@@ -333,7 +333,7 @@ impl World<'_> {
             .map(|span| format!("{}-{}", time(span.truth.0), time(span.truth.1)))
             .collect();
         format!(
-            "machine {} boot {}, {}, {}; on {}; used {}; clock errors {:?} s, vouched {}, dated {:?}",
+            "machine {} boot {}, {}, {}; on {}; used {}; clock errors {:?} s, vouched {}, dated {:?}{}{}{}",
             boot.machine,
             boot.number,
             boot.ending,
@@ -343,6 +343,11 @@ impl World<'_> {
             boot.errors,
             boot.vouched.map_or_else(|| "never".to_owned(), time),
             boot.dating,
+            boot.uncounted
+                .map_or_else(String::new, |sleep| format!("; {sleep:?}")),
+            boot.set_over
+                .map_or_else(String::new, |sleep| format!("; {sleep:?}")),
+            if boot.unseen { ", unseen" } else { "" },
         )
     }
 }
@@ -407,7 +412,8 @@ impl Shift {
     }
 }
 
-/// What a boot recorded before a sleep that its time does not count, and after it; both the same in other boots.
+/// What a boot recorded before a sleep that its time does not count, or over which its clock was set, and after it; both the
+/// same in other boots.
 fn shifts(boot: &Boot, dating: Option<Dating>) -> [Shift; 2] {
     let right = Shift::right(slack(boot));
     let Some(dating) = dating else {
@@ -419,7 +425,8 @@ fn shifts(boot: &Boot, dating: Option<Dating>) -> [Shift; 2] {
         slack: 0,
         unplaced,
     };
-    if let Some(set) = boot.set_over.filter(|_| !dating.vouched) {
+    let set = boot.set_over.filter(|set| by != set.error);
+    if let Some(set) = set.filter(|_| !dating.vouched) {
         // Which of the two clocks was right nobody can tell: neither places anything.
         return [wrong(set.error, true), wrong(by, true)];
     }
@@ -462,6 +469,7 @@ fn clock_fault(boot: &Boot) -> Option<String> {
 }
 
 fn add_boot(should: &mut Should, boot: &Boot, zone: &TimeZone) {
+    // It sleeps once at most.
     let uncounted = boot.uncounted.map(|sleep| sleep.woke);
     let set = boot.set_over.map(|sleep| sleep.woke);
     let woke = uncounted.or(set).unwrap_or(i64::MAX);
@@ -485,14 +493,17 @@ fn add_boot(should: &mut Should, boot: &Boot, zone: &TimeZone) {
         let (_, must) = should.by(shift);
         must.paint(true, by(span, shift.by, shift.slack), zone);
     }
-    if let Some(span) = boot.used_over_sleep(IDLE) {
-        should.may.paint(true, span, zone);
-    }
     let datings = boot.datings.iter();
     let mut all: Vec<[Shift; 2]> = datings.map(|one| shifts(boot, Some(*one))).collect();
     all.push(own);
     all.sort_unstable();
     all.dedup();
+    // Only where what came before the sleep is moved by it.
+    if all.iter().any(|[before, _]| before.by != 0)
+        && let Some(span) = boot.used_over_sleep(IDLE)
+    {
+        should.may.paint(true, span, zone);
+    }
     for shifts in all {
         for span in &boot.powered {
             let shift = of(shifts, span.truth.0);

@@ -319,14 +319,14 @@ pub struct ServiceSpan {
     pub terminals: u64,
 }
 
-/// A terminal's minutes on days on which it stood in a school, in the order of the days; never empty.
+/// A terminal's minutes on days on which it stood in a school.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TerminalDays {
-    /// Where it stood.
+    /// Where it stood on these days.
     pub school: SchoolCode,
-    /// Which.
+    /// Whose minutes.
     pub terminal: TerminalId,
-    /// Days with a minute.
+    /// Days with a powered minute, in order; at least one.
     pub days: Vec<(Date, DayMinutes)>,
 }
 
@@ -445,7 +445,8 @@ pub trait Store: AccessStore + EvaluationStore + Send + Sync + std::fmt::Debug {
         period: Period,
     ) -> Result<Vec<(Date, Minutes)>, StoreError>;
 
-    /// Minutes of every terminal that stood in a school of the county on any of these days. By school and terminal.
+    /// Minutes of every terminal that stood in a school of the county on any of these days, which may come in any order.
+    /// By school and terminal, one entry for both together: a terminal that moved has one in each of its schools.
     async fn county_days(
         &self,
         county: &CountyCode,

@@ -46,6 +46,32 @@ fn assert_whole(outcome: &Outcome) {
     assert_eq!(found, figures.truth, "seed {seed}: {figures:?}");
 }
 
+/// Rows of the matrix that failed once, with the seed: a copied disk's end in quarantine, an input that was seen after a
+/// sleep only, a clock that was set over one.
+#[test]
+fn what_failed_once_holds() {
+    use simulate::case::{Case, Clock, DiskFate, Image, Power};
+    for (seed, clock, image) in [
+        (8, Clock::Right, Image::OneIdentity),
+        (7, Clock::DiesAsleep, Image::ToldApart),
+        (1, Clock::SetBack, Image::Own),
+    ] {
+        let case = Case {
+            clock,
+            power: Power::Orderly,
+            disk: DiskFate::Kept,
+            image,
+        };
+        let options = Options {
+            days: 14,
+            terminals: 20,
+            sabotage: None,
+            case: Some(case),
+        };
+        assert_whole(&play(seed, options));
+    }
+}
+
 #[test]
 fn no_minute_is_lost_or_counted_twice() {
     let (mut figures, mut faults) = (Figures::default(), Faults::default());

@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::{FAILED, Failure, Figures, Options, SimulateArgs, output, play};
+use super::{FAILED, Failure, Figures, Options, SimulateArgs, USAGE, output, play};
 use crate::simulate::{Case, Difference};
 
 /// One cell, summed over its seeds.
@@ -39,7 +39,7 @@ pub(super) fn matrix(
     let cases: Vec<Case> = Case::all().filter(wanted).collect();
     if cases.is_empty() {
         let said = format!("no row of the matrix has `{only}` in its conditions");
-        return Err(Failure::said(FAILED, said));
+        return Err(Failure::said(USAGE, said));
     }
     let next = AtomicUsize::new(0);
     let rows = Mutex::new(Vec::new());
@@ -72,7 +72,12 @@ pub(super) fn matrix(
     for row in &failed {
         for difference in row.differences.iter().take(super::SHOWN) {
             let Found { seed, difference } = difference;
-            eprintln!("{}, seed {seed}: {difference}", words(row.case).join(", "));
+            let case = words(row.case).join(", ");
+            eprintln!("{case}: {difference}");
+            eprintln!(
+                "  again: classpulse simulate --matrix --only {case:?} --from {seed} --seeds 1 --days {} --terminals {}",
+                options.days, options.terminals
+            );
         }
     }
     if failed.is_empty() {

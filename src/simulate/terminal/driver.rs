@@ -107,14 +107,14 @@ impl World<'_> {
         let (observation, seen) = on.sense(second);
         let (now, truth, synced) = (on.now(now_ms), on.truth, on.synced);
         let untold = std::mem::take(&mut on.untold);
-        let (set, woke) = (on.read(), on.woke);
+        let set = on.read();
         let Some(agent) = on.agent_of(process) else {
             return false;
         };
         agent.core.observe(now, observation);
         agent.last_look = second;
-        self.truth.set_over_sleep(truth, woke, set);
         let boot = &mut self.truth.boots[truth];
+        boot.set_over = set.or(boot.set_over);
         if let Some(at) = seen {
             boot.saw(at, second);
         }
@@ -266,8 +266,8 @@ impl World<'_> {
         if on.agent_of(process).is_none_or(|agent| agent.up) {
             return;
         }
-        let (set, truth, woke) = (on.read(), on.truth, on.woke);
-        self.truth.set_over_sleep(truth, woke, set);
+        let boot = &mut self.truth.boots[on.truth];
+        boot.set_over = on.read().or(boot.set_over);
         if let Some(agent) = on.agent_of(process) {
             agent.up = true;
             agent.core.connected(now);
@@ -308,8 +308,8 @@ impl World<'_> {
         };
         let now = on.now(now_ms);
         if on.agent.is_some() {
-            let set = on.read();
-            self.truth.set_over_sleep(on.truth, on.woke, set);
+            let boot = &mut self.truth.boots[on.truth];
+            boot.set_over = on.read().or(boot.set_over);
         }
         let Some(agent) = on.agent.as_mut() else {
             return;

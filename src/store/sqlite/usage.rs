@@ -158,7 +158,7 @@ pub(super) fn county_days(
     let (Some(first), Some(last)) = (days.iter().min(), days.iter().max()) else {
         return Ok(Vec::new());
     };
-    let (mut stays, by_terminal) = stays(connection, county, *first, *last)?;
+    let mut stays = Stays::between(connection, county, *first, *last)?;
     // A day's rows lie together. Where each terminal stood is known by then: asking the database for every row, and
     // letting it sort them, took most of the time.
     let mut minutes = connection
@@ -170,17 +170,12 @@ pub(super) fn county_days(
         let mut rows = minutes.query([Day(day)])?;
         while let Some(row) = rows.next()? {
             let terminal: i64 = row.get(0)?;
-            let own = by_terminal.get(&terminal).into_iter().flatten();
-            for stay in own.copied() {
-                if let Some((span, stood)) = stays.get_mut(stay)
-                    && span.contains(day)
-                {
-                    stood.days.push((day, day_minutes(row, 1)?));
-                }
+            if let Some(stood) = stays.on(terminal, day) {
+                stood.days.push((day, day_minutes(row, 1)?));
             }
         }
     }
-    let mut found: Vec<TerminalDays> = stays.into_iter().map(|(_, stood)| stood).collect();
+    let mut found: Vec<TerminalDays> = stays.all.into_iter().map(|(_, stood)| stood).collect();
     found.retain(|stood| !stood.days.is_empty());
     found.sort_by(|a, b| (&a.school, &a.terminal).cmp(&(&b.school, &b.terminal)));
     // One that came back stood there twice.
@@ -194,45 +189,62 @@ pub(super) fn county_days(
     Ok(found)
 }
 
-/// When a terminal stood in a school, and what it did there.
-type Stay = (Period, TerminalDays);
+/// Where a county's terminals stood, and their minutes there.
+#[derive(Debug, Default)]
+struct Stays {
+    /// Earliest first in each school.
+    all: Vec<(Period, TerminalDays)>,
+    /// By terminal, the places of its own in that list.
+    of: HashMap<i64, Vec<usize>>,
+}
 
-/// Where the county's terminals stood between two days, in order of time for each, and which of it is of which terminal.
-fn stays(
-    connection: &Connection,
-    county: &CountyCode,
-    first: Date,
-    last: Date,
-) -> Result<(Vec<Stay>, HashMap<i64, Vec<usize>>), Failure> {
-    let mut placed = connection.prepare(
-        "SELECT p.from_day, p.to_day, p.terminal, s.id, s.code, t.name
-         FROM county c CROSS JOIN school s CROSS JOIN placement p CROSS JOIN terminal t
-         WHERE c.code = ?1 AND s.county = c.id AND p.school = s.id AND p.from_day <= ?3 AND p.to_day >= ?2
-            AND t.id = p.terminal
-         ORDER BY s.id, p.from_day",
-    )?;
-    let mut rows = placed.query((county.as_str(), Day(first), Day(last)))?;
-    let (mut stays, mut by_terminal) = (Vec::new(), HashMap::<i64, Vec<usize>>::new());
-    let mut school: Option<(i64, SchoolCode)> = None;
-    while let Some(row) = rows.next()? {
-        let key: i64 = row.get(3)?;
-        let code = match &school {
-            Some((known, code)) if *known == key => code.clone(),
-            _ => row.get::<_, Text<SchoolCode>>(4)?.0,
-        };
-        school = Some((key, code.clone()));
-        let stood = TerminalDays {
-            school: code,
-            terminal: row.get::<_, Text<_>>(5)?.0,
-            days: Vec::new(),
-        };
-        by_terminal
-            .entry(row.get(2)?)
-            .or_default()
-            .push(stays.len());
-        stays.push((period(row, 0)?, stood));
+impl Stays {
+    /// Those between two days, without minutes yet.
+    fn between(
+        connection: &Connection,
+        county: &CountyCode,
+        first: Date,
+        last: Date,
+    ) -> Result<Self, Failure> {
+        let mut placed = connection.prepare(
+            "SELECT p.from_day, p.to_day, p.terminal, s.id, s.code, t.name
+             FROM county c CROSS JOIN school s CROSS JOIN placement p CROSS JOIN terminal t
+             WHERE c.code = ?1 AND s.county = c.id AND p.school = s.id AND p.from_day <= ?3 AND p.to_day >= ?2
+                AND t.id = p.terminal
+             ORDER BY s.id, p.from_day",
+        )?;
+        let mut rows = placed.query((county.as_str(), Day(first), Day(last)))?;
+        let mut found = Self::default();
+        let mut school: Option<(i64, SchoolCode)> = None;
+        while let Some(row) = rows.next()? {
+            let key: i64 = row.get(3)?;
+            let code = match &school {
+                Some((known, code)) if *known == key => code.clone(),
+                _ => row.get::<_, Text<SchoolCode>>(4)?.0,
+            };
+            school = Some((key, code.clone()));
+            let stood = TerminalDays {
+                school: code,
+                terminal: row.get::<_, Text<_>>(5)?.0,
+                days: Vec::new(),
+            };
+            let own = found.of.entry(row.get(2)?).or_default();
+            own.push(found.all.len());
+            found.all.push((period(row, 0)?, stood));
+        }
+        Ok(found)
     }
-    Ok((stays, by_terminal))
+
+    /// Where a terminal stood on a day: in one school at most.
+    fn on(&mut self, terminal: i64, day: Date) -> Option<&mut TerminalDays> {
+        let own = self.of.get(&terminal)?.iter();
+        let mut own = own.copied();
+        let place = own.find(|place| {
+            let stay = self.all.get(*place);
+            stay.is_some_and(|(span, _)| span.contains(day))
+        })?;
+        self.all.get_mut(place).map(|(_, stood)| stood)
+    }
 }
 
 /// One terminal's days, wherever it stood.

@@ -78,7 +78,7 @@ impl Clock for Still {
 /// The service on that morning.
 pub(crate) struct Morning {
     pub(crate) app: App,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Morning {
@@ -110,10 +110,14 @@ impl Morning {
     async fn start_on(folder: TempDir, store: SharedStore) -> Self {
         let config = support::config(&folder, EMBEDDED);
         let app = App::start(&config, store, Arc::new(Still)).await.unwrap();
-        Self {
-            app,
-            _folder: folder,
-        }
+        Self { app, folder }
+    }
+
+    /// Changes the database behind the service's back.
+    pub(crate) fn tamper(&self, sql: &str) {
+        let database = self.folder.path().join("test.db");
+        let database = rusqlite::Connection::open(database).unwrap();
+        assert_eq!(database.execute(sql, []).unwrap(), 1, "{sql}");
     }
 
     pub(crate) fn address(&self, path: &str) -> String {

@@ -269,6 +269,25 @@ async fn freeze(browser: &Browser, morning: &Morning, run: &Run) {
     browser
         .until("return document.querySelector('[data-part=minutes]').textContent.includes('各校使用分钟相同')")
         .await;
+
+    // What somebody altered since is found, on the page and in its file.
+    morning.tamper("UPDATE run SET name = '别的考核' WHERE supersedes IS NULL");
+    let page = format!("/runs/{}/verify", run.id);
+    browser.open(&morning.address(&page)).await;
+    browser
+        .until("return document.querySelector('[data-part=verified]').textContent.includes('与冻结时不一致:1 处')")
+        .await;
+    browser.go_by("[data-part=verified] a").await;
+    assert!(browser.text("[role=alert]").await.contains("请用备份恢复"));
+    assert_eq!(
+        browser.text("#faults ~ * tbody th, table tbody th").await,
+        "run"
+    );
+    let (status, _, file) = morning
+        .get(&format!("{page}/result?format=csv&table=faults"))
+        .await;
+    assert_eq!(status, 200);
+    assert!(String::from_utf8(file).unwrap().contains("run,"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
-//! 核验: whether a frozen run is still what was frozen, and every figure follows from it.
+//! 核验: whether a frozen run is still what was frozen, and every figure follows from it. Not responsible for finding that
+//! out (`evaluation::verify`).
 
 use axum::{
     extract::{Path, Query, State},
@@ -16,6 +17,7 @@ use crate::{
         table::{Cell, Column, Table, answer},
     },
     evaluation::{self, EvaluationError, PartFault, Verification},
+    store::ContentDigest,
 };
 
 /// What was frozen. The verification reads and reckons all of it: it comes later, from the page of its own.
@@ -29,15 +31,12 @@ pub(in crate::dashboard) async fn page(
     let result = format!("/runs/{}/verify/result", run.id);
     let markup = head(&run, Tab::Verify).markup(&html! {
         (tabs(&run, Tab::Verify))
-        section.card aria-label="核验结果" {
-            dl.facts {
-                dt { "摘要" } dd { code.digest { (freeze.digest) } }
-                dt { "部分" } dd { (parts) " 个" }
-            }
+        section.card aria-label="冻结的内容" {
+            (frozen(freeze.digest, parts))
             div data-later=(result) data-part="verified" {
                 p {
                     a href=(result) { "开始核验" }
-                    "(逐一核对冻结的全部内容,并由它重新算出每个分数,约需一两秒)"
+                    "(逐一核对冻结的全部内容,并由它重新算出每个分数,学校多时要等几秒)"
                     span.while-busy role="status" { "正在核验…" }
                 }
             }
@@ -81,12 +80,22 @@ pub(in crate::dashboard) async fn result(
             };
             page.markup(&html! {
                 section.card aria-label="核验结果" {
+                    (frozen(found.digest, found.parts))
                     div data-part="verified" { (told(&found)) }
                     @if !found.is_sound() { (table.html(&filters.query())) }
                 }
             })
         },
     )
+}
+
+fn frozen(digest: ContentDigest, parts: usize) -> Markup {
+    html! {
+        dl.facts {
+            dt { "摘要" } dd { code.digest { (digest) } }
+            dt { "部分" } dd { (parts) " 个" }
+        }
+    }
 }
 
 fn told(found: &Verification) -> Markup {
@@ -98,7 +107,7 @@ fn told(found: &Verification) -> Markup {
         } @else {
             p.bad role="alert" {
                 "与冻结时不一致:"
-                a href={ "/runs/" (found.run) "/verify/result" } { (found.faults.len()) " 处" }
+                a href={ "/runs/" (found.run) "/verify/result#faults" } { (found.faults.len()) " 处" }
                 "。请用备份恢复,并查明原因。"
             }
         }
