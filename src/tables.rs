@@ -152,24 +152,30 @@ fn broken(error: &dyn std::fmt::Display) -> String {
     format!("不是可读的 .xlsx 文件:{error}")
 }
 
+const CONTRADICTS: &str = "文件内部的说明自相矛盾,请用 WPS 或 Excel 打开后另存";
+
 /// A workbook's sheets. The library that takes it apart reckons with what the file says of itself, and where that is
 /// nonsense (a range that ends before it begins) it panics in a build that checks overflows: the file is refused then.
 fn xlsx(content: &[u8], limits: Limits) -> Result<Vec<Sheet>, String> {
     let read = AssertUnwindSafe(|| taken_apart(content, limits));
     std::panic::catch_unwind(read).unwrap_or_else(|_panic| {
         tracing::warn!("a workbook contradicts itself and was refused");
-        Err(broken(
-            &"文件内部的说明自相矛盾,请用 WPS 或 Excel 打开后另存",
-        ))
+        Err(broken(&CONTRADICTS))
     })
 }
 
-/// Bytes that went by.
-struct Counted(u64);
+/// Bytes that went by, kept where they are looked into.
+struct Counted {
+    bytes: u64,
+    kept: Option<Vec<u8>>,
+}
 
 impl io::Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len() as u64;
+        self.bytes += bytes.len() as u64;
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(bytes);
+        }
         Ok(bytes.len())
     }
 
@@ -178,18 +184,50 @@ impl io::Write for Counted {
     }
 }
 
+/// Digits of the largest number of shared texts that a file may claim: more cells than this are refused anyway.
+const CLAIM_DIGITS: usize = 7;
+
+/// Whether a part of shared texts claims to have more of them than any file may. The library makes room for as many as it
+/// says, before it reads one, and a process that asks for more memory than there is ends at once.
+fn claims_too_much(part: &[u8]) -> bool {
+    const CLAIM: &[u8] = b"uniqueCount";
+    // In two bytes a letter it says the same. An escape is no XML, but an encoding's way to say nothing within a word.
+    let plain: Vec<u8> = part.iter().copied().filter(|byte| *byte != 0).collect();
+    let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'');
+    let claimed = |after: &[u8]| {
+        let value = after.iter().skip_while(|byte| !is_quote(byte)).skip(1);
+        let digits = value
+            .take_while(|byte| !is_quote(byte))
+            .filter(|byte| byte.is_ascii_digit());
+        digits.skip_while(|digit| **digit == b'0').count()
+    };
+    let words = plain.windows(CLAIM.len()).enumerate();
+    let mut claims = words.filter(|(_, word)| *word == CLAIM);
+    plain.contains(&0x1b)
+        || claims.any(|(at, _)| claimed(&plain[at + CLAIM.len()..]) > CLAIM_DIGITS)
+}
+
 /// Refuses what unpacks to too much, by unpacking it: what an archive says of its own sizes may be a lie.
 fn fits_unpacked(content: &[u8]) -> Result<(), String> {
     let mut archive = zip::ZipArchive::new(Cursor::new(content)).map_err(|error| broken(&error))?;
     let mut left = MAX_UNPACKED;
     for index in 0..archive.len() {
         let part = archive.by_index(index).map_err(|error| broken(&error))?;
-        let mut unpacked = Counted(0);
+        let shared = part.name().map_or(true, |name| {
+            name.to_ascii_lowercase().ends_with("sharedstrings.xml")
+        });
+        let mut unpacked = Counted {
+            bytes: 0,
+            kept: shared.then(Vec::new),
+        };
         // A part that breaks off is the next reader's to name; what it was until then counts.
         drop(io::copy(&mut part.take(left + 1), &mut unpacked));
         left = left
-            .checked_sub(unpacked.0)
+            .checked_sub(unpacked.bytes)
             .ok_or_else(|| format!("文件解压后超过上限 {MAX_UNPACKED} 字节"))?;
+        if unpacked.kept.is_some_and(|part| claims_too_much(&part)) {
+            return Err(broken(&CONTRADICTS));
+        }
     }
     Ok(())
 }
@@ -460,6 +498,29 @@ mod tests {
         assert!(lies >= 1);
         // Read no further than it says, it is no workbook; read to its end, it is too much.
         assert!(read(&content, None, Limits::TABLE).is_err());
+    }
+
+    #[test]
+    fn what_claims_more_texts_than_any_file_may_have_is_refused_unread() {
+        let claim = |count: &str| {
+            format!("<?xml version=\"1.0\"?><sst count='2' uniqueCount={count}><si/></sst>")
+        };
+        for good in ["\"2\"", "'9999999'", " = '0000000000002'", "\"\"", "\""] {
+            assert!(!claims_too_much(claim(good).as_bytes()), "{good}");
+        }
+        for bad in [
+            "\"134230000047\"",
+            "'18446744073709551615'",
+            " = '+10000000'",
+        ] {
+            assert!(claims_too_much(claim(bad).as_bytes()), "{bad}");
+            let wide: Vec<u8> = claim(bad).bytes().flat_map(|byte| [byte, 0]).collect();
+            assert!(claims_too_much(&wide), "{bad} in UTF-16");
+        }
+        // The first one is not the last word.
+        let twice = format!("<!-- uniqueCount='1' -->{}", claim("'99999999'"));
+        assert!(claims_too_much(twice.as_bytes()));
+        assert!(claims_too_much(b"<sst unique\x1b(BCount='99999999'/>"));
     }
 
     #[test]

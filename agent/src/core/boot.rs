@@ -19,6 +19,9 @@ const MOST_CUTS: usize = 1_000;
 /// Numbers left out when an agent starts again within a boot: sessions that the process before opened and reported
 /// after its last write had some of them, and a number must never stand for two sessions.
 pub(crate) const UNWRITTEN_NUMBERS: u32 = 100;
+/// Sequence numbers left out likewise, beyond the ms since boot: so far ahead of the clock was the process before at most,
+/// where it sent many reports in its last millisecond. An answer to one of those must mean nothing to this process.
+const UNWRITTEN_REPORTS: u64 = 1_000;
 /// The same for sequence numbers of a boot that is over; they rise by about one a millisecond.
 const UNWRITTEN_SEQUENCES: u64 = 3_600_000;
 /// An agent that was away for less was restarted by its service manager, or by an upgrade.
@@ -225,6 +228,10 @@ impl Boot {
 
     /// Leaves out the numbers that the process before may have given away, before this one gives away any.
     pub(super) fn leave_out_numbers(&mut self, now: Now) {
+        self.last_sequence = self
+            .last_sequence
+            .max(now.mono_ms)
+            .saturating_add(UNWRITTEN_REPORTS);
         // A boot that no journal knows may have had an agent all the same, whose journal can't be read any more, or
         // never could be written. It opened less than one of a kind a second.
         let unknown = u32::try_from(now.mono_ms / 1_000).unwrap_or(u32::MAX);
