@@ -14,9 +14,8 @@ use crate::{
 
 /// A quarantine entry that can be replayed: the report with nothing but this session.
 /// An open session grows from report to report and stays one entry; its end is another, so that an earlier form that
-/// comes late can't take its place. Ends of other lengths are others: where a disk was copied while the session went on,
-/// the copy's machine ends it at that moment, and says so later than the true one. (Who says of a growing session again and
-/// again that it is over fills the day's room of its own terminal.)
+/// comes late can't take its place. Of a boot that is over, ends of other lengths are others: where a disk was copied while
+/// the boot went on, the copy's machine ends its sessions at that moment, and says so later than the true one.
 pub(super) fn refuse_session(
     report: &Report,
     raw: &v1::Session,
@@ -36,7 +35,7 @@ pub(super) fn refuse_session(
     fingerprint.extend_from_slice(&raw.number.to_be_bytes());
     fingerprint.extend_from_slice(&start.to_be_bytes());
     fingerprint.push(u8::from(raw.open));
-    if !raw.open {
+    if report.over && !raw.open {
         let length = raw.end.saturating_sub(raw.start);
         fingerprint.extend_from_slice(&length.to_be_bytes());
     }
