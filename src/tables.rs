@@ -164,18 +164,17 @@ fn xlsx(content: &[u8], limits: Limits) -> Result<Vec<Sheet>, String> {
     })
 }
 
-/// Bytes that went by, kept where they are looked into.
+/// Bytes that went by.
+#[derive(Default)]
 struct Counted {
     bytes: u64,
-    kept: Option<Vec<u8>>,
+    claims: Claims,
 }
 
 impl io::Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes += bytes.len() as u64;
-        if let Some(kept) = &mut self.kept {
-            kept.extend_from_slice(bytes);
-        }
+        self.claims.look(bytes);
         Ok(bytes.len())
     }
 
@@ -187,24 +186,48 @@ impl io::Write for Counted {
 /// Digits of the largest number of shared texts that a file may claim: more cells than this are refused anyway.
 const CLAIM_DIGITS: usize = 7;
 
-/// Whether a part of shared texts claims to have more of them than any file may. The library makes room for as many as it
-/// says, before it reads one, and a process that asks for more memory than there is ends at once.
-fn claims_too_much(part: &[u8]) -> bool {
-    const CLAIM: &[u8] = b"uniqueCount";
-    // In two bytes a letter it says the same. An escape is no XML, but an encoding's way to say nothing within a word.
-    let plain: Vec<u8> = part.iter().copied().filter(|byte| *byte != 0).collect();
-    let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'');
-    let claimed = |after: &[u8]| {
-        let value = after.iter().skip_while(|byte| !is_quote(byte)).skip(1);
-        let digits = value
-            .take_while(|byte| !is_quote(byte))
-            .filter(|byte| byte.is_ascii_digit());
-        digits.skip_while(|digit| **digit == b'0').count()
-    };
-    let words = plain.windows(CLAIM.len()).enumerate();
-    let mut claims = words.filter(|(_, word)| *word == CLAIM);
-    plain.contains(&0x1b)
-        || claims.any(|(at, _)| claimed(&plain[at + CLAIM.len()..]) > CLAIM_DIGITS)
+/// What a part claims as it goes by: the library makes room for as many shared texts as a file says, before it reads one,
+/// and a process that asks for more memory than there is ends at once.
+#[derive(Default)]
+struct Claims {
+    /// The last sixteen bytes.
+    last: u128,
+    /// Where in a claim it is.
+    at: Place,
+    too_much: bool,
+}
+
+#[derive(Default)]
+enum Place {
+    #[default]
+    Elsewhere,
+    /// After the word, before its value.
+    Named,
+    /// In the value, after so many digits that count.
+    Value(usize),
+}
+
+impl Claims {
+    const WORD: u128 = u128::from_be_bytes(*b"\0\0\0\0\0uniqueCount");
+    const WORD_BITS: u128 = (1 << (11 * 8)) - 1;
+
+    fn look(&mut self, bytes: &[u8]) {
+        // In two bytes a letter it says the same.
+        for byte in bytes.iter().copied().filter(|byte| *byte != 0) {
+            self.last = self.last << 8 | u128::from(byte);
+            self.at = match (&self.at, byte) {
+                // Whatever stands before: the last one may be the one that is meant.
+                _ if self.last & Self::WORD_BITS == Self::WORD => Place::Named,
+                (Place::Named, b'"' | b'\'') | (Place::Value(0), b'0') => Place::Value(0),
+                (Place::Value(_), b'"' | b'\'') => Place::Elsewhere,
+                (Place::Value(digits), b'0'..=b'9') => Place::Value(digits + 1),
+                _ => continue,
+            };
+            self.too_much |= matches!(self.at, Place::Value(digits) if digits > CLAIM_DIGITS);
+        }
+        // An escape is no XML, but an encoding's way to say nothing within a word.
+        self.too_much |= bytes.contains(&0x1b);
+    }
 }
 
 /// Refuses what unpacks to too much, by unpacking it: what an archive says of its own sizes may be a lie.
@@ -216,16 +239,13 @@ fn fits_unpacked(content: &[u8]) -> Result<(), String> {
         let shared = part.name().map_or(true, |name| {
             name.to_ascii_lowercase().ends_with("sharedstrings.xml")
         });
-        let mut unpacked = Counted {
-            bytes: 0,
-            kept: shared.then(Vec::new),
-        };
+        let mut unpacked = Counted::default();
         // A part that breaks off is the next reader's to name; what it was until then counts.
         drop(io::copy(&mut part.take(left + 1), &mut unpacked));
         left = left
             .checked_sub(unpacked.bytes)
             .ok_or_else(|| format!("文件解压后超过上限 {MAX_UNPACKED} 字节"))?;
-        if unpacked.kept.is_some_and(|part| claims_too_much(&part)) {
+        if shared && unpacked.claims.too_much {
             return Err(broken(&CONTRADICTS));
         }
     }
@@ -502,6 +522,16 @@ mod tests {
 
     #[test]
     fn what_claims_more_texts_than_any_file_may_have_is_refused_unread() {
+        // However it is cut into pieces.
+        let claims_too_much = |part: &[u8]| {
+            let found = [1, 7, part.len()].map(|size| {
+                let mut claims = Claims::default();
+                part.chunks(size).for_each(|some| claims.look(some));
+                claims.too_much
+            });
+            assert!(found.iter().all(|one| *one == found[0]));
+            found[0]
+        };
         let claim = |count: &str| {
             format!("<?xml version=\"1.0\"?><sst count='2' uniqueCount={count}><si/></sst>")
         };
@@ -520,6 +550,8 @@ mod tests {
         // The first one is not the last word.
         let twice = format!("<!-- uniqueCount='1' -->{}", claim("'99999999'"));
         assert!(claims_too_much(twice.as_bytes()));
+        let open = format!("<!-- uniqueCount ' -->{}", claim("'99999999'"));
+        assert!(claims_too_much(open.as_bytes()));
         assert!(claims_too_much(b"<sst unique\x1b(BCount='99999999'/>"));
     }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub use self::days::{DayChange, Holiday};
 use super::{
     ids::Stage,
-    minutes::{MinuteSet, minute},
+    minutes::{MinuteSet, run},
 };
 
 /// Why a calendar can't be used. `Display` names the place and the mend.
@@ -427,9 +427,7 @@ fn teaching_day(place: &str, entry: &Timetable) -> Result<TeachingDay, CalendarE
 }
 
 fn parse_run(place: &str, text: &str) -> Result<MinuteSet, CalendarError> {
-    text.split_once('-')
-        .and_then(|(start, end)| Some((minute(start.trim())?, minute(end.trim())?)))
-        .filter(|(start, end)| start < end)
+    run(text)
         .map(|(start, end)| MinuteSet::of(start, end))
         .ok_or_else(|| {
             wrong(

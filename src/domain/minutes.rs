@@ -58,13 +58,9 @@ impl FromStr for MinuteSet {
 
     fn from_str(text: &str) -> Result<Self, NoRun> {
         let mut set = Self::EMPTY;
-        for run in text.split_whitespace() {
-            let bounds = run
-                .split_once('-')
-                .and_then(|(start, end)| Some((minute(start)?, minute(end)?)))
-                .filter(|(start, end)| start < end);
-            let Some((start, end)) = bounds else {
-                return Err(NoRun(run.chars().take(40).collect()));
+        for text in text.split_whitespace() {
+            let Some((start, end)) = run(text) else {
+                return Err(NoRun(text.chars().take(40).collect()));
             };
             set.insert(start, end);
         }
@@ -72,8 +68,15 @@ impl FromStr for MinuteSet {
     }
 }
 
+/// `08:00-08:40` as its first minute and the one after its last; `None` for anything else.
+pub(super) fn run(text: &str) -> Option<(u16, u16)> {
+    let (start, end) = text.split_once('-')?;
+    let (start, end) = (minute(start.trim())?, minute(end.trim())?);
+    (start < end).then_some((start, end))
+}
+
 /// `08:40` as the minute of the day, 24:00 included; `None` for anything else.
-pub(super) fn minute(text: &str) -> Option<u16> {
+fn minute(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
     let minute = hours.checked_mul(60)?.checked_add(minutes)?;

@@ -204,8 +204,7 @@ struct Counting<'a> {
     stages: HashMap<&'a SchoolCode, Stage>,
     /// Of whom none was found yet; only schools with counted minutes.
     open: BTreeMap<&'a SchoolCode, BTreeSet<&'a TerminalId>>,
-    /// How many terminals of each school have any minute: no more can have a counted one.
-    reporting: HashMap<SchoolCode, u64>,
+    sums: &'a Sums,
     /// The school with the most minutes: its days are likely days of use everywhere.
     busiest: Option<&'a SchoolCode>,
     found: HashMap<SchoolCode, u64>,
@@ -216,7 +215,7 @@ impl<'a> Counting<'a> {
     fn of(
         inputs: &'a Inputs,
         standing: &'a Schools,
-        sums: &Sums,
+        sums: &'a Sums,
         read: &BTreeSet<SchoolCode>,
     ) -> Self {
         let minutes = |code: &SchoolCode| sums.get(code).map_or(0, |sum| sum.minutes.counted);
@@ -232,10 +231,7 @@ impl<'a> Counting<'a> {
             standing,
             stages: schools.map(|one| (&one.code, one.stage)).collect(),
             busiest: open.keys().copied().max_by_key(|code| minutes(code)),
-            reporting: sums
-                .iter()
-                .map(|(code, sum)| (code.clone(), sum.reporting_terminals.into()))
-                .collect(),
+            sums,
             open,
             found: HashMap::new(),
         }
@@ -317,11 +313,9 @@ impl<'a> Counting<'a> {
         }
         let found = self.found.entry(school.clone()).or_default();
         *found += 1;
-        if self
-            .reporting
-            .get(school)
-            .is_some_and(|most| *found >= *most)
-        {
+        // No more can have a counted minute than have any.
+        let sum = self.sums.get(school);
+        if sum.is_some_and(|sum| *found >= u64::from(sum.reporting_terminals)) {
             self.open.remove(school);
         }
     }

@@ -21,7 +21,8 @@
 //!   wrong place, but for two cases that no agent can tell: a clock that stood still since a boot of which the journal
 //!   knows nothing (it is gone with the disk, or no agent ran), and one that was set right after a sleep that nobody told
 //!   of, before the first look and before anybody had vouched for the time. What came before that sleep is then moved by
-//!   its length, and so is an input before it that no look saw until after it. An operating system that vouches for a wrong clock is not played.
+//!   its length, and so is an input before it that no look saw until after it. An operating system that vouches for a
+//!   wrong clock is not played.
 //! - a clock that was set over a sleep while nobody had said the time: what came before is where the clock before said, what
 //!   comes after where the new one says, and neither is in the store.
 //! - boots whose wrong clock was corrected by the service's answer: up to [`truth::SERVICE_DATING`] seconds of shift.

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use crate::{
-    enrolment::{Plain, ask, code, enrolled, keys::change, log_in, serving_for_long, until},
+    enrolment::{Plain, ask, code, enrolled, keys::change, log_in, serving_since_yesterday, until},
     support::{EMBEDDED, PATIENCE, PRIMARY, Service, report, school, used},
 };
 
@@ -47,7 +47,7 @@ impl Scene {
         let code = code(&store, 5).await;
         let honest = enrolled(ask(broker, &code, 1).await);
         let attacker = enrolled(ask(broker, &code, 50).await);
-        serving_for_long(&store, &[&honest, &attacker]).await;
+        serving_since_yesterday(&store, &[&honest, &attacker]).await;
         Self {
             service,
             honest,

@@ -22,7 +22,7 @@ use crate::{
     enrolment::{
         Plain, ask, code, enrolled,
         keys::{Renewing, change, renewed},
-        log_in, serving_for_long, until,
+        log_in, serving_since_yesterday, until,
     },
     servers::{free_port, mosquitto::Mosquitto, wait_for},
     support::{Service, report, used},
@@ -144,7 +144,7 @@ impl Scene {
             log_in(broker, &one.terminal, &one.key).await.is_ok()
         })
         .await;
-        serving_for_long(&service.app.store, &[&one, &other]).await;
+        serving_since_yesterday(&service.app.store, &[&one, &other]).await;
         let now = SystemClock.now().as_second();
         let good = report(1, vec![used(1, now - 600, now)]).encode_to_vec();
         Self {

@@ -26,7 +26,7 @@ use crate::{
     enrolment::{
         Plain, ask, code, enrolled,
         keys::{change, renewed},
-        log_in, serving_for_long, until,
+        log_in, serving_since_yesterday, until,
     },
     servers::{free_port, rmqtt::Rmqtt},
     support::{PRIMARY, Service, register, report, terminal, used},
@@ -88,7 +88,7 @@ impl Scene {
         let one = enrolled(found.unwrap());
         let other = enrolled(ask(rmqtt.address(), &code, 50).await);
         assert_eq!(format!("{}1", one.terminal), OWN);
-        serving_for_long(&service.app.store, &[&one, &other]).await;
+        serving_since_yesterday(&service.app.store, &[&one, &other]).await;
         let now = SystemClock.now().as_second();
         let good = report(1, vec![used(1, now - 600, now)]).encode_to_vec();
         Self {
